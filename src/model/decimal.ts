@@ -1,0 +1,40 @@
+/**
+ * Numbers as exchanges write them: decimal text, whose digits count.
+ *
+ * At the API a price or size is the double nearest to the exchange's text; beside it travels the number of decimals of
+ * that text, so that it prints back digit for digit. A text with more significant digits than a double can hold is
+ * found by {@link isExactDecimal}: it is counted and its text is kept, never silently rounded.
+ */
+
+const DECIMAL = /^-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?$/
+
+/** True for plain and exponent decimal text: no spaces, no hex, no `Infinity`, no empty string. */
+export function isDecimal(text: unknown): text is string {
+  return typeof text === 'string' && DECIMAL.test(text)
+}
+
+/** The number of digits after the decimal point that are needed to write `text` without an exponent, 0 to 100. */
+export function decimalsOf(text: string): number {
+  const exponentAt = text.search(/[eE]/)
+  const mantissaEnd = exponentAt < 0 ? text.length : exponentAt
+  const point = text.indexOf('.')
+  const decimals = point < 0 || point > mantissaEnd ? 0 : mantissaEnd - point - 1
+  if (exponentAt < 0) return decimals
+  return Math.min(100, Math.max(0, decimals - Number(text.slice(exponentAt + 1))))
+}
+
+/** Writes `value` with `decimals` digits after the point, without an exponent: the inverse of reading a wire text. */
+export function printDecimal(value: number, decimals: number): string {
+  return value.toFixed(decimals)
+}
+
+/**
+ * True when the double nearest to `text`, printed with `decimals` digits, gives the digits of `text` again.
+ *
+ * Fifteen significant digits always survive; only longer texts are printed and compared.
+ */
+export function isExactDecimal(text: string, value: number, decimals: number): boolean {
+  if (text.length <= 15) return true
+  if (/[eE]/.test(text)) return text.replace(/[eE].*|[-.]/g, '').replace(/^0+/, '').length <= 15
+  return printDecimal(value, decimals) === text.replace(/^(-?)0+(?=\d)/, '$1')
+}

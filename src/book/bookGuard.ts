@@ -1,0 +1,232 @@
+/**
+ * Stands between an exchange's book frames and everything that believes them, one guard per instrument and connection.
+ *
+ * It joins the snapshot to the deltas by the exchange's sequencing rule, checks that each delta extends the one before,
+ * verifies checksums where the exchange sends them, and lets through only changes that can be vouched for. When one
+ * cannot, it says so once (a `gap` notice, in order with the data, and a fault), then stays silent until a snapshot
+ * makes it `live` again. So whatever is behind it sees a book that is right, or none.
+ */
+import type { BookChange, NoticeCode } from '../model/events'
+import { Fault } from '../model/fault'
+import type { ChecksumRule } from './checksum'
+import { Level2Book } from './level2Book'
+import type { SequencingRule } from './sequencing'
+
+export interface GuardOptions {
+  readonly sequencing: SequencingRule
+  readonly checksum: ChecksumRule | undefined
+  /** True where a crossed book is the only sign of a loss. */
+  readonly crossingMeansLoss: boolean
+  /** Deltas that may wait for a REST snapshot. */
+  readonly bufferMax: number
+}
+
+/** What the guard lets through and says. */
+export interface GuardOutput {
+  event(change: BookChange): void
+  notice(code: NoticeCode, details: Readonly<Record<string, unknown>>): void
+  /** The book has emptied itself and needs a snapshot. */
+  fault(fault: Fault): void
+}
+
+/** Counters of all guards of a connection together; plain fields, read by samplers and the audit. */
+export interface GuardCounts {
+  snapshots: number
+  deltas: number
+  sequenceChecked: number
+  gaps: number
+  /** Deltas dropped because the book already contained them. */
+  stale: number
+  checksumsChecked: number
+  checksumsFailed: number
+  /** Deltas that waited for a REST snapshot. */
+  buffered: number
+  /** Deltas dropped because there was no book for them. */
+  unanchored: number
+  resyncs: number
+}
+
+export function guardCounts(): GuardCounts {
+  return {
+    snapshots: 0,
+    deltas: 0,
+    sequenceChecked: 0,
+    gaps: 0,
+    stale: 0,
+    checksumsChecked: 0,
+    checksumsFailed: 0,
+    buffered: 0,
+    unanchored: 0,
+    resyncs: 0,
+  }
+}
+
+export class BookGuard {
+  private live = false
+  /** True between the snapshot and the first delta after it. */
+  private joining = false
+  /** True from a gap until the snapshot that repairs it. */
+  private repairing = false
+  private misjoined = false
+  private seq: number | undefined
+  private prevSeq: number | undefined
+  private waiting: BookChange[] = []
+  /** Kept only where verification needs the levels. */
+  private readonly book: Level2Book | undefined
+
+  constructor(
+    readonly symbol: string,
+    private readonly options: GuardOptions,
+    private readonly counts: GuardCounts,
+    private readonly output: GuardOutput,
+  ) {
+    if (options.checksum !== undefined || options.crossingMeansLoss) this.book = new Level2Book()
+  }
+
+  get state(): 'live' | 'awaitingSnapshot' {
+    return this.live ? 'live' : 'awaitingSnapshot'
+  }
+
+  /** True when a REST snapshot came that did not join the deltas that waited for it, and none since that did. */
+  get unjoined(): boolean {
+    return this.misjoined
+  }
+
+  receive(change: BookChange): void {
+    if (change.kind === 'snapshot') this.receiveSnapshot(change)
+    else if (this.live) this.receiveDelta(change)
+    else if (this.options.sequencing.snapshot === 'rest') this.keep(change)
+    else this.counts.unanchored++
+  }
+
+  /** A frame of this book was lost or could not be read: the book cannot vouch for itself any more. */
+  lose(fault: Fault): void {
+    if (this.live || this.waiting.length > 0) this.fail(fault)
+  }
+
+  /** The connection ended: the book with it. */
+  reset(): void {
+    this.empty()
+    this.waiting = []
+    this.repairing = false
+    this.misjoined = false
+  }
+
+  private receiveSnapshot(snapshot: BookChange): void {
+    const { sequencing } = this.options
+    if (sequencing.snapshot === 'rest') {
+      // The first delta that is not stale must join; when it does not, this snapshot is of another time: ask again.
+      const first = this.waiting.find((delta) => sequencing.join(delta, snapshot.seq) !== 'stale')
+      if (first !== undefined && sequencing.join(first, snapshot.seq) === 'gap') {
+        this.misjoined = true
+        const message = `The REST snapshot of ${this.symbol} (${snapshot.seq}) does not join the stream, which continues ${first.prevSeq ?? first.firstSeq}.`
+        this.output.fault(new Fault('SNAPSHOT_FAILED', message, { symbol: this.symbol, seq: snapshot.seq }))
+        return
+      }
+    }
+    this.live = true
+    this.joining = true
+    this.misjoined = false
+    this.seq = snapshot.seq
+    this.prevSeq = undefined
+    this.book?.snapshot(snapshot)
+    if (!this.verify(snapshot)) return
+    this.counts.snapshots++
+    if (this.repairing) {
+      this.repairing = false
+      this.counts.resyncs++
+      this.output.notice('resynced', { seq: snapshot.seq })
+    }
+    this.output.event(snapshot)
+    const waiting = this.waiting
+    this.waiting = []
+    for (const delta of waiting) this.receive(delta)
+  }
+
+  private receiveDelta(delta: BookChange): void {
+    const { sequencing } = this.options
+    const verdict = this.joining ? sequencing.join(delta, this.seq) : sequencing.next(delta, this.seq, this.prevSeq)
+    if (verdict === 'stale') {
+      this.counts.stale++
+      return
+    }
+    // The join to a REST snapshot is judged by ranges; what chains delta to delta is what "checked" counts.
+    const chained = sequencing.snapshot === 'stream' || !this.joining
+    if (chained && sequencing.numbered(delta)) this.counts.sequenceChecked++
+    if (verdict === 'gap') {
+      this.fail(gap(this.symbol, 'a delta does not extend the book', this.seq, delta.prevSeq), [delta])
+      return
+    }
+    this.joining = false
+    if (delta.seq !== undefined) this.seq = delta.seq
+    this.prevSeq = delta.prevSeq
+    this.counts.deltas++
+    this.book?.delta(delta)
+    if (this.verify(delta)) this.output.event(delta)
+  }
+
+  /** False when the change left a book that is not the exchange's. */
+  private verify(change: BookChange): boolean {
+    const { checksum, crossingMeansLoss } = this.options
+    const book = this.book
+    if (book === undefined) return true
+    if (checksum !== undefined && change.checksum !== undefined && !checksum.isNone(change.checksum)) {
+      this.counts.checksumsChecked++
+      const ours = checksum.compute(book)
+      if (ours !== change.checksum) {
+        this.counts.checksumsFailed++
+        this.fail(
+          new Fault('BOOK_CHECKSUM', `The book of ${this.symbol} has checksum ${ours}; the exchange says ${change.checksum}.`, {
+            symbol: this.symbol,
+            ours,
+            theirs: change.checksum,
+          }),
+        )
+        return false
+      }
+    }
+    if (crossingMeansLoss && book.crossed) {
+      const details = { symbol: this.symbol, bidPrice: book.bids.bestPrice, askPrice: book.asks.bestPrice }
+      this.fail(new Fault('BOOK_CROSSED', `The book of ${this.symbol} is crossed: a delta was lost.`, details))
+      return false
+    }
+    return true
+  }
+
+  /** A delta before its REST snapshot waits, within limits. */
+  private keep(delta: BookChange): void {
+    if (this.waiting.length >= this.options.bufferMax) {
+      const message = `${this.waiting.length} deltas of ${this.symbol} waited for a snapshot that did not come.`
+      this.fail(new Fault('BOOK_BUFFER_FULL', message, { symbol: this.symbol, deltas: this.waiting.length }), [delta])
+      return
+    }
+    this.counts.buffered++
+    this.waiting.push(delta)
+  }
+
+  /** Empties the book and says so; `keep` are deltas that the next snapshot may still join. */
+  private fail(fault: Fault, keep: readonly BookChange[] = []): void {
+    const wasLive = this.live
+    this.empty()
+    this.waiting = this.options.sequencing.snapshot === 'rest' ? [...keep] : []
+    if (wasLive) {
+      if (fault.code === 'BOOK_GAP') this.counts.gaps++
+      this.repairing = true
+      this.output.notice('gap', { code: fault.code, ...fault.details })
+    }
+    this.output.fault(fault)
+  }
+
+  private empty(): void {
+    this.live = false
+    this.joining = false
+    this.seq = undefined
+    this.prevSeq = undefined
+    this.book?.clear()
+  }
+}
+
+function gap(symbol: string, what: string, have: number | undefined, got: number | undefined): Fault {
+  const message = `In the book of ${symbol} ${what}: it stands at ${have ?? 'no number'}, the delta continues ${got ?? 'none'}.`
+  return new Fault('BOOK_GAP', message, { symbol, have, got })
+}

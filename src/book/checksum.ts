@@ -1,0 +1,60 @@
+/**
+ * Checksums that exchanges send with their books, computed from the wire's own digits.
+ */
+import { crc32 } from 'node:zlib'
+import type { Level2Book } from './level2Book'
+
+export interface ChecksumRule {
+  readonly name: string
+  /** Levels a side that take part. */
+  readonly levels: number
+  /** True for values by which the exchange says "no checksum". */
+  isNone(sent: number): boolean
+  compute(book: Level2Book): number
+}
+
+/**
+ * Kraken, v1 and v2: the ten best asks, lowest first, then the ten best bids, highest first; of each level the price and
+ * the size text without point and leading zeros, all joined; CRC32 as unsigned 32 bits.
+ *
+ * Source  https://docs.kraken.com/api/docs/guides/spot-ws-book-v2
+ */
+export const krakenChecksum: ChecksumRule = {
+  name: 'CRC32 of the ten best levels',
+  levels: 10,
+  isNone: () => false,
+  compute(book) {
+    let text = ''
+    for (const side of [book.asks, book.bids]) {
+      for (const [price, size] of side.texts(10)) text += significant(price) + significant(size)
+    }
+    return crc32(text)
+  },
+}
+
+/**
+ * OKX, until 2026: the 25 best bids and asks interleaved as `bidPrice:bidSize:askPrice:askSize`, a missing side skipped,
+ * joined by colons, with the texts as sent; CRC32 as signed 32 bits. Zero has meant "no checksum" since.
+ */
+export const okxChecksum: ChecksumRule = {
+  name: 'CRC32 of the 25 best levels',
+  levels: 25,
+  isNone: (sent) => sent === 0,
+  compute(book) {
+    const bids = book.bids.texts(25)
+    const asks = book.asks.texts(25)
+    const parts: string[] = []
+    for (let index = 0; index < 25; index++) {
+      const bid = bids[index]
+      const ask = asks[index]
+      if (bid !== undefined) parts.push(bid[0], bid[1])
+      if (ask !== undefined) parts.push(ask[0], ask[1])
+    }
+    return crc32(parts.join(':')) | 0
+  },
+}
+
+/** The digits of a decimal text without point and leading zeros: `0.00050000` gives `50000`. */
+function significant(text: string): string {
+  return text.replace('.', '').replace(/^0+/, '')
+}

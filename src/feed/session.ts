@@ -1,0 +1,354 @@
+/**
+ * From what happens on a connection to market events: the same code for live, simulated and recorded traffic.
+ *
+ * A session belongs to one connection. It parses each frame, asks the exchange's description where it belongs, decodes it
+ * into events, and passes book changes through the instrument's guard. What has to go back to the exchange (an answer to a
+ * heartbeat, a new snapshot) goes to `SessionControl`, which a replay leaves out.
+ */
+import { BookGuard, guardCounts, type GuardCounts } from '../book/bookGuard'
+import type { ChannelName, ExchangeProtocol, Route } from '../exchanges/protocol'
+import { EventWriter } from '../model/codec/eventWriter'
+import { parseWireJson } from '../model/codec/wireJson'
+import type { BookChange, MarketEvent } from '../model/events'
+import { Fault, messageOf, type FaultCode } from '../model/fault'
+import type { InstrumentTable } from '../model/instrument'
+import type { InRecord } from './record'
+
+/** What a session asks of the connection it belongs to. */
+export interface SessionControl {
+  /** A subscription was acknowledged. */
+  acknowledged(id: number | undefined, keys: readonly string[]): void
+  refused(id: number | undefined, keys: readonly string[], reason: string): void
+  /** Something arrived for this channel and symbol. */
+  heard(channel: ChannelName, symbol: string | undefined, timeUs: number): void
+  answer(text: string): void
+  /** The exchange will drop the connection. */
+  reconnect(fault: Fault): void
+  /** The book of this symbol needs a snapshot. */
+  resync(symbol: string, fault: Fault): void
+  fault(fault: Fault): void
+}
+
+/** Counters of one or several sessions; plain fields, read by samplers and the audit. */
+export interface SessionCounts {
+  frames: number
+  bytes: number
+  /** Frames that were not what the protocol documents. */
+  unreadable: number
+  /** Control frames and documented frames of no use here. */
+  ignored: number
+  trades: number
+  tradesHistory: number
+  tickers: number
+  candles: number
+  derivatives: number
+  liquidations: number
+  inexactNumbers: number
+  faults: Map<FaultCode, number>
+  /** Why frames were ignored, and how many. */
+  ignoredReasons: Map<string, number>
+  readonly guard: GuardCounts
+}
+
+export function sessionCounts(): SessionCounts {
+  return {
+    frames: 0,
+    bytes: 0,
+    unreadable: 0,
+    ignored: 0,
+    trades: 0,
+    tradesHistory: 0,
+    tickers: 0,
+    candles: 0,
+    derivatives: 0,
+    liquidations: 0,
+    inexactNumbers: 0,
+    faults: new Map(),
+    ignoredReasons: new Map(),
+    guard: guardCounts(),
+  }
+}
+
+export interface SessionOptions {
+  readonly protocol: ExchangeProtocol
+  readonly endpoint: string
+  readonly instruments: InstrumentTable
+  readonly counts: SessionCounts
+  readonly control?: SessionControl | undefined
+  /** Told of every fault when there is no control, as on replay. */
+  readonly onFault?: ((fault: Fault) => void) | undefined
+  /** False to let book changes through as they are decoded, unchecked and unjoined: for looking at frames. Default true. */
+  readonly guarded?: boolean
+  /** Deltas of one instrument that may wait for its REST snapshot. */
+  readonly bufferMax?: number
+  /** Instruments of one connection; frames that name more are faults. */
+  readonly symbolsMax?: number
+}
+
+/** Reasons and symbols come from outside: tables keyed by them have a limit. */
+const REASONS_MAX = 64
+const SYMBOLS_MAX = 20_000
+const BUFFER_MAX = 20_000
+
+export class Session {
+  readonly writer: EventWriter
+  /** Why the last frame gave no event; undefined when it was data. */
+  reason: string | undefined
+  private readonly guards = new Map<string, BookGuard>()
+  private readonly protocol: ExchangeProtocol
+  private readonly counts: SessionCounts
+  private readonly control: SessionControl | undefined
+
+  constructor(private readonly options: SessionOptions) {
+    this.protocol = options.protocol
+    this.counts = options.counts
+    this.control = options.control
+    const market = this.protocol.endpoints[options.endpoint]?.market ?? this.protocol.markets[0]!
+    this.writer = new EventWriter(this.protocol.id, market, (symbol) => options.instruments.symbol(market, symbol))
+  }
+
+  /** The connection was established. */
+  open(timeUs: number, url: string): MarketEvent[] {
+    this.writer.receiveTimeUs = timeUs
+    this.writer.notice('connected', '', { url })
+    return this.writer.take()
+  }
+
+  /** The connection ended: every book it kept is void, and says so. */
+  close(timeUs: number, reason: string): MarketEvent[] {
+    this.writer.receiveTimeUs = timeUs
+    this.writer.notice('disconnected', '', { reason })
+    for (const [symbol, guard] of this.guards) {
+      if (guard.state === 'live') this.writer.notice('disconnected', symbol, { reason })
+      guard.reset()
+    }
+    this.writer.memory.clear()
+    return this.writer.take()
+  }
+
+  /** One frame. Never throws: what is wrong with it becomes a fault and a count. */
+  receive({ data, timeUs }: Pick<InRecord, 'data' | 'timeUs'>): MarketEvent[] {
+    const { writer, counts } = this
+    writer.receiveTimeUs = timeUs
+    this.reason = undefined
+    counts.frames++
+    counts.bytes += data.length
+    const text = typeof data === 'string' ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()
+    let route: Route
+    try {
+      const message = this.protocol.plainTexts.includes(text) ? text : parseWireJson(text, this.protocol)
+      route = this.protocol.route(message, writer)
+    } catch (thrown) {
+      this.unreadable(thrown, undefined, undefined)
+      return writer.take()
+    }
+    this.follow(route, timeUs)
+    return writer.take()
+  }
+
+  /** A REST snapshot of a book. */
+  snapshot(symbol: string, body: string, timeUs: number): MarketEvent[] {
+    const { writer } = this
+    writer.receiveTimeUs = timeUs
+    const rest = this.protocol.book.snapshot
+    if (rest === undefined) return []
+    this.decode('book', symbol, () => rest.decode(parseWireJson(body, this.protocol), symbol, writer))
+    return writer.take()
+  }
+
+  /** The answer to a poll. */
+  polled(url: string, body: string, timeUs: number): MarketEvent[] {
+    const { writer } = this
+    writer.receiveTimeUs = timeUs
+    for (const poll of this.protocol.polls) {
+      const symbol = poll.symbolOf(url)
+      if (symbol === undefined) continue
+      this.decode(poll.channel, undefined, () => poll.decode(parseWireJson(body, this.protocol), symbol, writer))
+      break
+    }
+    return writer.take()
+  }
+
+  /** Gives up the book of a symbol, as if a delta had been lost. */
+  lose(symbol: string, fault: Fault, timeUs: number): MarketEvent[] {
+    this.writer.receiveTimeUs = timeUs
+    this.guards.get(symbol)?.lose(fault)
+    return this.writer.take()
+  }
+
+  bookState(symbol: string): 'live' | 'awaitingSnapshot' | undefined {
+    return this.guards.get(symbol)?.state
+  }
+
+  /** Books whose guard waits in vain for a snapshot that joins. */
+  get unjoined(): number {
+    let count = 0
+    for (const guard of this.guards.values()) if (guard.unjoined) count++
+    return count
+  }
+
+  get symbols(): IterableIterator<string> {
+    return this.guards.keys()
+  }
+
+  private follow(route: Route, timeUs: number): void {
+    const { control } = this
+    switch (route.to) {
+      case 'channel': {
+        const channel = this.protocol.channels[route.channel]
+        if (channel === undefined) {
+          this.ignore(`channel ${route.channel} is not described`)
+          return
+        }
+        control?.heard(route.channel, route.symbol, timeUs)
+        this.decode(route.channel, route.symbol, () => channel.decode(route.wire, this.writer))
+        return
+      }
+      case 'ack':
+        this.aside('acknowledgement')
+        control?.acknowledged(route.id, route.keys)
+        return
+      case 'heartbeat':
+        this.aside('heartbeat')
+        return
+      case 'answer':
+        this.aside('heartbeat that asks for an answer')
+        control?.answer(route.text)
+        return
+      case 'refused':
+        this.aside(`refusal: ${route.reason}`)
+        control?.refused(route.id, route.keys, route.reason)
+        return
+      case 'reconnect':
+        this.aside(`announced disconnection: ${route.reason}`)
+        control?.reconnect(
+          new Fault('EXCHANGE_RESTART', `${this.protocol.title} will drop the connection: ${route.reason}.`),
+        )
+        return
+      case 'ignored':
+        this.ignore(route.reason)
+        return
+      case 'unknown':
+        this.unreadable(
+          new Fault('FRAME_UNREADABLE', `${this.protocol.title} sent a frame that its protocol does not document: ${route.reason}.`),
+          undefined,
+          undefined,
+        )
+        return
+    }
+  }
+
+  /** Decodes into the batch; on failure the frame's events are taken back and its book, if it had one, is given up. */
+  private decode(channel: ChannelName, symbol: string | undefined, decode: () => void): void {
+    const { writer, counts } = this
+    const inexactBefore = writer.counts.inexactNumbers
+    try {
+      decode()
+    } catch (thrown) {
+      writer.events = []
+      this.unreadable(thrown, channel, symbol)
+      return
+    }
+    counts.inexactNumbers += writer.counts.inexactNumbers - inexactBefore
+    const events = writer.events
+    for (const event of events) {
+      switch (event.kind) {
+        case 'trade':
+          if (event.history) counts.tradesHistory++
+          else counts.trades++
+          break
+        case 'ticker':
+          counts.tickers++
+          break
+        case 'candle':
+          counts.candles++
+          break
+        case 'derivative':
+          counts.derivatives++
+          break
+        case 'liquidation':
+          counts.liquidations++
+          break
+        case 'snapshot':
+        case 'delta':
+        case 'notice':
+          break
+      }
+    }
+    if (events.length === 0) this.reason = 'data without events'
+    if (this.options.guarded === false || !events.some(isBookChange)) return
+    writer.events = []
+    for (const event of events) {
+      if (isBookChange(event)) this.guardOf(event.symbol)?.receive(event)
+      else writer.events.push(event)
+    }
+  }
+
+  private guardOf(symbol: string): BookGuard | undefined {
+    const known = this.guards.get(symbol)
+    if (known !== undefined) return known
+    if (this.guards.size >= (this.options.symbolsMax ?? SYMBOLS_MAX)) {
+      this.fault(new Fault('SYMBOL_UNKNOWN', `More than ${this.guards.size} instruments on one connection: ${symbol} is left out.`, { symbol }))
+      return undefined
+    }
+    const { book } = this.protocol
+    const { writer, control } = this
+    const guard = new BookGuard(
+      symbol,
+      {
+        sequencing: book.sequencing,
+        checksum: book.checksum,
+        crossingMeansLoss: book.crossingMeansLoss,
+        bufferMax: this.options.bufferMax ?? BUFFER_MAX,
+      },
+      this.counts.guard,
+      {
+        event: (change) => writer.events.push(change),
+        notice: (code, details) => writer.notice(code, symbol, details),
+        fault: (fault) => {
+          this.fault(fault)
+          control?.resync(symbol, fault)
+        },
+      },
+    )
+    this.guards.set(symbol, guard)
+    return guard
+  }
+
+  /** A frame that is no data and is meant so. */
+  private aside(reason: string): void {
+    this.counts.ignored++
+    this.reason = reason
+  }
+
+  private ignore(reason: string): void {
+    this.aside(reason)
+    const { ignoredReasons } = this.counts
+    if (ignoredReasons.has(reason) || ignoredReasons.size < REASONS_MAX) {
+      ignoredReasons.set(reason, (ignoredReasons.get(reason) ?? 0) + 1)
+    }
+  }
+
+  private unreadable(thrown: unknown, channel: ChannelName | undefined, symbol: string | undefined): void {
+    this.counts.unreadable++
+    const fault =
+      thrown instanceof Fault
+        ? thrown
+        : new Fault('FRAME_UNREADABLE', `A frame could not be read: ${messageOf(thrown)}.`, {}, { cause: thrown })
+    this.reason = `${fault.code}: ${fault.message}`
+    this.fault(fault)
+    // What could not be read was a change of this book: it can no longer vouch for itself.
+    if (channel === 'book' && symbol !== undefined) this.guards.get(symbol)?.lose(fault)
+  }
+
+  private fault(fault: Fault): void {
+    const { faults } = this.counts
+    faults.set(fault.code, (faults.get(fault.code) ?? 0) + 1)
+    if (this.control !== undefined) this.control.fault(fault)
+    else this.options.onFault?.(fault)
+  }
+}
+
+function isBookChange(event: MarketEvent): event is BookChange {
+  return event.kind === 'snapshot' || event.kind === 'delta'
+}

@@ -1,0 +1,165 @@
+/**
+ * All sessions of a run or recording: takes records in the order in which they happened and gives the events of each.
+ *
+ * The one road from records to events. The live feed puts its records here (and, when asked, on the way into a
+ * recording); a replay puts here what it reads.
+ */
+import type { ExchangeProtocol } from '../exchanges/protocol'
+import { parseWireJson } from '../model/codec/wireJson'
+import type { MarketEvent } from '../model/events'
+import { Fault, messageOf } from '../model/fault'
+import { InstrumentTable } from '../model/instrument'
+import type { OpenRecord, RestRecord, SessionRecord } from './record'
+import { Session, sessionCounts, type SessionControl, type SessionCounts } from './session'
+
+export interface SessionsOptions {
+  /** The description of an exchange by its id; throws a `Fault` for an unknown one. */
+  readonly protocolOf: (exchange: string) => ExchangeProtocol
+  /** What live connections listen to; replays leave it out. */
+  readonly controlOf?: (connection: number) => SessionControl | undefined
+  readonly onFault?: (fault: Fault) => void
+  /** As in `SessionOptions`. */
+  readonly guarded?: boolean
+}
+
+export class Sessions {
+  readonly counts = new Map<string, SessionCounts>()
+  private readonly sessions = new Map<number, Session>()
+  private readonly exchangeOf = new Map<number, string>()
+  private readonly tables = new Map<string, InstrumentTable>()
+  /** Recorded snapshots that no connection has claimed yet, by exchange and symbol. */
+  private readonly unclaimed = new Map<string, Map<string, RestRecord>>()
+
+  constructor(private readonly options: SessionsOptions) {}
+
+  /** The instruments known of an exchange; grows with every instruments answer. */
+  instruments(exchange: string): InstrumentTable {
+    let table = this.tables.get(exchange)
+    if (table === undefined) this.tables.set(exchange, (table = new InstrumentTable()))
+    return table
+  }
+
+  countsOf(exchange: string): SessionCounts {
+    let counts = this.counts.get(exchange)
+    if (counts === undefined) this.counts.set(exchange, (counts = sessionCounts()))
+    return counts
+  }
+
+  session(connection: number): Session | undefined {
+    return this.sessions.get(connection)
+  }
+
+  /** Books of an exchange that wait in vain for a snapshot that joins the stream. */
+  unjoined(exchange: string): number {
+    let count = 0
+    for (const [connection, session] of this.sessions) {
+      if (this.exchangeOf.get(connection) === exchange) count += session.unjoined
+    }
+    return count
+  }
+
+  /** The events of one record, in order. Never throws for what a record holds. */
+  apply(record: SessionRecord): MarketEvent[] {
+    switch (record.dir) {
+      case 'in': {
+        const session = this.sessionOf(record, undefined)
+        const events = session.receive(record)
+        return this.unclaimed.size === 0 ? events : this.claim(record, session, events)
+      }
+      case 'open':
+        return this.sessionOf(record, record).open(record.timeUs, record.url)
+      case 'close': {
+        const session = this.sessions.get(record.connection)
+        return session === undefined ? [] : session.close(record.timeUs, record.reason)
+      }
+      case 'rest':
+        return this.rest(record)
+      case 'out':
+        return []
+    }
+  }
+
+  private rest(record: RestRecord): MarketEvent[] {
+    const protocol = this.options.protocolOf(record.exchange)
+    if (record.role === 'instruments') {
+      this.addInstruments(protocol, record)
+      return []
+    }
+    if (record.role === 'poll') return this.sessionOf(record, undefined).polled(record.url, record.body, record.timeUs)
+    const symbol = protocol.book.snapshot?.symbolOf(record.url)
+    if (symbol === undefined) return []
+    const session = this.claimant(record, symbol)
+    if (session !== undefined) return session.snapshot(symbol, record.body, record.timeUs)
+    let waiting = this.unclaimed.get(record.exchange)
+    if (waiting === undefined) this.unclaimed.set(record.exchange, (waiting = new Map()))
+    waiting.set(symbol, record)
+    return []
+  }
+
+  /** The session that a snapshot belongs to: the one that asked, else the one that has this book, else the only one. */
+  private claimant(record: RestRecord, symbol: string): Session | undefined {
+    if (record.connection >= 0) return this.sessionOf(record, undefined)
+    let only: Session | undefined
+    let candidates = 0
+    for (const [connection, session] of this.sessions) {
+      if (this.exchangeOf.get(connection) !== record.exchange) continue
+      if (session.bookState(symbol) !== undefined) return session
+      only = session
+      candidates++
+    }
+    return candidates === 1 ? only : undefined
+  }
+
+  /** After a frame: a snapshot that came before the first delta of its book now finds it. */
+  private claim(record: SessionRecord, session: Session, events: MarketEvent[]): MarketEvent[] {
+    const waiting = this.unclaimed.get(record.exchange)
+    if (waiting === undefined) return events
+    for (const [symbol, snapshot] of waiting) {
+      if (session.bookState(symbol) === undefined) continue
+      waiting.delete(symbol)
+      events.push(...session.snapshot(symbol, snapshot.body, record.timeUs))
+    }
+    if (waiting.size === 0) this.unclaimed.delete(record.exchange)
+    return events
+  }
+
+  private addInstruments(protocol: ExchangeProtocol, record: RestRecord): void {
+    const path = pathOf(record.url)
+    const request = protocol.instruments.requests.find((candidate) => path.startsWith(candidate.path))
+    try {
+      const table = this.instruments(record.exchange)
+      for (const instrument of protocol.instruments.decode(parseWireJson(record.body, protocol), request?.market)) {
+        table.add(instrument)
+      }
+    } catch (thrown) {
+      const fault =
+        thrown instanceof Fault ? thrown : new Fault('FRAME_UNREADABLE', messageOf(thrown), {}, { cause: thrown })
+      const { faults } = this.countsOf(record.exchange)
+      faults.set(fault.code, (faults.get(fault.code) ?? 0) + 1)
+      this.options.onFault?.(fault)
+    }
+  }
+
+  private sessionOf(record: SessionRecord, opened: OpenRecord | undefined): Session {
+    const known = this.sessions.get(record.connection)
+    if (known !== undefined) return known
+    const protocol = this.options.protocolOf(record.exchange)
+    const session = new Session({
+      protocol,
+      endpoint: protocol.endpointOf(opened?.url ?? ''),
+      instruments: this.instruments(record.exchange),
+      counts: this.countsOf(record.exchange),
+      control: this.options.controlOf?.(record.connection),
+      onFault: this.options.onFault,
+      guarded: this.options.guarded ?? true,
+    })
+    this.sessions.set(record.connection, session)
+    this.exchangeOf.set(record.connection, record.exchange)
+    return session
+  }
+}
+
+function pathOf(url: string): string {
+  const parsed = URL.parse(url)
+  return parsed === null ? url : parsed.pathname + parsed.search
+}

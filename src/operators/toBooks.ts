@@ -1,0 +1,112 @@
+import { Observable, type OperatorFunction } from 'rxjs'
+import { BookView } from '../book/bookView'
+import { Level2Book } from '../book/level2Book'
+import type { Batch, BookChange, MarketEvent } from '../model/events'
+
+export interface ToBooksOptions {
+  /**
+   * Levels a side that views show; the whole book without it. The book behind them keeps what the exchange sends, because
+   * a level that was cut off would be missing when the levels above it go.
+   */
+  readonly depth?: number
+  /** Books kept at most; the one that has not changed for longest is dropped for a new one. Default 100,000. */
+  readonly booksMax?: number
+}
+
+/**
+ * Keeps the order book of every instrument and publishes each touched live book once per batch, as an immutable view.
+ *
+ * A feed, a replay and `fromFrames` let only changes through that they can vouch for; this operator applies them, and
+ * falls silent for a book when a notice says that it is in doubt (`gap`, `disconnected`, `dropped`) until its next snapshot.
+ *
+ * Emits      one batch of views per source batch that touched a live book; nothing for the others
+ * Completes  with the source
+ * Errors     with the source; adds none of its own
+ * Holds      one book per instrument
+ */
+export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<MarketEvent>, Batch<BookView>> {
+  const depth = options.depth ?? Infinity
+  const booksMax = options.booksMax ?? 100_000
+  return (source) =>
+    new Observable((out) => {
+      const books = new Map<string, Map<string, KeptBook>>()
+      const touched = new Set<KeptBook>()
+      let kept = 0
+
+      const bookOf = (change: BookChange): KeptBook => {
+        let ofExchange = books.get(change.exchange)
+        if (ofExchange === undefined) books.set(change.exchange, (ofExchange = new Map()))
+        const key = change.instrument ?? change.symbol
+        let book = ofExchange.get(key)
+        if (book === undefined) {
+          if (++kept > booksMax) kept -= evictIdlest(books)
+          ofExchange.set(key, (book = new KeptBook()))
+        }
+        return book
+      }
+
+      const silence = (exchange: string, key: string): void => {
+        const book = books.get(exchange)?.get(key)
+        if (book === undefined) return
+        book.live = false
+        book.levels.clear()
+        touched.delete(book)
+      }
+
+      return source.subscribe({
+        next: (batch) => {
+          for (const event of batch) {
+            if (event.kind === 'delta' || event.kind === 'snapshot') {
+              const book = bookOf(event)
+              if (book.apply(event)) touched.add(book)
+            } else if (event.kind === 'notice' && endsTrust(event.code)) {
+              silence(event.exchange, event.instrument ?? event.symbol)
+            }
+          }
+          if (touched.size === 0) return
+          const views: BookView[] = []
+          for (const book of touched) views.push(new BookView(book.last!, book.levels, depth))
+          touched.clear()
+          out.next(views)
+        },
+        error: (error) => out.error(error),
+        complete: () => out.complete(),
+      })
+    })
+}
+
+class KeptBook {
+  readonly levels = new Level2Book()
+  live = false
+  last: BookChange | undefined
+
+  /** False when there is no book that the change could extend. */
+  apply(change: BookChange): boolean {
+    if (change.kind === 'snapshot') {
+      this.levels.snapshot(change)
+      this.live = true
+    } else {
+      if (!this.live) return false
+      this.levels.delta(change)
+    }
+    this.last = change
+    return true
+  }
+}
+
+function endsTrust(code: string): boolean {
+  return code === 'gap' || code === 'disconnected' || code === 'dropped'
+}
+
+function evictIdlest(books: Map<string, Map<string, KeptBook>>): number {
+  let idlest: { of: Map<string, KeptBook>; key: string; timeUs: number } | undefined
+  for (const of of books.values()) {
+    for (const [key, book] of of) {
+      const timeUs = book.last?.receiveTimeUs ?? 0
+      if (idlest === undefined || timeUs < idlest.timeUs) idlest = { of, key, timeUs }
+    }
+  }
+  if (idlest === undefined) return 0
+  idlest.of.delete(idlest.key)
+  return 1
+}

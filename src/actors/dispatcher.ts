@@ -1,0 +1,134 @@
+/**
+ * Runs the work of a run one piece after another, in the order in which it was posted, and moves the stream's clock with it.
+ *
+ * Whatever a source delivers is posted here with its time. While nothing waits and the turn of the event loop is young,
+ * it is run at once, so a quiet system has no added latency. When a burst takes longer than the turn's budget, the rest
+ * waits in order and the loop gets its breath between turns: timers, sockets and sinks go on.
+ *
+ * Before each piece the stream's clock is moved to its time, which fires the timers that are due by then. So a timer due
+ * at t fires before any frame stamped t or later and after all frames stamped earlier, live and on replay alike: that is
+ * why a recording gives the same output as the run it was made of.
+ */
+import type { VirtualClock } from '../clock/virtualClock'
+
+/** Takes what was posted to it. Must not throw; what a stage throws is its edge's business. */
+export interface Receiver<T> {
+  process(value: T): void
+}
+
+export interface Posted {
+  readonly timeUs: number | undefined
+  readonly to: Receiver<unknown>
+  /** Set to undefined to withdraw what has not run. */
+  value: unknown
+}
+
+export interface DispatcherOptions {
+  /** The stream's clock. */
+  readonly clock: VirtualClock
+  /** Milliseconds of work after which the event loop is given a turn. */
+  readonly budgetMs: number
+  /** Monotonic milliseconds, for the budget only. */
+  readonly nowMs: () => number
+  /** Runs a function in a later turn of the event loop. */
+  readonly defer: (callback: () => void) => void
+  /** Called when something posted threw against its promise. */
+  readonly onBroken: (thrown: unknown) => void
+}
+
+const TICK: Receiver<unknown> = { process: () => undefined }
+
+export class Dispatcher {
+  private readonly waiting: (Posted | undefined)[] = []
+  private head = 0
+  private running = false
+  private turnOpen = false
+  private turnStartedMs = 0
+  private scheduled = false
+  private idleListeners: (() => void)[] = []
+
+  constructor(private readonly options: DispatcherOptions) {}
+
+  /** Pieces that have not run. */
+  get depth(): number {
+    return this.waiting.length - this.head
+  }
+
+  /** Runs `to.process(value)` now or, in order, later. `timeUs` undefined leaves the clock where it is. */
+  post<T>(timeUs: number | undefined, to: Receiver<T>, value: T): Posted {
+    const posted: Posted = { timeUs, to: to as Receiver<unknown>, value }
+    if (this.running || this.depth > 0 || !this.hasBudget()) {
+      this.waiting.push(posted)
+      this.schedule()
+    } else {
+      this.running = true
+      this.run(posted)
+      this.running = false
+      if (this.depth > 0) this.schedule()
+    }
+    return posted
+  }
+
+  /** Moves the clock, in order with what waits. */
+  tick(timeUs: number): void {
+    this.post(timeUs, TICK, undefined)
+  }
+
+  /** Resolves when nothing waits. */
+  idle(): Promise<void> {
+    if (this.depth === 0) return Promise.resolve()
+    return new Promise((resolve) => this.idleListeners.push(resolve))
+  }
+
+  private hasBudget(): boolean {
+    if (!this.turnOpen) {
+      this.turnOpen = true
+      this.turnStartedMs = this.options.nowMs()
+      this.options.defer(() => {
+        this.turnOpen = false
+      })
+      return true
+    }
+    return this.options.nowMs() - this.turnStartedMs < this.options.budgetMs
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return
+    this.scheduled = true
+    this.options.defer(() => {
+      this.scheduled = false
+      this.turnOpen = false
+      this.drain()
+    })
+  }
+
+  private drain(): void {
+    this.running = true
+    while (this.depth > 0 && this.hasBudget()) {
+      const posted = this.waiting[this.head]!
+      this.waiting[this.head++] = undefined
+      this.run(posted)
+    }
+    this.running = false
+    if (this.depth > 0) {
+      // Shifting is paid once per thousand pieces, not per piece.
+      if (this.head > 1_024) this.waiting.splice(0, this.head), (this.head = 0)
+      this.schedule()
+      return
+    }
+    this.waiting.length = 0
+    this.head = 0
+    const listeners = this.idleListeners
+    this.idleListeners = []
+    for (const listener of listeners) listener()
+  }
+
+  private run(posted: Posted): void {
+    try {
+      if (posted.timeUs !== undefined) this.options.clock.advanceTo(posted.timeUs)
+      posted.to.process(posted.value)
+    } catch (thrown) {
+      this.options.onBroken(thrown)
+    }
+  }
+}

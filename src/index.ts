@@ -1,0 +1,66 @@
+/**
+ * millrace: stream processing for exchange market data.
+ *
+ * A pipeline is described once (`pipeline`), and runs live, simulated or on recordings. Sources are observables of batches
+ * of market events, operators are plain RxJS operators, sinks are asynchronous. Everything here also works on its own, in
+ * a script or a notebook.
+ */
+export { pipeline, type Pipeline, type RunHandle, type RunOptions } from './pipeline/pipeline'
+export type { PipelineBuilder, PipelineProblem, SinkEdgeOptions, Stream } from './pipeline/description'
+export { toDot, toMermaid, type GraphEdge, type PipelineGraph } from './pipeline/graph'
+export type { RunMode, RunStatus, RunSummary } from './pipeline/run'
+export type { EdgeReport, SinkReport } from './pipeline/stageGraph'
+export {
+  feed,
+  frames,
+  replay,
+  simulator,
+  type AddressedFeedOptions,
+  type FrameSource,
+  type MarketSource,
+  type ReplayOptions,
+  type SimulatorSourceOptions,
+} from './pipeline/sources'
+export type { FeedOptions } from './pipeline/wish'
+export { recording, type RecordingOptions } from './pipeline/recordingSink'
+export { fromFrames, type FromFramesOptions } from './feed/fromFrames'
+export type { SessionRecord } from './feed/record'
+export { startSimulator, type RunningSimulator, type SimulatorOptions } from './simulator/simulator'
+
+export * from './operators/index'
+export { onWorker, type OnWorkerOptions } from './workers/onWorker'
+
+export { drain, type DrainOptions, type DrainResult } from './sinks/drain'
+export type { Sink, SinkContext, SinkCounters } from './sinks/sink'
+export { jsonReport, type JsonReportOptions } from './sinks/jsonReport'
+export { jsonLines, type JsonLinesOptions } from './sinks/jsonLines'
+export { csv, type CsvOptions } from './sinks/csv'
+export { consoleSink, type ConsoleSinkOptions } from './sinks/consoleSink'
+export { memory, type MemoryOptions, type MemorySink } from './sinks/memory'
+export { encodeEvent } from './sinks/encode'
+
+export { processMetrics, type ProcessMetricsOptions, type ProcessSample } from './metrics/processMetrics'
+export { health, type HealthCheck, type HealthOptions, type HealthReport } from './metrics/health'
+
+export type { EdgeOptions, OnFull } from './actors/edge'
+export type { Clock, Timer } from './clock/clock'
+export { liveClock } from './clock/liveClock'
+export { VirtualClock } from './clock/virtualClock'
+export { BookView, type PriceLevel } from './book/bookView'
+export { depth, depthWithin, imbalance, microprice, mid, spread, spreadBps, vwapToSize, weightedMid } from './book/bookMath'
+export { Fault, REPAIRS, type FaultCode, type Repair } from './model/fault'
+export type {
+  Batch,
+  BookChange,
+  Candle,
+  Derivative,
+  Level,
+  Liquidation,
+  MarketEvent,
+  Notice,
+  NoticeCode,
+  Side,
+  Ticker,
+  Trade,
+} from './model/events'
+export type { Instrument, InstrumentKind } from './model/instrument'

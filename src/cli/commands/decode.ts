@@ -1,0 +1,172 @@
+import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { exchangeById } from '../../exchanges/exchanges'
+import { RECORDING_FORMAT } from '../../feed/recording/recordingHeader'
+import { replayRecords } from '../../feed/recording/mergeRecordings'
+import { Sessions } from '../../feed/sessions'
+import type { SessionRecord } from '../../feed/record'
+import { Fault } from '../../model/fault'
+import { encodeEvent } from '../../sinks/encode'
+import { EXIT, optionsHelp, parse, say, UsageError, type Command, type OptionSpec } from '../command'
+import { faultLog } from '../faultLog'
+
+const OPTIONS = {
+  exchange: { value: 'ID', meaning: 'the exchange whose frames these are; needed for text files and standard input' },
+  json: { meaning: 'also print, for each frame without events, an object { kind: "ignored", reason }' },
+} satisfies Record<string, OptionSpec>
+
+export const decode: Command = {
+  name: 'decode',
+  summary: 'prints recorded frames as events',
+  help: `Usage: millrace decode FILE... [--exchange ID] [--json]
+
+Prints the events of each frame as they are decoded, one JSON object a line. FILE is a recording, a text file with one
+frame a line, a file that is one JSON document, or - for standard input. Why a frame gives no event is said on standard
+error.
+
+${optionsHelp(OPTIONS)}
+
+  millrace decode session.ndjson.gz | head
+  echo '{"e":"trade","E":1672515782136,"s":"BTCUSDT",...}' | millrace decode - --exchange binance
+
+Exit status: 0 done; 1 some frames could not be read; 2 wrong usage.`,
+  async run(args) {
+    const parsed = parse(args, OPTIONS)
+    const files = parsed.positionals
+    if (files.length === 0) throw new UsageError('Name a recording, a text file of frames, or - for standard input.')
+    const exchange = parsed.text('exchange')
+    if (exchange !== undefined) exchangeById(exchange)
+    const printer = new Printer(parsed.flag('json'))
+    for (const file of files) {
+      if (file !== '-' && (await isRecording(file))) await decodeRecording(file, exchange, printer)
+      else {
+        if (exchange === undefined) {
+          throw new UsageError(`${file === '-' ? 'Standard input' : file} is not a recording: say with --exchange whose frames these are.`)
+        }
+        await decodeText(file, exchange, printer)
+      }
+    }
+    await printer.flush()
+    return printer.unreadable > 0 ? EXIT.faults : EXIT.done
+  },
+}
+
+/** Frames of a text file are stamped with this time: the file knows none. Events say so by their receive time. */
+const NO_TIME_US = 0
+
+class Printer {
+  unreadable = 0
+  private text: string[] = []
+
+  constructor(private readonly json: boolean) {}
+
+  async event(line: string): Promise<void> {
+    this.text.push(line)
+    if (this.text.length >= 512) await this.flush()
+  }
+
+  async ignored(file: string, line: number, reason: string): Promise<void> {
+    say(`${file}:${line}: ${reason}`)
+    if (this.json) await this.event(JSON.stringify({ kind: 'ignored', reason, file, line }))
+  }
+
+  /** Waits for a reader that is slower than the decoder. */
+  async flush(): Promise<void> {
+    if (this.text.length === 0) return
+    const chunk = `${this.text.join('\n')}\n`
+    this.text = []
+    if (!process.stdout.write(chunk)) await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
+  }
+}
+
+async function isRecording(file: string): Promise<boolean> {
+  let handle
+  try {
+    handle = await open(file)
+  } catch (thrown) {
+    throw new UsageError(`${file} cannot be read: ${(thrown as Error).message}.`)
+  }
+  try {
+    const start = Buffer.alloc(8_192)
+    const { bytesRead } = await handle.read(start, 0, start.length, 0)
+    const isGzip = start[0] === 0x1f && start[1] === 0x8b
+    return isGzip || start.toString('utf8', 0, bytesRead).split('\n', 1)[0]!.includes(`"${RECORDING_FORMAT.split('/')[0]}/`)
+  } finally {
+    await handle.close()
+  }
+}
+
+async function decodeRecording(file: string, exchange: string | undefined, printer: Printer): Promise<void> {
+  const log = faultLog(false)
+  const sessions = new Sessions({ protocolOf: exchangeById, guarded: false })
+  let line = 1
+  for await (const batch of replayRecords([file], { onFault: log.add, ...(exchange === undefined ? {} : { exchange }) })) {
+    for (const record of batch) await show(sessions, record, file, ++line, printer)
+  }
+  log.close()
+}
+
+async function decodeText(file: string, exchange: string, printer: Printer): Promise<void> {
+  const sessions = new Sessions({ protocolOf: exchangeById, guarded: false })
+  const base = { dir: 'in', ns: 0, connection: 0, exchange, timeUs: NO_TIME_US } as const
+  let line = 0
+  for await (const frame of framesOf(file)) {
+    line++
+    if (frame.trim() !== '') await show(sessions, { ...base, data: frame }, file, line, printer)
+  }
+}
+
+async function show(sessions: Sessions, record: SessionRecord, file: string, line: number, printer: Printer): Promise<void> {
+  const events = sessions.apply(record)
+  for (const event of events) await printer.event(encodeEvent(event))
+  if (record.dir !== 'in') return
+  const session = sessions.session(record.connection)
+  if (events.length > 0 || session?.reason === undefined) return
+  if (/^[A-Z_]+: /.test(session.reason)) printer.unreadable++
+  await printer.ignored(file, line, session.reason)
+}
+
+/** A document of this size may be one frame spread over lines. */
+const DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
+
+/** One frame a line; or the whole file, when it is one JSON document written over several lines. */
+async function* framesOf(file: string): AsyncGenerator<string> {
+  const input = file === '-' ? process.stdin : createReadStream(file)
+  const head: string[] = []
+  let headBytes = 0
+  let byLine: boolean | undefined
+  for await (const line of createInterface({ input, crlfDelay: Infinity })) {
+    if (byLine === true) {
+      yield line
+      continue
+    }
+    if (byLine === undefined && line.trim() !== '') {
+      // The first line tells: a frame a line is complete in itself.
+      byLine = isJson(line) || !/^\s*[[{]/.test(line)
+      if (byLine) {
+        yield line
+        continue
+      }
+    }
+    head.push(line)
+    headBytes += line.length
+    if (headBytes > DOCUMENT_BYTES_MAX) {
+      throw new Fault('FRAME_TOO_LARGE', `${file} is neither one frame a line nor a JSON document of at most ${DOCUMENT_BYTES_MAX} bytes.`)
+    }
+  }
+  if (byLine === false) {
+    const document = head.join('\n')
+    if (isJson(document)) yield document
+    else yield* head
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,31 @@
+import { toDot, toMermaid } from '../../pipeline/graph'
+import { EXIT, optionsHelp, parse, print, UsageError, type Command, type OptionSpec } from '../command'
+import { loadPipeline } from '../loadPipeline'
+
+const OPTIONS = {
+  format: { value: 'FORMAT', meaning: 'mermaid (default), dot or json' },
+} satisfies Record<string, OptionSpec>
+
+export const graph: Command = {
+  name: 'graph',
+  summary: 'draws a pipeline without running it',
+  help: `Usage: millrace graph PIPELINE [--format mermaid|dot|json]
+
+Prints the picture of a pipeline without running it: nothing is connected to, no file is opened.
+
+${optionsHelp(OPTIONS)}
+
+  millrace graph pipelines/market-monitor.ts
+  millrace graph pipelines/market-monitor.ts --format dot | dot -Tsvg > monitor.svg`,
+  async run(args) {
+    const parsed = parse(args, OPTIONS)
+    const format = parsed.text('format') ?? 'mermaid'
+    if (!['mermaid', 'dot', 'json'].includes(format)) {
+      throw new UsageError(`--format is mermaid, dot or json; it is ${JSON.stringify(format)}.`)
+    }
+    const picture = loadPipeline(parsed.positionals[0]).graph()
+    if (format === 'json') print(JSON.stringify(picture, null, 2))
+    else process.stdout.write(format === 'dot' ? toDot(picture) : toMermaid(picture))
+    return EXIT.done
+  },
+}

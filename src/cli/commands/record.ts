@@ -1,0 +1,117 @@
+import { every } from '../../clock/clock'
+import { liveClock } from '../../clock/liveClock'
+import { EXCHANGES } from '../../exchanges/exchanges'
+import { CHANNELS, type ChannelName } from '../../exchanges/protocol'
+import { openRecording } from '../../feed/recording/recordingWriter'
+import { Fault } from '../../model/fault'
+import { LiveMarket } from '../../pipeline/liveMarket'
+import { wishOf } from '../../pipeline/wish'
+import { EXIT, optionsHelp, parse, print, say, UsageError, type Command, type OptionSpec } from '../command'
+import { faultLog } from '../faultLog'
+import { onInterrupt } from '../onInterrupt'
+
+const OPTIONS = {
+  exchange: { value: 'ID', meaning: 'the exchange, as in `millrace exchanges`' },
+  instruments: { value: 'A,B', meaning: "unified names (BTC-USDT) or the exchange's own symbols" },
+  channels: { value: 'A,B', meaning: `of ${CHANNELS.join(', ')}` },
+  depth: { value: 'N', meaning: 'book levels a side that are wanted (default: what the exchange is best at)' },
+  out: { value: 'FILE', meaning: 'the recording; gzip when it ends in .gz. REST answers go to the .rest file beside it' },
+  seconds: { value: 'N', meaning: 'stop after N seconds' },
+  url: { value: 'URL', meaning: "WebSocket host in the place of the exchange's: a simulator, a testnet" },
+  'rest-url': { value: 'URL', meaning: "REST host in the place of the exchange's" },
+  json: { meaning: 'print what was recorded as one JSON object' },
+} satisfies Record<string, OptionSpec>
+
+export const record: Command = {
+  name: 'record',
+  summary: 'records a live session of an exchange',
+  help: `Usage: millrace record --exchange ID --instruments A,B --channels book,trades --out FILE
+
+Records a live session as it is: frames of both directions and the REST answers (millrace-recording/1). Killed at any
+moment, the recording is readable up to its last quarter of a second. Runs until Ctrl-C.
+
+${optionsHelp(OPTIONS)}
+
+  millrace record --exchange kraken --instruments BTC-USD,ETH-USD --channels book,trades --out kraken.ndjson.gz
+  millrace audit kraken.ndjson.gz`,
+  async run(args) {
+    const parsed = parse(args, OPTIONS)
+    if (parsed.positionals.length > 0) throw new UsageError(`record takes options only; ${parsed.positionals.join(' ')} is none.`)
+    const exchange = required(parsed.text('exchange'), '--exchange', `one of ${[...EXCHANGES.keys()].join(', ')}`)
+    const instruments = listed(required(parsed.text('instruments'), '--instruments', 'such as BTC-USDT,ETH-USDT'))
+    const channels = listed(required(parsed.text('channels'), '--channels', CHANNELS.join(',')))
+    const out = required(parsed.text('out'), '--out', 'such as session.ndjson.gz')
+    const depth = parsed.number('depth', { min: 1, max: 100_000, integer: true })
+    const seconds = parsed.number('seconds', { min: 0.001, max: 1e9 })
+    const wish = wishOf(
+      { exchanges: [exchange], instruments, channels: channels as ChannelName[], ...(depth === undefined ? {} : { depth }) },
+      [...EXCHANGES.keys()],
+    )
+    const hosts = EXCHANGES.get(exchange)!.hosts
+    const ws = host(parsed.text('url'), '--url', ['ws:', 'wss:']) ?? hosts.ws
+    const rest = host(parsed.text('rest-url'), '--rest-url', ['http:', 'https:']) ?? hosts.rest
+
+    const log = faultLog(false)
+    const terminal: Fault[] = []
+    const market = new LiveMarket({ wishes: [wish], addresses: new Map([[exchange, { ws, rest }]]) })
+    const writer = await openRecording(
+      out,
+      { venues: [exchange], subscribed: Object.fromEntries(wish.channels.map((channel) => [channel, wish.instruments])) },
+      { clock: liveClock, onFault: log.add },
+    )
+    const counts = { frames: 0, events: 0 }
+    let finish!: () => void
+    const finished = new Promise<void>((resolve) => (finish = resolve))
+    const release = onInterrupt(finish)
+    const timer = seconds === undefined ? undefined : liveClock.after(seconds * 1_000, finish)
+    const lines = every(liveClock, 1_000, () =>
+      say(`${counts.frames} frames, ${counts.events} events, ${(writer.counters.bytes / 1e6).toFixed(1)} MB`),
+    )
+    try {
+      await market.start({
+        record: (each) => {
+          writer.write(each)
+          if (each.dir === 'in') counts.frames++
+        },
+        events: (_, events) => (counts.events += events.length),
+        fault: (fault) => {
+          log.add(fault)
+          if (fault.repair === 'stop') terminal.push(fault)
+        },
+        ended: finish,
+      })
+      await finished
+    } finally {
+      lines.cancel()
+      timer?.cancel()
+      await market.stop()
+      release()
+      const summary = await writer.close()
+      log.close()
+      say(`${summary.path}: ${summary.lines} lines, ${(summary.bytes / 1e6).toFixed(1)} MB${summary.restPath === undefined ? '' : `, with ${summary.restLines} REST answers in ${summary.restPath}`}.`)
+      if (summary.lost > 0) say(`${summary.lost} lines are missing: the disk did not take them.`)
+      if (summary.lost > 0 || !summary.complete) terminal.push(new Fault('SINK_REJECTED', 'The recording is not complete.'))
+      if (parsed.flag('json')) print(JSON.stringify({ format: 'millrace-record/1', ...summary, frames: counts.frames, events: counts.events }))
+    }
+    return terminal.length > 0 ? EXIT.faults : EXIT.done
+  },
+}
+
+function required(value: string | undefined, option: string, example: string): string {
+  if (value === undefined || value === '') throw new UsageError(`${option} is needed: ${example}.`)
+  return value
+}
+
+function listed(text: string): string[] {
+  return text.split(',').map((each) => each.trim()).filter(Boolean)
+}
+
+/** An address without its path: the path belongs to the exchange's description. */
+function host(text: string | undefined, option: string, protocols: readonly string[]): string | undefined {
+  if (text === undefined) return undefined
+  const url = URL.parse(text)
+  if (url === null || !protocols.includes(url.protocol)) {
+    throw new UsageError(`${option} is an address that starts with ${protocols.map((each) => `${each}//`).join(' or ')}; it is ${JSON.stringify(text)}.`)
+  }
+  return `${url.protocol}//${url.host}`
+}

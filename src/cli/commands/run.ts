@@ -1,0 +1,133 @@
+import type { RunOptions } from '../../pipeline/pipeline'
+import type { RunSummary } from '../../pipeline/run'
+import { EXIT, optionsHelp, parse, print, say, UsageError, type Command, type OptionSpec, type ParsedArgs } from '../command'
+import { faultLog } from '../faultLog'
+import { loadPipeline } from '../loadPipeline'
+import { onInterrupt } from '../onInterrupt'
+import { table } from '../table'
+import { terminalView } from '../terminalView'
+
+const OPTIONS = {
+  live: { meaning: 'connect to the exchanges themselves' },
+  simulate: { meaning: 'connect to the exchange simulator on loopback (default)' },
+  replay: { value: 'FILE', meaning: 'read recordings in the place of the exchanges; further files may follow', multiple: true },
+  speed: { value: 'SPEED', meaning: 'of a replay: max (default), real, or a multiple such as 10x' },
+  seconds: { value: 'N', meaning: 'stop after N seconds' },
+  out: { value: 'DIR', meaning: 'folder for what sinks write (default out)' },
+  seed: { value: 'N', meaning: 'of the simulator (default 1)' },
+  rate: { value: 'N', meaning: 'of the simulator: market messages per second, up to 50000 (default 500)' },
+  faults: { value: 'SPEC', meaning: 'of the simulator: faults, such as drop=10s,skip=5s,checksum=7s' },
+  record: { value: 'FILE', meaning: 'record the run, to be replayed later' },
+  exchange: { value: 'ID', meaning: 'of a replay: the exchange whose protocol the recording speaks' },
+  digest: { meaning: 'digest what each sink writes' },
+  json: { meaning: 'print the summary as one JSON object' },
+} satisfies Record<string, OptionSpec>
+
+export const run: Command = {
+  name: 'run',
+  summary: 'runs a pipeline live, simulated or on recordings',
+  help: `Usage: millrace run PIPELINE [--live | --simulate | --replay FILE...] [OPTIONS]
+
+Runs a pipeline file (.ts or .js, default export) and shows what it sees: on a terminal a live view, else one line a
+second. Ctrl-C stops in order: sources, what is under way, sinks; a second one at once.
+
+${optionsHelp(OPTIONS)}
+
+  millrace run pipelines/market-monitor.ts --seconds 20
+  millrace run pipelines/market-monitor.ts --live --record today.ndjson.gz
+  millrace run pipelines/market-monitor.ts --replay today.ndjson.gz --speed 10x --json
+
+Exit status: 0 done; 1 ran, but faults were not repaired; 2 wrong usage or an invalid pipeline.`,
+  async run(args) {
+    const parsed = parse(args, OPTIONS)
+    const options = optionsOf(parsed)
+    const pipeline = loadPipeline(parsed.positionals[0])
+    const log = faultLog(process.stderr.isTTY)
+    const handle = pipeline.start({ ...options, onFault: log.add })
+    const release = onInterrupt(() => void handle.stop().catch(() => undefined))
+    const view = terminalView(() => handle.status(), process.stderr)
+    let summary: RunSummary
+    try {
+      summary = await handle.done
+    } catch (thrown) {
+      view.stop()
+      log.close()
+      throw thrown
+    } finally {
+      release()
+    }
+    view.stop()
+    log.close()
+    tell(summary)
+    if (parsed.flag('json')) print(JSON.stringify(summary))
+    return summary.problems.length > 0 ? EXIT.faults : EXIT.done
+  },
+}
+
+function optionsOf(parsed: ParsedArgs): RunOptions {
+  // `--replay a b` reads as one option and one positional: whatever follows the pipeline file belongs to the replay.
+  const [, ...further] = parsed.positionals
+  const replayed = parsed.texts('replay')
+  if (replayed.length === 0 && further.length > 0) {
+    throw new UsageError(`One pipeline is run at a time; ${further.join(', ')} is more. Recordings are named with --replay.`)
+  }
+  const seconds = parsed.number('seconds', { min: 0.001, max: 1e9 })
+  const seed = parsed.number('seed', { min: 0, max: 2 ** 32 - 1, integer: true })
+  const rate = parsed.number('rate', { min: 1, max: 50_000 })
+  const text = <K extends string>(option: string, key: K): Partial<Record<K, string>> => {
+    const value = parsed.text(option)
+    return (value === undefined ? {} : { [key]: value }) as Partial<Record<K, string>>
+  }
+  return {
+    ...(parsed.flag('live') ? { live: true } : {}),
+    ...(parsed.flag('simulate') ? { simulate: true } : {}),
+    ...(replayed.length > 0 ? { replay: [...replayed, ...further] } : {}),
+    ...(seconds === undefined ? {} : { seconds }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(rate === undefined ? {} : { messagesPerSecond: rate }),
+    ...text('speed', 'speed'),
+    ...text('out', 'out'),
+    ...text('faults', 'faults'),
+    ...text('record', 'record'),
+    ...text('exchange', 'exchange'),
+    digest: parsed.flag('digest'),
+  }
+}
+
+function tell(summary: RunSummary): void {
+  const { receiveToSink } = summary.latencyUs
+  const { loopDelayMs, cpuPercent, rssBytes } = summary.process
+  say('')
+  say(
+    table(
+      ['edge', 'kind', 'on full', 'in', 'out', 'dropped', 'in flight'],
+      summary.edges.map((edge) => [
+        `${edge.from} → ${edge.to}`,
+        edge.kind,
+        edge.onFull,
+        String(edge.in),
+        String(edge.out),
+        String(Object.values(edge.dropped).reduce((a, b) => a + b, 0)),
+        String(edge.inFlight),
+      ]),
+    ),
+  )
+  say('')
+  say(
+    table(
+      ['sink', 'written', 'bytes', 'failed'],
+      summary.sinks.map((sink) => [sink.name, String(sink.written), String(sink.bytes), String(sink.failed)]),
+    ),
+  )
+  say('')
+  say(`${summary.pipeline} ran ${summary.seconds.toFixed(1)} s (${summary.mode}): ${summary.books.live} books live, ${summary.books.gaps} gaps, ${summary.books.resyncs} resyncs.`)
+  if (receiveToSink.max > 0) {
+    say(`Receive to sink: p50 ${ms(receiveToSink.p50)}, p99 ${ms(receiveToSink.p99)}, max ${ms(receiveToSink.max)}.`)
+  }
+  say(`Event-loop delay: p50 ${loopDelayMs.p50.toFixed(2)} ms, p99 ${loopDelayMs.p99.toFixed(2)} ms, max ${loopDelayMs.max.toFixed(2)} ms. CPU ${cpuPercent} %, memory ${(rssBytes / 1e6).toFixed(0)} MB.`)
+  for (const problem of summary.problems) say(`Not repaired: ${problem}`)
+}
+
+function ms(us: number): string {
+  return `${(us / 1_000).toFixed(us < 10_000 ? 2 : 1)} ms`
+}

@@ -1,0 +1,93 @@
+#!/usr/bin/env node
+/**
+ * The command line. Each command is loaded when it is called, so that `millrace --help` starts at once.
+ */
+import { didYouMean } from '../model/nearest'
+import { EXIT, isUsageFault, print, say, UsageError, type Command } from './command'
+
+const COMMANDS: Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<Command> }>> = {
+  run: { summary: 'runs a pipeline live, simulated or on recordings', load: async () => (await import('./commands/run.js')).run },
+  record: { summary: 'records a live session of an exchange', load: async () => (await import('./commands/record.js')).record },
+  audit: { summary: 'says how far recordings can be trusted', load: async () => (await import('./commands/audit.js')).audit },
+  decode: { summary: 'prints recorded frames as events', load: async () => (await import('./commands/decode.js')).decode },
+  simulate: { summary: 'runs the exchange simulator alone', load: async () => (await import('./commands/simulate.js')).simulate },
+  graph: { summary: 'draws a pipeline without running it', load: async () => (await import('./commands/graph.js')).graph },
+  exchanges: { summary: 'lists exchanges, channels and how books are verified', load: async () => (await import('./commands/exchanges.js')).exchanges },
+  init: { summary: "makes a quant's project", load: async () => (await import('./commands/init.js')).init },
+  doctor: { summary: 'checks this machine and says what to do', load: async () => (await import('./commands/doctor.js')).doctor },
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    const topic = name === 'help' ? rest[0] : undefined
+    if (topic !== undefined && COMMANDS[topic] !== undefined) {
+      print((await COMMANDS[topic].load()).help)
+      return EXIT.done
+    }
+    print(overview())
+    return name === undefined ? EXIT.usage : EXIT.done
+  }
+  if (name === '--version' || name === '-v') {
+    print((require('../../package.json') as { version: string }).version)
+    return EXIT.done
+  }
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (entry === undefined) {
+    say(`There is no command ${JSON.stringify(name)}. ${didYouMean(name, Object.keys(COMMANDS))}`.trim())
+    say('Call `millrace --help` for the list.')
+    return EXIT.usage
+  }
+  const command = await entry.load()
+  if (rest.includes('--help') || rest.includes('-h')) {
+    print(command.help)
+    return EXIT.done
+  }
+  try {
+    return await command.run(rest)
+  } catch (thrown) {
+    if (thrown instanceof UsageError || isUsageFault(thrown)) {
+      say(thrown.message)
+      if (thrown instanceof UsageError) say(`Call \`millrace ${name} --help\` for how it is used.`)
+      return EXIT.usage
+    }
+    throw thrown
+  }
+}
+
+function overview(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length))
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)
+  return [
+    'millrace: stream processing for exchange market data',
+    '',
+    'Usage: millrace COMMAND [OPTIONS]',
+    '',
+    ...lines,
+    '',
+    '`millrace COMMAND --help` explains a command with examples. Start with:',
+    '',
+    '  millrace run pipelines/market-monitor.ts --seconds 20',
+  ].join('\n')
+}
+
+/** The last resort: what nobody caught is said, and the exit status tells. */
+process.on('uncaughtException', (thrown) => die(thrown))
+process.on('unhandledRejection', (thrown) => die(thrown))
+// A reader that has seen enough (`millrace decode x | head`) closes the pipe: that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.done)
+  throw error
+})
+
+function die(thrown: unknown): void {
+  say(thrown instanceof Error ? (thrown.name === 'Fault' ? thrown.message : (thrown.stack ?? thrown.message)) : String(thrown))
+  process.exit(EXIT.faults)
+}
+
+void main(process.argv.slice(2)).then(
+  (status) => {
+    process.exitCode = status
+  },
+  (thrown: unknown) => die(thrown),
+)

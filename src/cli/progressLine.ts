@@ -1,0 +1,34 @@
+/** Progress of long work on a terminal: how far, how fast, how long still. Silent when not on a terminal. */
+import { performance } from 'node:perf_hooks'
+
+export interface ProgressLine {
+  update(done: number): void
+  end(): void
+}
+
+/** Redrawn at most this often. */
+const DRAW_EVERY_MS = 200
+
+/** @param total  0 where it is not known: then only the rate is shown */
+export function progressLine(stream: NodeJS.WriteStream, total: number): ProgressLine {
+  const startedMs = performance.now()
+  let drawnMs = startedMs
+  let drawn = false
+  return {
+    update(done) {
+      if (!stream.isTTY) return
+      const nowMs = performance.now()
+      if (nowMs - drawnMs < DRAW_EVERY_MS) return
+      drawnMs = nowMs
+      drawn = true
+      const seconds = (nowMs - startedMs) / 1_000
+      const rate = `${Math.round(done / seconds).toLocaleString('en')} records/s`
+      const far = total > 0 ? `${((Math.min(done, total) / total) * 100).toFixed(0).padStart(3)} %  ` : `${done}  `
+      const left = total > done && done > 0 ? `, ${((seconds * (total - done)) / done).toFixed(0)} s left` : ''
+      stream.write(`\x1b[2K\r${far}${rate}${left}`)
+    },
+    end() {
+      if (drawn) stream.write('\x1b[2K\r')
+    },
+  }
+}

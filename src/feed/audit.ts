@@ -211,7 +211,9 @@ function combined(reports: readonly AuditReport[], files: readonly string[]): Au
     crossed: sum((report) => report.crossed),
     inexactNumbers: sum((report) => report.inexactNumbers),
     books: Object.fromEntries(
-      reports.flatMap((report) => Object.entries(report.books).map(([symbol, book]) => [`${report.exchange} ${symbol}`, book])),
+      reports.flatMap((report) =>
+        Object.entries(report.books).map(([symbol, book]) => [`${report.exchange} ${symbol}`, book]),
+      ),
     ),
     faults: Object.fromEntries(faults),
     exchanges: Object.fromEntries(reports.map((report) => [report.exchange, report])),

@@ -230,7 +230,10 @@ export class Session {
         return
       case 'unknown':
         this.unreadable(
-          new Fault('FRAME_UNREADABLE', `${this.protocol.title} sent a frame that its protocol does not document: ${route.reason}.`),
+          new Fault(
+            'FRAME_UNREADABLE',
+            `${this.protocol.title} sent a frame that its protocol does not document: ${route.reason}.`,
+          ),
           undefined,
           undefined,
         )
@@ -288,7 +291,13 @@ export class Session {
     const known = this.guards.get(symbol)
     if (known !== undefined) return known
     if (this.guards.size >= (this.options.symbolsMax ?? SYMBOLS_MAX)) {
-      this.fault(new Fault('SYMBOL_UNKNOWN', `More than ${this.guards.size} instruments on one connection: ${symbol} is left out.`, { symbol }))
+      this.fault(
+        new Fault(
+          'SYMBOL_UNKNOWN',
+          `More than ${this.guards.size} instruments on one connection: ${symbol} is left out.`,
+          { symbol },
+        ),
+      )
       return undefined
     }
     const { book } = this.protocol

@@ -1,0 +1,563 @@
+/**
+ * One planned connection, kept up: connected, subscribed, listened to, and renewed for as long as the feed lives or the
+ * retry budget lasts.
+ *
+ * Each connection that opens has a number of its own, so that whatever follows (sessions, books, recordings) starts clean:
+ * a reconnect is the `close` record of one number and the `open` record of another.
+ *
+ * Alive    any frame, ping or pong is a sign of life; half a silence provokes one where the exchange has no heartbeat of its own
+ * Retries  the first at once, then capped exponential backoff with full jitter. A minute of health starts the backoff over;
+ *          an answer to a subscription, or data, refills the budget
+ * Gives up when the budget is spent: with a terminal fault, never silently
+ */
+import { backoffDelayMs, RetryBudget, type Budget } from '../clock/backoff'
+import type { Clock, Timer } from '../clock/clock'
+import type { ChannelName } from '../exchanges/protocol'
+import { Fault, type FaultCode } from '../model/fault'
+import { BookRepairs } from './bookRepairs'
+import { Connection, type ConnectionEnd } from './connection'
+import { Polls } from './polls'
+import type { Environment } from './proxy'
+import type { Gate } from './rateLimiter'
+import type { RestRole, SessionRecord } from './record'
+import type { RestQueue } from './restQueue'
+import type { SessionControl } from './session'
+import type { Stamper } from './stamper'
+import type { PlannedLink, PlannedPoll } from './subscriptionPlan'
+import { Subscriptions, type Subscription } from './subscriptions'
+
+/** `waiting` for its next attempt; `failed` when the budget is spent, or everything it asked for was refused. */
+export type LinkState = 'waiting' | 'connecting' | 'open' | 'failed' | 'stopped'
+
+/** How a connection stands, as plain data. */
+export interface ConnectionStatus {
+  readonly exchange: string
+  readonly endpoint: string
+  readonly url: string
+  readonly state: LinkState
+  /** When it came into this state. */
+  readonly sinceUs: number
+  /** Attempts to connect since the start. */
+  readonly attempts: number
+  readonly frames: number
+  readonly bytes: number
+  readonly lastFrameUs: number | undefined
+  readonly topics: number
+  readonly acked: number
+  readonly refused: number
+}
+
+/** Waits and limits of a link; see `LiveFeedOptions` for their defaults. */
+export interface LinkDeadlines {
+  readonly connectMs: number
+  readonly ackMs: number
+  readonly closeMs: number
+  readonly snapshotMs: number
+  readonly maxPayloadBytes: number
+  readonly retries: Budget
+  readonly snapshotRetries: Budget
+}
+
+export interface LinkCounts {
+  reconnects: number
+  /** Snapshots that were asked for because a book had lost its chain. */
+  resyncs: number
+  /** Subscriptions renewed because they had fallen silent. */
+  staleStreams: number
+}
+
+export interface LinkOptions extends LinkDeadlines {
+  readonly planned: PlannedLink
+  readonly url: string
+  readonly restHost: string
+  readonly clock: Clock
+  readonly stamper: Stamper
+  readonly random: () => number
+  readonly env: Environment
+  readonly gate: Gate
+  readonly rest: RestQueue
+  readonly counts: LinkCounts
+  /** A new number, from which records find their way back to this link. */
+  readonly numberFor: (link: Link) => number
+  readonly release: (connection: number) => void
+  readonly take: (record: SessionRecord) => void
+  readonly fault: (fault: Fault) => void
+  /** The budget is spent. */
+  readonly terminal: (fault: Fault) => void
+  /** Something that the feed's readiness depends on has changed. */
+  readonly progressed: () => void
+}
+
+const BACKOFF = { minMs: 1_000, maxMs: 30_000, firstAtOnce: true }
+const HEALTHY_MS = 60_000
+/** A timer later than this says that this process was not running, not that the exchange was silent. */
+const STALL_US = 1_000_000
+const GOING_AWAY = 1_000
+
+export class Link {
+  state: LinkState = 'waiting'
+  readonly control: SessionControl
+  private readonly subscriptions: Subscription[]
+  private readonly repairs: BookRepairs
+  private readonly polls: Polls
+  /** Topics without an answer and books without a snapshot, ever. */
+  private readonly unanswered: Set<Subscription>
+  private readonly bookless: Set<string>
+  private sinceUs: number
+  private attempts = 0
+  private failures = 0
+  private budget: RetryBudget
+  private frames = 0
+  private bytes = 0
+  private lastFrameUs: number | undefined
+
+  // Of the open connection.
+  private connection: Connection | undefined
+  private number = -1
+  private asking: Subscriptions | undefined
+  private requestIds = 0
+  private signUs = 0
+  private pinged = false
+  private proven = false
+  private paused = false
+  private readonly timers = new Map<'attempt' | 'heartbeat' | 'silence' | 'streams' | 'health', Timer>()
+
+  constructor(private readonly options: LinkOptions) {
+    const { planned, clock } = options
+    const { protocol } = planned
+    this.subscriptions = planned.topics.map((topic) => ({ planned: topic, state: 'waiting', heardUs: undefined }))
+    this.unanswered = new Set(this.subscriptions)
+    this.bookless = new Set(planned.topics.flatMap(({ topic, symbols }) => (topic.channel === 'book' ? symbols : [])))
+    this.sinceUs = clock.nowUs()
+    this.budget = new RetryBudget(options.retries)
+    this.repairs = new BookRepairs({
+      protocol,
+      clock,
+      snapshotMs: options.snapshotMs,
+      renew: (subscription) => this.asking?.renew(subscription),
+      ask: (subscription, symbol, told) => {
+        const { snapshot } = protocol.book
+        if (snapshot === undefined) return () => undefined
+        const number = this.number
+        const url = options.restHost + snapshot.path(symbol, subscription.planned.options)
+        return options.rest.ask({
+          key: `snapshot ${planned.endpoint} ${symbol}`,
+          url,
+          weight: snapshot.weight,
+          urgent: true,
+          retries: options.snapshotRetries,
+          answered: (body) => {
+            if (number !== this.number) return
+            told.answered()
+            this.takeRest(url, 'book-snapshot', body)
+          },
+          failed: (reason, final) => {
+            if (number === this.number) told.failed(reason, final)
+          },
+        })
+      },
+      repaired: () => {
+        options.counts.resyncs++
+      },
+      fault: (fault) => options.fault(fault),
+    })
+    this.polls = new Polls(clock, planned.polls, (poll) => this.poll(poll))
+    this.control = this.controlOfSessions()
+  }
+
+  start(): void {
+    this.attempt()
+  }
+
+  /** True when every topic was answered once and every book that was not refused has been live. */
+  get ready(): boolean {
+    return this.unanswered.size === 0 && this.bookless.size === 0
+  }
+
+  get status(): ConnectionStatus {
+    const { planned, url } = this.options
+    const count = (state: Subscription['state']): number =>
+      this.subscriptions.filter((subscription) => subscription.state === state).length
+    return {
+      exchange: planned.protocol.id,
+      endpoint: planned.endpoint,
+      url,
+      state: this.state,
+      sinceUs: this.sinceUs,
+      attempts: this.attempts,
+      frames: this.frames,
+      bytes: this.bytes,
+      lastFrameUs: this.lastFrameUs,
+      topics: this.subscriptions.length,
+      acked: this.state === 'open' ? count('acked') : 0,
+      refused: count('refused'),
+    }
+  }
+
+  /** A snapshot has made this book live. */
+  bookLive(symbol: string, timeUs: number): void {
+    this.repairs.live(symbol, timeUs)
+    if (this.bookless.delete(symbol)) this.options.progressed()
+  }
+
+  /** Stops reading from the exchange. Heartbeats go on; silence is not held against anyone. */
+  pause(): void {
+    if (this.paused) return
+    this.paused = true
+    if (this.state !== 'open') return
+    this.connection?.pause()
+    this.asking?.pause()
+  }
+
+  resume(): void {
+    if (!this.paused) return
+    this.paused = false
+    if (this.state !== 'open') return
+    this.signUs = this.options.clock.nowUs()
+    this.pinged = false
+    this.asking?.resume()
+    this.connection?.resume()
+  }
+
+  /** Says goodbye; resolves when the exchange has too, or at the deadline. */
+  stop(): Promise<void> {
+    const connection = this.connection
+    const wasOpen = this.state === 'open'
+    const failed = this.state === 'failed'
+    this.leave(GOING_AWAY, 'the feed was stopped')
+    if (!failed) this.setState('stopped')
+    if (connection === undefined) return Promise.resolve()
+    return connection.close(GOING_AWAY, wasOpen ? 'goodbye' : '')
+  }
+
+  private attempt(): void {
+    const waitMs = this.options.gate.take()
+    if (waitMs > 0) {
+      this.after('attempt', waitMs, () => this.attempt())
+      return
+    }
+    this.connect()
+  }
+
+  private connect(): void {
+    const { url, clock, env, connectMs, closeMs, maxPayloadBytes } = this.options
+    this.attempts++
+    this.setState('connecting')
+    this.connection = new Connection(
+      { url, clock, env, connectMs, closeMs, maxPayloadBytes },
+      {
+        opened: () => this.opened(),
+        received: (data) => this.received(data),
+        signed: () => this.signed(),
+        ended: (end) => this.ended(end),
+      },
+    )
+  }
+
+  private opened(): void {
+    const { options } = this
+    const { planned, clock, url } = options
+    const { protocol } = planned
+    this.number = options.numberFor(this)
+    this.requestIds = 0
+    this.proven = false
+    this.setState('open')
+    this.signed()
+    const { number } = this
+    options.take({ ...this.base(), dir: 'open', url })
+    if (this.number !== number) return // whoever heard of it stopped the feed
+    this.repairs.start(this.subscriptions)
+    this.asking = new Subscriptions({
+      protocol,
+      subscriptions: this.subscriptions,
+      clock,
+      ackMs: options.ackMs,
+      nextId: () => ++this.requestIds,
+      send: (text) => this.send(text),
+      acked: (subscription) => this.acked(subscription),
+      refused: (subscription, reason) => this.refused(subscription, reason),
+      refusedOutOfTurn: (reason) => {
+        const message = `${protocol.title} refused something that was not asked: ${reason}.`
+        options.fault(new Fault('FRAME_UNREADABLE', message, { exchange: protocol.id, reason }))
+      },
+      unanswered: (subscriptions) => {
+        const keys = subscriptions.map(({ planned: { topic } }) => topic.key)
+        const words = keys.length === 1 ? keys[0]! : `${keys[0]!} and ${keys.length - 1} more`
+        const message = `${protocol.title} did not answer the subscription to ${words}, asked twice within ${2 * options.ackMs} ms: the connection is renewed.`
+        this.renew('STREAM_STALE', message, { keys: keys.slice(0, 20) })
+      },
+    })
+    this.after('health', HEALTHY_MS, () => {
+      this.failures = 0
+    })
+    this.watchSilence()
+    this.watchStreams()
+    this.beat()
+    this.polls.start()
+    if (this.paused) {
+      this.connection?.pause()
+      this.asking.pause()
+    }
+    this.asking.start()
+  }
+
+  private received(data: string | Uint8Array): void {
+    const base = this.base()
+    this.frames++
+    this.bytes += data.length
+    this.lastFrameUs = base.timeUs
+    this.signUs = base.timeUs
+    this.pinged = false
+    this.options.take({ ...base, dir: 'in', data })
+  }
+
+  private signed(): void {
+    this.signUs = this.options.clock.nowUs()
+    this.pinged = false
+  }
+
+  private ended(end: ConnectionEnd): void {
+    const { planned, clock, gate, url } = this.options
+    const { title } = planned.protocol
+    const details = { endpoint: planned.endpoint, url, code: end.code, reason: end.reason }
+    this.leave(end.code, end.reason)
+    if (end.how === 'limited') {
+      const waitMs = end.waitMs ?? 0
+      gate.block(waitMs)
+      this.retry(
+        'FEED_RATE_LIMITED',
+        `${title} asks to wait before connecting to ${url}: ${end.reason}; ${Math.ceil(waitMs / 1_000)} s are waited.`,
+        { ...details, waitMs },
+        waitMs,
+      )
+    } else if (end.how === 'unopened') {
+      this.retry('FEED_REFUSED', `${title} could not be reached at ${url}: ${end.reason}.`, details, end.waitMs)
+    } else if (end.how === 'tooLarge') {
+      const message = `${title} sent a frame of more than ${this.options.maxPayloadBytes} bytes: the connection is renewed.`
+      this.retry('FRAME_TOO_LARGE', message, details)
+    } else {
+      const openMs = (clock.nowUs() - this.sinceUs) / 1_000
+      this.retry('FEED_CLOSED', `${title} closed the connection to ${url}: ${end.reason} (code ${end.code}).`, {
+        ...details,
+        openMs,
+      })
+    }
+  }
+
+  /** Cuts the line and starts over. */
+  private renew(code: FaultCode, message: string, details: Readonly<Record<string, unknown>> = {}): void {
+    if (this.state !== 'open') return
+    const { connection } = this
+    const { planned, url } = this.options
+    this.leave(ABNORMAL, message)
+    connection?.cut()
+    this.retry(code, message, { endpoint: planned.endpoint, url, ...details })
+  }
+
+  /** Everything that belonged to the connection ends; the `close` record says so where there was one. */
+  private leave(code: number, reason: string): void {
+    for (const timer of this.timers.values()) timer.cancel()
+    this.timers.clear()
+    this.asking?.stop()
+    this.asking = undefined
+    this.repairs.stop()
+    this.polls.stop()
+    this.connection = undefined
+    const number = this.number
+    if (this.state === 'open') {
+      this.options.take({ ...this.base(), dir: 'close', code, reason })
+      this.options.release(number)
+    }
+    this.number = -1
+  }
+
+  private retry(code: FaultCode, message: string, details: Readonly<Record<string, unknown>>, waitMs = 0): void {
+    const { clock, random, fault, terminal, counts, retries, planned } = this.options
+    const nowUs = clock.nowUs()
+    const exchange = planned.protocol.id
+    this.failures++
+    this.budget.failed(nowUs)
+    const delayMs = Math.max(waitMs, backoffDelayMs(this.failures, { ...BACKOFF, random }))
+    fault(new Fault(code, message, { exchange, ...details }))
+    if (this.state === 'stopped' || this.state === 'failed') return // by whoever heard of the fault
+    if (!this.budget.take(nowUs, delayMs)) {
+      this.setState('failed')
+      terminal(
+        new Fault(
+          'RETRIES_EXHAUSTED',
+          `${planned.protocol.title} is given up: ${retries.atMost} attempts within ${Math.round(retries.withinMs / 60_000)} minutes are the limit, and no more may be made now. The last failure: ${message}`,
+          { exchange, endpoint: planned.endpoint, last: code, ...retries },
+        ),
+      )
+      return
+    }
+    counts.reconnects++
+    this.setState('waiting')
+    this.after('attempt', delayMs, () => this.attempt())
+  }
+
+  /** An answer or data: this connection is of use, and its failures do not add up with those before it. */
+  private prove(): void {
+    if (this.proven) return
+    this.proven = true
+    this.budget = new RetryBudget(this.options.retries)
+  }
+
+  private acked(subscription: Subscription): void {
+    this.prove()
+    if (subscription.planned.topic.channel === 'book') this.repairs.acked(subscription)
+    if (this.unanswered.delete(subscription)) this.options.progressed()
+  }
+
+  private refused(subscription: Subscription, reason: string): void {
+    const { protocol } = this.options.planned
+    const { topic, symbols } = subscription.planned
+    this.unanswered.delete(subscription)
+    if (topic.channel === 'book') for (const symbol of symbols) this.bookless.delete(symbol)
+    const message = `${protocol.title} refused ${topic.channel} of ${symbols.join(', ')} (${topic.key}): ${reason}.`
+    const details = { exchange: protocol.id, channel: topic.channel, symbol: topic.symbol, key: topic.key, reason }
+    this.options.fault(new Fault('SUBSCRIBE_REFUSED', message, details))
+    const nothingLeft =
+      this.state === 'open' &&
+      this.options.planned.polls.length === 0 &&
+      this.subscriptions.every(({ state }) => state === 'refused')
+    if (nothingLeft) {
+      // Exchanges close connections without subscriptions.
+      const { connection } = this
+      this.leave(GOING_AWAY, 'every subscription was refused')
+      this.setState('failed')
+      void connection?.close(GOING_AWAY, 'goodbye')
+    }
+    this.options.progressed()
+  }
+
+  private controlOfSessions(): SessionControl {
+    const { options } = this
+    return {
+      acknowledged: (id, keys) => this.asking?.acknowledged(id, keys),
+      refused: (id, keys, reason) => this.asking?.refused(id, keys, reason),
+      heard: (channel: ChannelName, symbol, timeUs) => {
+        if (this.asking === undefined) return // polled after the end
+        this.prove()
+        this.asking.heard(channel, symbol, timeUs)
+        if (channel === 'book' && symbol !== undefined) this.repairs.heard(symbol)
+      },
+      answer: (text) => this.send(text),
+      reconnect: (fault) => this.renew(fault.code, fault.message, fault.details),
+      resync: (symbol) => this.repairs.lost(symbol),
+      fault: (fault) => options.fault(fault),
+    }
+  }
+
+  private send(text: string): void {
+    if (this.state !== 'open' || this.connection === undefined) return
+    if (this.connection.send(text)) {
+      this.options.take({ ...this.base(), dir: 'out', data: text })
+      return
+    }
+    const { title } = this.options.planned.protocol
+    this.renew('FEED_STALE', `${title} does not read what it is sent: the connection is renewed.`)
+  }
+
+  private beat(): void {
+    const { heartbeat } = this.options.planned.protocol
+    if (heartbeat === undefined) return
+    this.after('heartbeat', heartbeat.everyMs, () => {
+      this.send(heartbeat.message(++this.requestIds))
+      if (this.state === 'open') this.beat()
+    })
+  }
+
+  /** Looks at the last sign of life when half the patience is over, and when all of it is. */
+  private watchSilence(): void {
+    const { clock, planned } = this.options
+    const { idleMsMax, heartbeat, title } = planned.protocol
+    const idleUs = idleMsMax * 1_000
+    const nowUs = clock.nowUs()
+    const silentUs = nowUs - this.signUs
+    if (silentUs >= idleUs) {
+      this.renew('FEED_STALE', `${title} has been silent for ${idleMsMax} ms: the connection is renewed.`, {
+        idleMsMax,
+      })
+      return
+    }
+    if (silentUs >= idleUs / 2 && !this.pinged && heartbeat === undefined) {
+      this.pinged = true
+      this.connection?.ping()
+    }
+    const dueUs = this.signUs + (silentUs >= idleUs / 2 ? idleUs : idleUs / 2)
+    this.after('silence', (dueUs - nowUs) / 1_000, () => {
+      if (this.paused || clock.nowUs() - dueUs > STALL_US) this.signUs = clock.nowUs()
+      this.watchSilence()
+    })
+  }
+
+  /** Looks for subscriptions that have fallen silent on a lively connection. */
+  private watchStreams(): void {
+    const { clock, planned, counts, fault } = this.options
+    const { protocol } = planned
+    const patience = planned.topics
+      .map(({ topic }) => protocol.channels[topic.channel]?.idleMsMax)
+      .filter((idleMsMax) => idleMsMax !== undefined)
+    if (patience.length === 0) return
+    this.after('streams', Math.min(...patience) / 4, () => {
+      if (!this.paused) {
+        for (const subscription of this.asking?.silent(clock.nowUs()) ?? []) {
+          const { topic } = subscription.planned
+          const idleMsMax = protocol.channels[topic.channel]?.idleMsMax ?? 0
+          const message = `${protocol.title} has sent nothing for ${topic.key} for ${idleMsMax} ms while the connection is lively: it is subscribed to anew.`
+          counts.staleStreams++
+          fault(
+            new Fault('STREAM_STALE', message, { exchange: protocol.id, channel: topic.channel, symbol: topic.symbol }),
+          )
+          this.asking?.renew(subscription)
+        }
+      }
+      if (this.state === 'open') this.watchStreams()
+    })
+  }
+
+  private poll({ poll, symbol, path }: PlannedPoll): () => void {
+    const { restHost, rest, planned, fault } = this.options
+    const number = this.number
+    const url = restHost + path
+    return rest.ask({
+      key: `poll ${path}`,
+      url,
+      weight: poll.weight,
+      urgent: false,
+      retries: { atMost: 0, withinMs: poll.everyMs },
+      answered: (body) => {
+        if (number === this.number) this.takeRest(url, 'poll', body)
+      },
+      failed: (reason) => {
+        if (number !== this.number) return
+        const { id, title } = planned.protocol
+        const message = `${title} did not answer for ${poll.channel} of ${symbol}: ${reason}; it will be asked again in ${poll.everyMs} ms.`
+        fault(new Fault('STREAM_STALE', message, { exchange: id, channel: poll.channel, symbol, reason }))
+      },
+    })
+  }
+
+  private takeRest(url: string, role: RestRole, body: string): void {
+    this.options.take({ ...this.base(), dir: 'rest', method: 'GET', url, role, body })
+  }
+
+  private base() {
+    const { timeUs, ns } = this.options.stamper.next()
+    return { timeUs, ns, connection: this.number, exchange: this.options.planned.protocol.id }
+  }
+
+  private after(name: Parameters<typeof this.timers.set>[0], delayMs: number, callback: () => void): void {
+    this.timers.get(name)?.cancel()
+    this.timers.set(name, this.options.clock.after(delayMs, callback))
+  }
+
+  private setState(state: LinkState): void {
+    this.state = state
+    this.sinceUs = this.options.clock.nowUs()
+  }
+}
+
+/** RFC 6455: ended without a close frame. */
+const ABNORMAL = 1006

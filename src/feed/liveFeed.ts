@@ -1,0 +1,471 @@
+/**
+ * Live market data: from a list of wishes to events, in the order in which everything happens.
+ *
+ * Start    asks each exchange for its instruments, finds every problem of every wish, plans connections and opens them
+ * Road     socket callback -> record with its receive stamp -> `onRecord` (a recorder) -> session -> `onEvents`; all of it
+ *          synchronous, so that records, events and their order are the same in a replay
+ * Back     what sessions ask for (snapshots, answers, reconnects) goes to the connection that they belong to
+ * Faults   each one, of connections, sessions and requests, is told once, to `onFault`. One that means that data which was
+ *          wished for will not come any more (a spent retry budget, nothing but refusals) is told to `onTerminal` as well
+ *
+ * It knows no exchange: everything comes from its `ExchangeProtocol`.
+ */
+import type { Budget } from '../clock/backoff'
+import type { Clock } from '../clock/clock'
+import type { ExchangeProtocol } from '../exchanges/protocol'
+import { parseWireJson } from '../model/codec/wireJson'
+import type { MarketEvent } from '../model/events'
+import { Fault, messageOf } from '../model/fault'
+import { Link, type ConnectionStatus, type LinkCounts } from './link'
+import { proxyFor, type Environment } from './proxy'
+import { Gate, RateLimiter } from './rateLimiter'
+import type { SessionRecord } from './record'
+import { RestClient } from './rest'
+import { RestQueue, type RestCounts } from './restQueue'
+import { Sessions } from './sessions'
+import { Stamper } from './stamper'
+import { planLinks, problemsOf, type FeedWish } from './subscriptionPlan'
+
+/** Where an exchange is reached: `wss://host` and `https://host`, without a path. */
+export interface ExchangeAddress {
+  readonly ws: string
+  readonly rest: string
+}
+
+export interface LiveFeedOptions {
+  /** The union over several sources; duplicates are merged. */
+  readonly wishes: readonly FeedWish[]
+  /** The description of an exchange by its id; throws a `Fault` for an unknown one. */
+  readonly protocolOf: (exchange: string) => ExchangeProtocol
+  /** Hosts by exchange id, instead of the description's: a simulator, a testnet. */
+  readonly addresses?: ReadonlyMap<string, ExchangeAddress> | undefined
+  readonly clock: Clock
+  /** Jitter: numbers from 0 (included) to 1 (excluded). */
+  readonly random: () => number
+  /** Where proxies are named; whoever starts the feed passes `process.env`. Default: no proxies. */
+  readonly env?: Environment | undefined
+  /** The events of one record, in order; never empty. Must not throw. */
+  readonly onEvents: (events: MarketEvent[], record: SessionRecord) => void
+  /** Every record, before its events. */
+  readonly onRecord?: ((record: SessionRecord) => void) | undefined
+  readonly onFault: (fault: Fault) => void
+  readonly onTerminal?: ((fault: Fault) => void) | undefined
+  readonly limits?: Partial<LiveFeedLimits> | undefined
+}
+
+/** Every wait and every size. */
+export interface LiveFeedLimits {
+  /** Milliseconds until a connection must stand. Default 10 000. */
+  readonly connectMs: number
+  /** Until a subscription must be answered. Default 10 000. */
+  readonly ackMs: number
+  /** For a whole REST answer. Default 10 000. */
+  readonly restMs: number
+  /** For goodbyes. Default 2 000. */
+  readonly closeMs: number
+  /** Until the snapshot that follows an acknowledgement. Default 20 000. */
+  readonly snapshotMs: number
+  /** Bytes of one frame. Default 16 MiB. */
+  readonly maxPayloadBytes: number
+  /** Bytes of one REST answer, unpacked. Default 64 MiB. */
+  readonly restBytesMax: number
+  /** Pages of one instruments request. Default 100. */
+  readonly pagesMax: number
+  /** REST requests to one exchange at once, and waiting. Default 4 and 50 000. */
+  readonly restAtOnce: number
+  readonly restWaitingMax: number
+  /** Attempts to connect without an answer or data in between. Default 20 within 10 minutes. */
+  readonly retries: Budget
+  /** Retries of one REST request. Default 6 within 10 minutes. */
+  readonly restRetries: Budget
+}
+
+const LIMITS: LiveFeedLimits = {
+  connectMs: 10_000,
+  ackMs: 10_000,
+  restMs: 10_000,
+  closeMs: 2_000,
+  snapshotMs: 20_000,
+  maxPayloadBytes: 16 * 1024 * 1024,
+  restBytesMax: 64 * 1024 * 1024,
+  pagesMax: 100,
+  restAtOnce: 4,
+  restWaitingMax: 50_000,
+  retries: { atMost: 20, withinMs: 600_000 },
+  restRetries: { atMost: 6, withinMs: 600_000 },
+}
+
+/** What only an exchange as a whole has. */
+interface ExchangeSide {
+  readonly protocol: ExchangeProtocol
+  readonly address: ExchangeAddress
+  readonly client: RestClient
+  readonly rest: RestQueue
+  readonly gate: Gate
+}
+
+export class LiveFeed {
+  readonly sessions: Sessions
+  /** Resolves when every wished book has been live and every subscription answered; rejects when that cannot happen any more. */
+  readonly ready: Promise<void>
+  readonly counts: LinkCounts = { reconnects: 0, resyncs: 0, staleStreams: 0 }
+  private readonly limits: LiveFeedLimits
+  private readonly stamper: Stamper
+  private readonly exchanges = new Map<string, ExchangeSide>()
+  private links: Link[] = []
+  private readonly linkOf = new Map<number, Link>()
+  private connections = 0
+  private state: 'new' | 'starting' | 'running' | 'stopped' = 'new'
+  private isPaused = false
+  private settleReady!: { resolve: () => void; reject: (fault: Fault) => void }
+  private isReady = false
+  /** Records that came up while another was being worked on. */
+  private following: SessionRecord[] = []
+  private working = false
+
+  constructor(private readonly options: LiveFeedOptions) {
+    this.limits = { ...LIMITS, ...options.limits }
+    this.stamper = new Stamper(options.clock)
+    this.sessions = new Sessions({
+      protocolOf: options.protocolOf,
+      controlOf: (connection) => this.linkOf.get(connection)?.control,
+      onFault: (fault) => options.onFault(fault),
+    })
+    this.ready = new Promise((resolve, reject) => {
+      this.settleReady = { resolve, reject }
+    })
+    this.ready.catch(() => undefined) // not everyone who starts a feed waits for it
+  }
+
+  /**
+   * Resolves when the connections are on their way.
+   *
+   * @throws `Fault` OPTION_INVALID with a sentence for each problem of the wishes; RETRIES_EXHAUSTED when an exchange's
+   *         instruments cannot be had
+   */
+  async start(): Promise<void> {
+    if (this.state !== 'new') throw new Fault('OPTION_INVALID', 'A live feed starts once: make another one.')
+    this.state = 'starting'
+    try {
+      this.prepare()
+      await this.fetchInstruments()
+      if (this.stopped) throw stoppedEarly()
+      this.plan()
+    } catch (thrown) {
+      this.closeRest()
+      this.state = 'stopped'
+      const fault =
+        thrown instanceof Fault ? thrown : new Fault('STAGE_FAILED', messageOf(thrown), {}, { cause: thrown })
+      this.settleReady.reject(fault)
+      throw fault
+    }
+    this.state = 'running'
+    for (const link of this.links) link.start()
+    this.progressed()
+  }
+
+  /** Says goodbye to every exchange and resolves when they have answered, or at the deadline. Nothing is emitted after that. */
+  async stop(): Promise<void> {
+    if (this.state === 'stopped') return
+    this.state = 'stopped'
+    for (const cancel of this.cancels) cancel()
+    this.closeRest()
+    this.settleReady.reject(stoppedEarly())
+    await Promise.all(this.links.map((link) => link.stop()))
+  }
+
+  /** Stops reading from the exchanges, until `resume`: what they send waits in the network, and in the end with them. */
+  pause(): void {
+    if (this.isPaused) return
+    this.isPaused = true
+    for (const link of this.links) link.pause()
+    for (const { rest } of this.exchanges.values()) rest.pause()
+  }
+
+  resume(): void {
+    if (!this.isPaused) return
+    this.isPaused = false
+    for (const link of this.links) link.resume()
+    for (const { rest } of this.exchanges.values()) rest.resume()
+  }
+
+  get paused(): boolean {
+    return this.isPaused
+  }
+
+  status(): ConnectionStatus[] {
+    return this.links.map((link) => link.status)
+  }
+
+  /** REST requests by exchange. */
+  restCounts(): Map<string, Readonly<RestCounts> & { readonly waiting: number }> {
+    return new Map(
+      Array.from(this.exchanges, ([id, { rest }]) => [id, { ...rest.counts, waiting: rest.waiting }] as const),
+    )
+  }
+
+  /** Whatever can be said against the wishes and addresses without asking anyone. */
+  private prepare(): void {
+    const { wishes, protocolOf, addresses, clock, random, env = {} } = this.options
+    const { limits } = this
+    const problems = problemsOf(wishes)
+    for (const { exchange } of wishes) {
+      let protocol: ExchangeProtocol
+      try {
+        protocol = protocolOf(exchange)
+      } catch (thrown) {
+        if (!problems.includes(messageOf(thrown))) problems.push(messageOf(thrown))
+        continue
+      }
+      if (this.exchanges.has(protocol.id)) continue
+      const address = withoutSlash(addresses?.get(protocol.id) ?? protocol.hosts)
+      problems.push(...addressProblems(protocol, address, env))
+      const client = new RestClient({
+        clock,
+        env,
+        deadlineMs: limits.restMs,
+        bodyBytesMax: limits.restBytesMax,
+        connectionsMax: limits.restAtOnce,
+      })
+      const rest = new RestQueue({
+        clock,
+        client,
+        limiter: new RateLimiter(clock, protocol.rest.weightPerMinute),
+        random,
+        atOnce: limits.restAtOnce,
+        capacity: limits.restWaitingMax,
+        limited: (reason, waitMs) => {
+          const message = `${protocol.title} asks to wait before more REST requests: ${reason}; ${Math.ceil(waitMs / 1_000)} s are waited.`
+          this.options.onFault(new Fault('FEED_RATE_LIMITED', message, { exchange: protocol.id, waitMs }))
+        },
+      })
+      if (this.isPaused) rest.pause()
+      const gate = new Gate(clock, protocol.limits.connectEveryMs)
+      this.exchanges.set(protocol.id, { protocol, address, client, rest, gate })
+    }
+    if (problems.length > 0) throw new Fault('OPTION_INVALID', problems.join(' '), { problems })
+  }
+
+  private async fetchInstruments(): Promise<void> {
+    const outcomes = await Promise.allSettled([...this.exchanges.values()].map((side) => this.instrumentsOf(side)))
+    const failed = outcomes.filter((outcome) => outcome.status === 'rejected')
+    if (failed.length === 0) return
+    const faults = failed.map(({ reason }) => reason as Fault)
+    throw new Fault(faults[0]!.code, faults.map(messageOf).join(' '), faults[0]!.details)
+  }
+
+  /** Request by request, page by page, until every wished instrument is known: exchanges list thousands of options last. */
+  private async instrumentsOf(side: ExchangeSide): Promise<void> {
+    const { protocol } = side
+    const table = this.sessions.instruments(protocol.id)
+    const wanted = new Set(
+      this.options.wishes
+        .filter(({ exchange }) => this.options.protocolOf(exchange).id === protocol.id)
+        .flatMap(({ instruments }) => instruments),
+    )
+    for (const { path: first, weight } of protocol.instruments.requests) {
+      let path: string | undefined = first
+      for (let page = 0; path !== undefined && page < this.limits.pagesMax; page++) {
+        const body = await this.instrumentsPage(side, path, weight)
+        if (this.stopped) throw stoppedEarly()
+        if (body === undefined) break
+        const url = side.address.rest + path
+        const { timeUs, ns } = this.stamper.next()
+        this.take({
+          timeUs,
+          ns,
+          connection: -1,
+          exchange: protocol.id,
+          dir: 'rest',
+          method: 'GET',
+          url,
+          role: 'instruments',
+          body,
+        })
+        if ([...wanted].every((name) => table.find(name) !== undefined)) return
+        path = nextPath(protocol, body, path)
+      }
+    }
+  }
+
+  /** Undefined when the exchange refuses this part of its list, which may be of no interest. */
+  private instrumentsPage({ protocol, rest, address }: ExchangeSide, path: string, weight: number) {
+    const url = address.rest + path
+    return new Promise<string | undefined>((resolve, reject) => {
+      const withdraw = rest.ask({
+        key: `instruments ${path}`,
+        url,
+        weight,
+        urgent: true,
+        retries: this.limits.restRetries,
+        answered: (body) => {
+          settled()
+          resolve(body)
+        },
+        failed: (reason, final) => {
+          settled()
+          const message = `The instruments of ${protocol.title} could not be fetched from ${url}: ${reason}.`
+          const details = { exchange: protocol.id, url, reason }
+          if (final) {
+            this.options.onFault(new Fault('SNAPSHOT_FAILED', message, details))
+            resolve(undefined)
+          } else reject(new Fault('RETRIES_EXHAUSTED', `${message} Check the network, or try again later.`, details))
+        },
+      })
+      const cancel = (): void => {
+        settled()
+        withdraw()
+        reject(stoppedEarly())
+      }
+      const settled = (): void => void this.cancels.delete(cancel)
+      this.cancels.add(cancel)
+    })
+  }
+
+  private readonly cancels = new Set<() => void>()
+
+  private plan(): void {
+    const { clock, random, protocolOf, env = {} } = this.options
+    const { limits } = this
+    const planned = planLinks(this.options.wishes, (id) => {
+      const protocol = protocolOf(id)
+      return { protocol, instruments: this.sessions.instruments(protocol.id) }
+    })
+    this.links = planned.map((each) => {
+      const { address, rest, gate } = this.exchanges.get(each.protocol.id)!
+      return new Link({
+        ...limits,
+        snapshotRetries: limits.restRetries,
+        planned: each,
+        url: address.ws + (each.protocol.endpoints[each.endpoint]?.path ?? ''),
+        restHost: address.rest,
+        clock,
+        stamper: this.stamper,
+        random,
+        env,
+        gate,
+        rest,
+        counts: this.counts,
+        numberFor: (link) => {
+          const number = this.connections++
+          this.linkOf.set(number, link)
+          return number
+        },
+        release: (number) => {
+          this.released.push(number)
+        },
+        take: (record) => this.take(record),
+        fault: (fault) => this.options.onFault(fault),
+        terminal: (fault) => this.end(fault),
+        progressed: () => this.progressed(),
+      })
+    })
+    if (this.isPaused) for (const link of this.links) link.pause()
+  }
+
+  /** Connections whose `close` record is on its way. */
+  private readonly released: number[] = []
+
+  /**
+   * The one way of every record. What comes up while one is being worked on (an answer to a heartbeat, the end of a
+   * connection) follows it, so that nobody sees the second before the first.
+   */
+  private take(record: SessionRecord): void {
+    this.options.onRecord?.(record)
+    if (this.working) {
+      this.following.push(record)
+      return
+    }
+    this.working = true
+    try {
+      this.work(record)
+      while (this.following.length > 0) {
+        const following = this.following
+        this.following = []
+        for (const next of following) this.work(next)
+      }
+    } finally {
+      this.working = false
+    }
+    while (this.released.length > 0) this.linkOf.delete(this.released.pop()!)
+  }
+
+  private work(record: SessionRecord): void {
+    const events = this.sessions.apply(record)
+    if (events.length === 0) return
+    for (const event of events) {
+      if (event.kind === 'snapshot') this.linkOf.get(record.connection)?.bookLive(event.symbol, record.timeUs)
+    }
+    this.options.onEvents(events, record)
+  }
+
+  private progressed(): void {
+    if (this.state !== 'running') return
+    if (this.links.every(({ state }) => state === 'failed')) {
+      const message = 'Every subscription was refused, and nothing is left to listen to: see the refusals before this.'
+      this.end(new Fault('SUBSCRIBE_REFUSED', message))
+      return
+    }
+    if (this.isReady || !this.links.every((link) => link.ready)) return
+    this.isReady = true
+    this.settleReady.resolve()
+  }
+
+  /** Data that was wished for will not come any more. */
+  private end(fault: Fault): void {
+    this.options.onFault(fault)
+    this.settleReady.reject(fault)
+    this.options.onTerminal?.(fault)
+  }
+
+  private closeRest(): void {
+    for (const { rest, client } of this.exchanges.values()) {
+      rest.stop()
+      client.close()
+    }
+  }
+
+  // A getter, because states change while one awaits.
+  private get stopped(): boolean {
+    return this.state === 'stopped'
+  }
+}
+
+function stoppedEarly(): Fault {
+  return new Fault('DEADLINE_EXCEEDED', 'The feed was stopped before everything that was wished for had come.')
+}
+
+/** Unreadable answers have been reported where their instruments were decoded. */
+function nextPath(protocol: ExchangeProtocol, body: string, path: string): string | undefined {
+  try {
+    const next = protocol.instruments.nextPath(parseWireJson(body, protocol), path)
+    return next === path ? undefined : next
+  } catch {
+    return undefined
+  }
+}
+
+function withoutSlash({ ws, rest }: ExchangeAddress): ExchangeAddress {
+  return { ws: ws.replace(/\/+$/, ''), rest: rest.replace(/\/+$/, '') }
+}
+
+function addressProblems(protocol: ExchangeProtocol, address: ExchangeAddress, env: Environment): string[] {
+  const problems: string[] = []
+  const check = (url: string, schemes: readonly string[]): void => {
+    if (!schemes.includes(URL.parse(url)?.protocol ?? '')) {
+      const known = schemes.map((scheme) => `${scheme}//`).join(' or ')
+      problems.push(
+        `The address ${JSON.stringify(url.slice(0, 200))} of ${protocol.title} does not start with ${known}.`,
+      )
+      return
+    }
+    try {
+      proxyFor(url, env)
+    } catch (thrown) {
+      problems.push(messageOf(thrown))
+    }
+  }
+  check(address.ws, ['wss:', 'ws:'])
+  check(address.rest, ['https:', 'http:'])
+  return problems
+}

@@ -1,0 +1,261 @@
+/**
+ * From wishes to connections: which topics, on which endpoint of which exchange, spread over how many connections.
+ *
+ * Duplicates of several wishes are merged. One instrument has one book: two book streams of a symbol on one connection
+ * would break each other's chain, so the deepest wish is taken for all. Every problem of every wish is found before
+ * anything connects.
+ */
+import type { ChannelName, ExchangeProtocol, Poll, Topic, TopicOptions } from '../exchanges/protocol'
+import { CHANNELS } from '../exchanges/protocol'
+import { Fault, messageOf } from '../model/fault'
+import type { Instrument, InstrumentTable } from '../model/instrument'
+import { didYouMean } from '../model/nearest'
+
+/** What is wanted of one exchange. */
+export interface FeedWish {
+  readonly exchange: string
+  /** Unified names (`BTC-USDT`) or the exchange's own symbols. */
+  readonly instruments: readonly string[]
+  readonly channels: readonly ChannelName[]
+  /** Book levels a side; the exchange's nearest offer is taken. Undefined: its default. */
+  readonly depth?: number | undefined
+  /** Candle interval; default a minute. */
+  readonly intervalMs?: number | undefined
+  /**
+   * True when the same is wished of several exchanges and meant wherever it is traded: what this exchange has not got is
+   * left out, as long as the wishes together find each instrument and each channel somewhere.
+   */
+  readonly wherever?: boolean | undefined
+}
+
+/** What one exchange brings to a plan. */
+export interface PlannedExchange {
+  readonly protocol: ExchangeProtocol
+  readonly instruments: InstrumentTable
+}
+
+/** One subscription; several symbols share it where the exchange has one topic for all. */
+export interface PlannedTopic {
+  readonly topic: Topic
+  readonly symbols: readonly string[]
+  /** How the book was asked for, for its REST snapshot. */
+  readonly options: TopicOptions
+}
+
+export interface PlannedPoll {
+  readonly poll: Poll
+  readonly symbol: string
+  readonly path: string
+}
+
+/** One connection. */
+export interface PlannedLink {
+  readonly protocol: ExchangeProtocol
+  readonly endpoint: string
+  readonly topics: readonly PlannedTopic[]
+  readonly polls: readonly PlannedPoll[]
+}
+
+const INTERVAL_MS = 60_000
+/** What a wish without a depth counts for beside one with a depth. */
+const DEPTH_DEFAULT = 100
+
+/**
+ * The connections that meet the wishes.
+ *
+ * @param exchangeOf  the exchange of a wish
+ * @throws `Fault` OPTION_INVALID with a sentence for each problem
+ */
+export function planLinks(wishes: readonly FeedWish[], exchangeOf: (id: string) => PlannedExchange): PlannedLink[] {
+  const problems = new Problems()
+  const exchanges = new Map<string, Wanted>()
+  for (const wish of wishes) {
+    const { protocol, instruments } = exchangeOf(wish.exchange)
+    let wanted = exchanges.get(protocol.id)
+    if (wanted === undefined)
+      exchanges.set(protocol.id, (wanted = { protocol, topics: new Map(), books: new Map(), polls: new Map() }))
+    want(wanted, wish, instruments, problems)
+  }
+  problems.throwIfAny()
+  return [...exchanges.values()].flatMap(spread)
+}
+
+/** What can be said against wishes before anything is known of instruments, as sentences. */
+export function problemsOf(wishes: readonly FeedWish[]): string[] {
+  const problems = new Set<string>()
+  if (wishes.length === 0) problems.add('Nothing is wished for: name an exchange, an instrument and a channel.')
+  for (const { exchange, instruments, channels, depth, intervalMs } of wishes) {
+    const of = `of ${exchange.slice(0, NAME_MAX)}`
+    if (instruments.length === 0) problems.add(`Name at least one instrument ${of}, such as BTC-USDT.`)
+    if (channels.length === 0) problems.add(`Name at least one channel ${of}: ${CHANNELS.join(', ')}.`)
+    for (const channel of channels) {
+      if (CHANNELS.includes(channel)) continue
+      const hint = didYouMean(channel, CHANNELS)
+      problems.add(`There is no channel ${quoted(channel)}.${hint} The channels are ${CHANNELS.join(', ')}.`)
+    }
+    if (depth !== undefined && !(Number.isSafeInteger(depth) && depth >= 1)) {
+      problems.add(`A depth is a whole number of levels, 1 or more; ${of} it is ${depth}.`)
+    }
+    if (intervalMs !== undefined && !(Number.isSafeInteger(intervalMs) && intervalMs >= 1)) {
+      problems.add(`A candle interval is a whole number of milliseconds, 1 or more; ${of} it is ${intervalMs}.`)
+    }
+  }
+  return [...problems]
+}
+
+interface Wanted {
+  readonly protocol: ExchangeProtocol
+  /** By endpoint and key, in the order of the wishes. */
+  readonly topics: Map<string, { topic: Topic; symbols: Set<string>; options: TopicOptions }>
+  /** Which of them are the book of an instrument. */
+  readonly books: Map<Instrument, { readonly keys: readonly string[]; readonly options: TopicOptions }>
+  readonly polls: Map<string, { planned: PlannedPoll; channel: ChannelName; instrument: Instrument }>
+}
+
+/** Problems in the order in which they were met; those of `wherever` wishes stand only when no wish found the thing. */
+class Problems {
+  private readonly sentences = new Set<string>()
+  private readonly unlessFound = new Map<string, string[]>()
+  private readonly found = new Set<string>()
+
+  add(sentence: string): void {
+    this.sentences.add(sentence)
+  }
+
+  missing(thing: string, sentence: string, wherever: boolean): void {
+    if (!wherever) this.add(sentence)
+    else this.unlessFound.set(thing, [...(this.unlessFound.get(thing) ?? []), sentence])
+  }
+
+  see(thing: string): void {
+    this.found.add(thing)
+  }
+
+  throwIfAny(): void {
+    const absent = [...this.unlessFound].filter(([thing]) => !this.found.has(thing)).flatMap(([, said]) => said)
+    const problems = [...new Set([...this.sentences, ...absent])]
+    if (problems.length > 0) throw new Fault('OPTION_INVALID', problems.join(' '), { problems })
+  }
+}
+
+function want(wanted: Wanted, wish: FeedWish, table: InstrumentTable, problems: Problems): void {
+  const { protocol } = wanted
+  const wherever = wish.wherever === true
+  for (const name of wish.instruments) {
+    const instrument = table.find(name)
+    if (instrument === undefined) {
+      const sentence = `${protocol.title} has no instrument ${quoted(name)}.${didYouMean(name, table.names())}`
+      problems.missing(`instrument ${name}`, sentence, wherever)
+      continue
+    }
+    problems.see(`instrument ${name}`)
+    for (const channel of new Set(wish.channels)) {
+      if (wantChannel(wanted, wish, instrument, channel, problems)) problems.see(`channel ${channel}`)
+      else {
+        const offered = offeredBy(protocol, instrument)
+        problems.missing(
+          `channel ${channel}`,
+          `${protocol.title} has no channel ${channel} for ${instrument.name}; it has ${offered.join(', ')}.`,
+          wherever,
+        )
+      }
+    }
+  }
+}
+
+/** False when the exchange has no such channel for the instrument. */
+function wantChannel(
+  wanted: Wanted,
+  wish: FeedWish,
+  instrument: Instrument,
+  channel: ChannelName,
+  problems: Problems,
+): boolean {
+  const { protocol } = wanted
+  const asked: TopicOptions = { depth: wish.depth, intervalMs: wish.intervalMs ?? INTERVAL_MS }
+  const earlier = channel === 'book' ? takeBook(wanted, instrument) : undefined
+  const options = earlier === undefined ? asked : { ...asked, depth: deeper(asked.depth, earlier.depth) }
+  let topics: readonly Topic[] | undefined
+  try {
+    topics = protocol.channels[channel]?.topics(instrument, options)
+  } catch (thrown) {
+    problems.add(messageOf(thrown))
+    return true
+  }
+  if (channel === 'book' && topics !== undefined) wanted.books.set(instrument, { keys: topics.map(keyOf), options })
+  for (const topic of topics ?? []) {
+    const key = keyOf(topic)
+    const known = wanted.topics.get(key)
+    if (known === undefined) wanted.topics.set(key, { topic, symbols: new Set([topic.symbol]), options })
+    else known.symbols.add(topic.symbol)
+  }
+  let polled = false
+  for (const poll of protocol.polls) {
+    if (poll.channel !== channel) continue
+    const path = poll.path(instrument)
+    if (path === undefined) continue
+    polled = true
+    wanted.polls.set(path, { planned: { poll, symbol: instrument.symbol, path }, channel, instrument })
+  }
+  return polled || (topics !== undefined && topics.length > 0)
+}
+
+/** Takes back the book topics of an instrument that an earlier wish asked for, to ask for one that meets both. */
+function takeBook({ topics, books }: Wanted, instrument: Instrument): TopicOptions | undefined {
+  const earlier = books.get(instrument)
+  for (const key of earlier?.keys ?? []) topics.delete(key)
+  return earlier?.options
+}
+
+function keyOf({ endpoint, key }: Topic): string {
+  return `${endpoint} ${key}`
+}
+
+function deeper(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined && other === undefined ? undefined : Math.max(one ?? DEPTH_DEFAULT, other ?? DEPTH_DEFAULT)
+}
+
+function offeredBy(protocol: ExchangeProtocol, instrument: Instrument): string[] {
+  return CHANNELS.filter((channel) => {
+    try {
+      return protocol.channels[channel]?.topics(instrument, { depth: undefined, intervalMs: INTERVAL_MS }) !== undefined
+    } catch {
+      return true // it has the channel, in other intervals
+    }
+  })
+}
+
+/** Topics fill connections in the order of the wishes; each poll belongs to a connection that knows its instrument. */
+function spread({ protocol, topics, polls }: Wanted): PlannedLink[] {
+  const links: { endpoint: string; topics: PlannedTopic[]; polls: PlannedPoll[] }[] = []
+  const filling = new Map<string, (typeof links)[number]>()
+  for (const { topic, symbols, options } of topics.values()) {
+    let link = filling.get(topic.endpoint)
+    if (link === undefined || link.topics.length >= protocol.limits.topicsPerConnection) {
+      link = { endpoint: topic.endpoint, topics: [], polls: [] }
+      links.push(link)
+      filling.set(topic.endpoint, link)
+    }
+    link.topics.push({ topic, symbols: [...symbols], options })
+  }
+  for (const { planned, channel, instrument } of polls.values()) {
+    const subscribed = links.find((link) =>
+      link.topics.some(({ topic, symbols }) => topic.channel === channel && symbols.includes(planned.symbol)),
+    )
+    const market = (endpoint: string): boolean => protocol.endpoints[endpoint]?.market === instrument.market
+    let link = subscribed ?? links.find(({ endpoint }) => market(endpoint)) ?? links[0]
+    if (link === undefined) {
+      const [first] = Object.keys(protocol.endpoints)
+      link = { endpoint: Object.keys(protocol.endpoints).find(market) ?? first!, topics: [], polls: [] }
+      links.push(link)
+    }
+    link.polls.push(planned)
+  }
+  return links.map((link) => ({ protocol, ...link }))
+}
+
+const NAME_MAX = 64
+
+function quoted(name: string): string {
+  return JSON.stringify(name.slice(0, NAME_MAX))
+}

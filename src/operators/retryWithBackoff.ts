@@ -1,0 +1,198 @@
+import { Observable, type MonoTypeOperatorFunction } from 'rxjs'
+import { backoffDelayMs, backoffProblem, liveRandom, RetryBudget, type Backoff, type Budget } from '../clock/backoff'
+import { sleep, type Clock, type Timer } from '../clock/clock'
+import { liveClock } from '../clock/liveClock'
+import { Fault, messageOf } from '../model/fault'
+import { requireMs } from './options'
+import { subscribeWhileOpen } from './subscribeWhileOpen'
+
+export interface RetryOptions extends Omit<Backoff, 'random'>, Budget {
+  /** Default: differs from process to process. Pass a seeded generator where a run must be repeatable. */
+  readonly random?: () => number
+  /**
+   * Whether this error is worth another try. Default: every error but a fault whose repair is `stop`, because asking
+   * again cannot help; a deadline that passed is worth another try.
+   */
+  readonly shouldRetry?: (error: unknown) => boolean
+  /** How long the other side asked us to stay away (`Retry-After`), if the error says so. Never waited shorter. */
+  readonly retryAfterMs?: (error: unknown) => number | undefined
+  /** Told before each wait. */
+  readonly onRetry?: (retry: Retry) => void
+  /** Stops at once, also in the middle of a wait, with the signal's reason as the error. */
+  readonly signal?: AbortSignal
+  readonly clock?: Clock
+}
+
+export interface Retry {
+  readonly error: unknown
+  /** 1 for the first retry within the window. */
+  readonly attempt: number
+  readonly delayMs: number
+}
+
+export interface TaskRetryOptions extends RetryOptions {
+  /** How long one attempt may take; then its signal is aborted and it counts as failed. */
+  readonly attemptMs?: number
+}
+
+/**
+ * Subscribes to the source again when it fails, after a capped, jittered and growing wait, within a budget.
+ *
+ *     source             a-#
+ *     retryWithBackoff   a---a----a-------#      RETRIES_EXHAUSTED when the budget is spent
+ *
+ * Emits      each value of each attempt at once
+ * Completes  with the source
+ * Errors     `RETRIES_EXHAUSTED`, with the last error as its cause, when the budget is spent: `atMost` retries within
+ *            `withinMs`, or failures for longer than `withinMs` with no value between them; the error itself when it is
+ *            not worth a retry; the abort reason
+ * Holds      one timer, and the times of the retries within the window
+ *
+ * A source that is hot loses what it emits meanwhile, and operators above start again from nothing: retry the smallest
+ * thing that can fail. `retryWithBackoff.promise(task, options)` does the same for a function that returns a promise.
+ */
+export function retryWithBackoff<T>(options: RetryOptions): MonoTypeOperatorFunction<T> {
+  check(options)
+  const { signal, clock = liveClock } = options
+
+  return (source) =>
+    new Observable((out) => {
+      const plan = planner(options)
+      let timer: Timer | undefined
+      const abort = (): void => out.error(signal!.reason)
+      if (signal?.aborted) {
+        abort()
+        return
+      }
+      signal?.addEventListener('abort', abort)
+      out.add(() => {
+        signal?.removeEventListener('abort', abort)
+        timer?.cancel()
+      })
+
+      const attempt = (): void => {
+        subscribeWhileOpen(source, out, {
+          next: (value) => {
+            plan.succeeded()
+            out.next(value)
+          },
+          error: (error) => {
+            const next = plan.failed(error)
+            if (out.closed) return // aborted by whoever was told
+            if ('giveUp' in next) out.error(next.giveUp)
+            else timer = clock.after(next.delayMs, attempt)
+          },
+          complete: () => out.complete(),
+        })
+      }
+      attempt()
+    })
+}
+
+/**
+ * Calls `task` until it resolves, as {@link retryWithBackoff} does for observables.
+ *
+ * @param task  gets the number of the attempt, counting from 1, and a signal that is aborted when the caller aborts or
+ *              the attempt has taken longer than `attemptMs`
+ * @returns     the task's value; rejects as the operator errors
+ */
+retryWithBackoff.promise = async function promise<T>(
+  task: (attempt: number, signal: AbortSignal) => Promise<T> | T,
+  options: TaskRetryOptions,
+): Promise<T> {
+  check(options)
+  if (options.attemptMs !== undefined) requireMs('retryWithBackoff', 'attemptMs', options.attemptMs)
+  const { clock = liveClock, signal } = options
+  const plan = planner(options)
+
+  for (let attempt = 1; ; attempt++) {
+    signal?.throwIfAborted()
+    try {
+      return await attemptOnce(attempt)
+    } catch (error) {
+      signal?.throwIfAborted()
+      const next = plan.failed(error)
+      if ('giveUp' in next) throw next.giveUp
+      await sleep(clock, next.delayMs, signal)
+    }
+  }
+
+  function attemptOnce(attempt: number): Promise<T> {
+    const { attemptMs } = options
+    const stop = new AbortController()
+    return new Promise<T>((resolve, reject) => {
+      const abort = (reason: Error): void => {
+        stop.abort(reason)
+        reject(reason)
+      }
+      const abortWithCaller = (): void => abort(signal!.reason as Error)
+      const timer =
+        attemptMs === undefined ? undefined : clock.after(attemptMs, () => abort(attemptTooSlow(attempt, attemptMs)))
+      const settled = (): void => {
+        timer?.cancel()
+        signal?.removeEventListener('abort', abortWithCaller)
+      }
+      signal?.addEventListener('abort', abortWithCaller)
+      Promise.resolve()
+        .then(() => task(attempt, stop.signal))
+        .finally(settled)
+        .then(resolve, reject)
+    })
+  }
+}
+
+interface RetryPlan {
+  /** What to do about a failure: wait so long and try again, or give up with this error. */
+  failed(error: unknown): { readonly delayMs: number } | { readonly giveUp: unknown }
+  succeeded(): void
+}
+
+function planner(options: RetryOptions): RetryPlan {
+  const { clock = liveClock, random = liveRandom, shouldRetry = isWorthRetrying, retryAfterMs, onRetry } = options
+  const budget = new RetryBudget(options)
+
+  return {
+    failed(error) {
+      try {
+        if (!shouldRetry(error)) return { giveUp: error }
+        const nowUs = clock.nowUs()
+        const attempt = budget.failed(nowUs)
+        const askedMs = retryAfterMs?.(error) ?? 0
+        const delayMs = Math.max(backoffDelayMs(attempt, { ...options, random }), askedMs > 0 ? askedMs : 0)
+        if (!budget.take(nowUs, delayMs)) return { giveUp: exhausted(error, attempt - 1, delayMs, options) }
+        onRetry?.({ error, attempt, delayMs })
+        return { delayMs }
+      } catch (thrown) {
+        return { giveUp: thrown } // a callback threw: its error is the one to see
+      }
+    },
+    succeeded: () => budget.succeeded(),
+  }
+}
+
+function isWorthRetrying(error: unknown): boolean {
+  return !(error instanceof Fault) || error.repair !== 'stop' || error.code === 'DEADLINE_EXCEEDED'
+}
+
+function exhausted(cause: unknown, retries: number, delayMs: number, { atMost, withinMs }: RetryOptions): Fault {
+  const tried = retries === 1 ? 'one retry' : `${retries} retries`
+  return new Fault(
+    'RETRIES_EXHAUSTED',
+    `Gave up after ${tried} (the budget is ${atMost} within ${withinMs} ms): ${messageOf(cause)}`,
+    { retries, atMost, withinMs, delayMs },
+    { cause },
+  )
+}
+
+function attemptTooSlow(attempt: number, attemptMs: number): Fault {
+  return new Fault(
+    'DEADLINE_EXCEEDED',
+    `Attempt ${attempt} took longer than ${attemptMs} ms: raise \`attemptMs\` or find out what it waits for.`,
+    { attempt, attemptMs },
+  )
+}
+
+function check(options: RetryOptions): void {
+  const problem = backoffProblem(options)
+  if (problem !== undefined) throw new Fault('OPTION_INVALID', `retryWithBackoff: ${problem}.`, {})
+}

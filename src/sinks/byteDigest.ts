@@ -1,0 +1,37 @@
+import { createHash, type Hash } from 'node:crypto'
+
+/**
+ * The rolling sha256 of the bytes that a sink wrote. Costs nothing until it is enabled.
+ *
+ * Bytes are added only when they are safe at the destination, so that a batch that was retried counts once.
+ */
+export class ByteDigest {
+  private hash: Hash | undefined
+
+  enable(): void {
+    this.hash ??= createHash('sha256')
+  }
+
+  get enabled(): boolean {
+    return this.hash !== undefined
+  }
+
+  update(bytes: string | Uint8Array): void {
+    this.hash?.update(bytes)
+  }
+
+  /** Takes over what `other` has digested: for a destination that is replaced, not continued. */
+  replaceBy(other: ByteDigest): void {
+    if (this.hash !== undefined && other.hash !== undefined) this.hash = other.hash.copy()
+  }
+
+  /** Forgets what was added. */
+  restart(): void {
+    if (this.hash !== undefined) this.hash = createHash('sha256')
+  }
+
+  /** The digest so far; more bytes may follow. */
+  value(): string | undefined {
+    return this.hash === undefined ? undefined : `sha256:${this.hash.copy().digest('hex')}`
+  }
+}

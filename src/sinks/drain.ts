@@ -1,0 +1,600 @@
+/**
+ * From a stream into an asynchronous sink: the only place where async meets a stream.
+ *
+ * A subscriber that awaits is a trap: RxJS does not wait for it and never hears of its failure. Here values go into a
+ * bounded queue, and one loop takes them out in batches, writes, retries and acknowledges. Nothing is written
+ * concurrently, nothing waits without a deadline, and what is not written is counted under a reason:
+ *
+ *     in = out + sum(dropped) + inFlight        at every moment between two calls
+ *
+ * `inFlight` is what waits and what is being written. The reasons: `oldest`, `newest`, `superseded`, `conflated` (the
+ * queue was full, by policy), `full` (it was full and may not drop), `rejected` (the sink refused a batch for longer than
+ * the retry budget), `unencodable` (a value without a text), `deadline` (left over when closing took too long), `closed`
+ * (came after the end).
+ */
+import { Subject, takeUntil, type Observable } from 'rxjs'
+import type { Clock, Timer } from '../clock/clock'
+import { liveClock } from '../clock/liveClock'
+import type { Batch } from '../model/events'
+import { Fault, messageOf } from '../model/fault'
+import { DEFAULT_OUT_DIR, type Sink, type SinkContext } from './sink'
+import { WaitingValues, type OnFull } from './waitingValues'
+
+export type { OnFull } from './waitingValues'
+
+export interface DrainOptions<T> {
+  /** How many values may wait. */
+  readonly capacity: number
+  /** How many values are offered to the sink at once, at most. */
+  readonly batchMax: number
+  /** What happens when a value comes and `capacity` values wait. */
+  readonly onFull: OnFull<T>
+  /** How long the first value of a batch may wait for others. Default 0: whatever has come while the sink was busy. */
+  readonly flushMs?: number
+  readonly retry?: RetryBudget
+  /** A single write that takes longer is reported. It is not given up: it may still succeed, and nothing may be written beside it. Default 30,000. */
+  readonly writeWithinMs?: number
+  /** How long finishing may take. What is not written by then is dropped, counted as `deadline`. Default 5,000. */
+  readonly closeWithinMs?: number
+  /** For `block`: what the full queue stops and, at half, lets go on. */
+  readonly pressure?: Pressure
+  /** Takes every fault: batches given up, values left out, an edge that overflowed, a sink that cannot be closed. */
+  readonly onFault?: (fault: Fault) => void
+  /** The time of waits: flushing, backoff, deadlines. It must go on while the source stands still. Default: the machine's. */
+  readonly clock?: Clock
+  /** The time of the stream, which the sink is given. Default: `clock`. */
+  readonly streamClock?: Clock
+  /** Where the sink's relative paths lead. Default `out`. */
+  readonly outDir?: string
+  /** Ends the drain early: the source is left, what waits is written, the sink is closed. */
+  readonly signal?: AbortSignal
+  /** Of the jitter between retries. */
+  readonly seed?: number
+  /** Has the sink digest its bytes. */
+  readonly digest?: boolean
+}
+
+export interface RetryBudget {
+  /** Attempts in all, the first one included. Default 8. */
+  readonly attempts?: number
+  /** The upper bound of the first pause; it doubles with each. Default 50. */
+  readonly firstMs?: number
+  /** No pause is longer. Default 5,000. */
+  readonly capMs?: number
+}
+
+/** What a full edge asks of its source. */
+export interface Pressure {
+  pause(): void
+  resume(): void
+}
+
+/** What went through an edge. At every moment `in = out + sum(dropped) + inFlight`. */
+export interface Ledger {
+  readonly in: number
+  readonly out: number
+  readonly dropped: Readonly<Record<string, number>>
+  readonly inFlight: number
+}
+
+export type DrainState = 'running' | 'finishing' | 'closed' | 'failed'
+
+export interface DrainResult {
+  /** How it ended: the source completed, it was told to finish early, or a fault that no retry can repair. */
+  readonly ended: 'completed' | 'aborted' | 'failed'
+  /** Why it failed. */
+  readonly fault: Fault | undefined
+  readonly ledger: Ledger
+  /** Of the sink: values and bytes at the destination, batches given up, attempts after the first. */
+  readonly written: number
+  readonly bytes: number
+  readonly failed: number
+  readonly retries: number
+  readonly digest: string | undefined
+}
+
+/**
+ * Writes everything that `source` emits, values or batches of them, to `sink`; resolves when the sink is closed.
+ *
+ * Rejects with the source's error (after writing what came before it), with `EDGE_FULL` when a queue that may not drop
+ * is full, and with a fault of the sink that no retry can repair, such as a path outside the output folder. A batch that
+ * the sink refuses for longer than the retry budget does not reject: it is counted in `failed` and told to `onFault`.
+ */
+export function drain<T>(
+  source: Observable<T | Batch<T>>,
+  sink: Sink<T>,
+  options: DrainOptions<T>,
+): Promise<DrainResult> {
+  return new Promise((resolve, reject) => {
+    const { signal } = options
+    const stop = new Subject<void>()
+    let ended = false
+
+    const end = (how: 'completed' | 'aborted', sourceError?: { readonly error: unknown }): void => {
+      if (ended) return
+      ended = true
+      signal?.removeEventListener('abort', abort)
+      stop.next()
+      void edge.finish(how).then((result) => {
+        if (sourceError !== undefined) reject(asError(sourceError.error))
+        else if (result.fault !== undefined) reject(result.fault)
+        else resolve(result)
+      })
+    }
+    const abort = (): void => end('aborted')
+
+    const edge = new Drain<T>(sink, {
+      ...options,
+      onFault: (fault) => {
+        options.onFault?.(fault)
+        if (edge.state === 'failed') end('completed')
+      },
+    })
+    if (signal?.aborted) {
+      abort()
+      return
+    }
+    signal?.addEventListener('abort', abort, { once: true })
+    // Not by the subscription: a source that emits while it is being subscribed to could not be left by it.
+    source.pipe(takeUntil(stop)).subscribe({
+      next: (value) => edge.push(value),
+      error: (error: unknown) => end('completed', { error }),
+      complete: () => end('completed'),
+    })
+  })
+}
+
+/** One edge into a sink: the queue, the loop that empties it, and its ledger. `drain` is this with an observable before it. */
+export class Drain<T> {
+  private readonly options: Required<
+    Pick<DrainOptions<T>, 'capacity' | 'batchMax' | 'flushMs' | 'writeWithinMs' | 'closeWithinMs' | 'outDir'>
+  > &
+    DrainOptions<T>
+  private readonly clock: Clock
+  private readonly attempts: number
+  private readonly firstMs: number
+  private readonly capMs: number
+  private readonly random: () => number
+  private readonly waiting: WaitingValues<T>
+  private readonly dropped = new Map<string, number>()
+  private readonly context: SinkContext
+  private received = 0
+  private acknowledged = 0
+  /** The batch that is with the sink, or between two attempts. */
+  private writing: readonly T[] = []
+  private paused = false
+  private opened = false
+  private everOpened = false
+  private current: DrainState = 'running'
+  private failure: Fault | undefined
+  private finishing: Promise<DrainResult> | undefined
+  /** The deadline has passed: whatever the loop does now no longer counts. */
+  private abandoned = false
+  /** The sink has said that trying again cannot help. */
+  private hopeless = false
+  /** Attempts of the action under way. */
+  private tried = 0
+  private wake: (() => void) | undefined
+  private readonly loop: Promise<void>
+
+  constructor(
+    private readonly sink: Sink<T>,
+    options: DrainOptions<T>,
+  ) {
+    const { name } = sink
+    this.options = {
+      ...options,
+      capacity: whole(name, 'capacity', options.capacity),
+      batchMax: whole(name, 'batchMax', options.batchMax),
+      flushMs: duration(name, 'flushMs', options.flushMs ?? 0),
+      writeWithinMs: duration(name, 'writeWithinMs', options.writeWithinMs ?? 30_000),
+      closeWithinMs: duration(name, 'closeWithinMs', options.closeWithinMs ?? 5_000),
+      outDir: options.outDir ?? DEFAULT_OUT_DIR,
+    }
+    this.attempts = whole(name, 'retry.attempts', options.retry?.attempts ?? 8)
+    this.firstMs = duration(name, 'retry.firstMs', options.retry?.firstMs ?? 50)
+    this.capMs = duration(name, 'retry.capMs', options.retry?.capMs ?? 5_000)
+    this.clock = options.clock ?? liveClock
+    this.random = seeded(options.seed ?? 1)
+    this.waiting = new WaitingValues(this.options.capacity, options.onFull, (reason) => this.drop(reason, 1))
+    this.context = {
+      outDir: this.options.outDir,
+      clock: options.streamClock ?? this.clock,
+      onFault: (fault) => this.report(fault),
+    }
+    sink.counters.failed = 0
+    sink.counters.retries = 0
+    if (options.digest === true) sink.enableDigest?.()
+    this.loop = this.run()
+  }
+
+  get state(): DrainState {
+    return this.current
+  }
+
+  get ledger(): Ledger {
+    return {
+      in: this.received,
+      out: this.acknowledged,
+      dropped: Object.fromEntries(this.dropped),
+      inFlight: this.waiting.size + this.writing.length,
+    }
+  }
+
+  /** Takes a value, or each value of a batch. Never waits and never throws: what cannot be kept is in the ledger. */
+  push(value: T | Batch<T>): void {
+    if (!isBatch(value)) {
+      this.take(value, this.bound)
+    } else {
+      // A batch is taken whole by an edge that can pause its source: it cannot be stopped within one.
+      const room = this.options.pressure !== undefined && this.waiting.size < this.options.capacity
+      const bound =
+        this.options.onFull === 'block' && room ? Math.max(this.bound, this.waiting.size + value.length) : this.bound
+      try {
+        for (const one of value) this.take(one, bound)
+      } catch (cause) {
+        this.fail(
+          new Fault(
+            'STAGE_FAILED',
+            `A batch on its way to the sink ${this.sink.name} could not be read: ${messageOf(cause)}. Look at the stage before it.`,
+            { sink: this.sink.name },
+            { cause },
+          ),
+        )
+      }
+    }
+    if (this.waiting.size > 0) this.wakeUp()
+    if (this.waiting.size >= this.options.capacity) this.pressFor('pause')
+  }
+
+  /**
+   * Writes what waits, closes the sink, and resolves: always, and at the latest after `closeWithinMs`. What comes
+   * afterwards is dropped as `closed`. May be called again.
+   */
+  finish(how: 'completed' | 'aborted' = 'completed'): Promise<DrainResult> {
+    return (this.finishing ??= this.finishWithin(how))
+  }
+
+  /** How many values may wait. A paused source still delivers what it had on the way: as much again as `capacity`. */
+  private get bound(): number {
+    const { capacity, onFull, pressure } = this.options
+    return onFull === 'block' && pressure !== undefined ? 2 * capacity : capacity
+  }
+
+  private take(value: T, bound: number): void {
+    this.received++
+    if (this.current !== 'running') {
+      this.drop('closed', 1)
+      return
+    }
+    if (this.waiting.add(value, bound)) return
+    this.drop('full', 1)
+    const { capacity, onFull, pressure } = this.options
+    const why =
+      onFull === 'fail'
+        ? 'and it is told to fail then'
+        : pressure === undefined
+          ? 'and its source cannot be paused'
+          : 'and its source did not stop when it was paused'
+    this.fail(
+      new Fault(
+        'EDGE_FULL',
+        `The edge to the sink ${this.sink.name} is full: ${capacity} values wait, ${why}. Give it more capacity, or a policy that drops.`,
+        { sink: this.sink.name, capacity, onFull: typeof onFull === 'string' ? onFull : 'conflate' },
+      ),
+    )
+  }
+
+  private drop(reason: string, count: number): void {
+    if (count > 0) this.dropped.set(reason, (this.dropped.get(reason) ?? 0) + count)
+  }
+
+  private fail(fault: Fault): void {
+    if (this.failure !== undefined) return
+    this.failure = fault
+    if (this.current === 'running') this.current = 'failed'
+    this.wakeUp()
+    this.report(fault)
+  }
+
+  private report(fault: Fault): void {
+    try {
+      this.options.onFault?.(fault)
+    } catch {
+      // Whoever listens to faults must not stop the drain.
+    }
+  }
+
+  private wakeUp(): void {
+    const wake = this.wake
+    this.wake = undefined
+    wake?.()
+  }
+
+  /** Opens the sink, then writes batch after batch until nothing is left and nothing more will come. */
+  private async run(): Promise<void> {
+    // Not within the constructor: the caller first gets its drain, then its first fault.
+    await Promise.resolve()
+    // One attempt: if it fails, the first batch opens the sink within its own budget, or closing does.
+    await this.attempt(() => this.openSink(), 1)
+    while (!this.abandoned) {
+      if (this.hopeless) {
+        this.drop('rejected', this.waiting.size)
+        this.waiting.clear()
+        return
+      }
+      if (this.waiting.size === 0) {
+        if (this.current !== 'running') return
+        await new Promise<void>((resolve) => (this.wake = resolve))
+        continue
+      }
+      if (this.options.flushMs > 0 && this.waiting.size < this.options.batchMax) await this.gather()
+      this.writing = this.waiting.take(this.options.batchMax)
+      if (this.waiting.size <= this.options.capacity / 2) this.pressFor('resume')
+      await this.deliver()
+    }
+  }
+
+  /** Waits until a batch is full, `flushMs` have passed, or the end has come. */
+  private async gather(): Promise<void> {
+    const fired = { due: false }
+    const timer = this.clock.after(this.options.flushMs, () => {
+      fired.due = true
+      this.wakeUp()
+    })
+    while (!fired.due && this.current === 'running' && this.waiting.size < this.options.batchMax) {
+      await new Promise<void>((resolve) => (this.wake = resolve))
+    }
+    timer.cancel()
+  }
+
+  private pressFor(what: 'pause' | 'resume'): void {
+    const { pressure, onFull } = this.options
+    if (pressure === undefined || onFull !== 'block' || this.paused === (what === 'pause')) return
+    this.paused = what === 'pause'
+    try {
+      pressure[what]()
+    } catch (cause) {
+      this.fail(
+        new Fault(
+          'STAGE_FAILED',
+          `The source of the sink ${this.sink.name} could not be told to ${what}: ${messageOf(cause)}.`,
+          { sink: this.sink.name },
+          { cause },
+        ),
+      )
+    }
+  }
+
+  /** Has the sink write the current batch, or gives it up. */
+  private async deliver(): Promise<void> {
+    while (this.writing.length > 0) {
+      const fault = await this.attempt(async () => {
+        await this.openSink()
+        await this.watched(this.sink.write(this.writing))
+      })
+      if (this.abandoned) return
+      if (fault === undefined) {
+        this.acknowledged += this.writing.length
+        this.writing = []
+        return
+      }
+      const index = unwritable(fault, this.writing.length)
+      if (index !== undefined) {
+        this.drop('unencodable', 1)
+        this.writing = this.writing.filter((_, at) => at !== index)
+        this.report(fault)
+        continue
+      }
+      this.drop('rejected', this.writing.length)
+      this.sink.counters.failed++
+      const lost = this.writing.length
+      this.writing = []
+      this.report(
+        new Fault(
+          fault.code,
+          `${fault.message} A batch of ${lost} ${lost === 1 ? 'value was' : 'values were'} given up after ${this.tried} ${this.tried === 1 ? 'attempt' : 'attempts'}.`,
+          { ...fault.details, values: lost, attempts: this.tried },
+          { cause: fault },
+        ),
+      )
+      await this.closeQuietly()
+    }
+  }
+
+  private async openSink(): Promise<void> {
+    if (this.opened) return
+    await this.watched(this.sink.open(this.everOpened ? { ...this.context, resume: true } : this.context))
+    this.opened = true
+    this.everOpened = true
+  }
+
+  /** A sink that gave up is opened anew for the next batch; how it takes its leave no longer matters. */
+  private async closeQuietly(): Promise<void> {
+    this.opened = false
+    try {
+      await this.watched(this.sink.close())
+    } catch {
+      // The batch's own fault has been told.
+    }
+  }
+
+  /**
+   * Tries until it succeeds or the budget is spent, with a pause of random length between two attempts, up to a bound that
+   * doubles. Resolves with the last fault, or undefined.
+   */
+  private async attempt(action: () => Promise<void>, atMost = this.attempts): Promise<Fault | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      this.tried = attempt
+      try {
+        await action()
+        return undefined
+      } catch (cause) {
+        const fault = asFault(this.sink.name, cause)
+        if (fault.repair === 'stop') {
+          this.hopeless = true
+          this.fail(fault)
+        }
+        if (this.abandoned || attempt >= atMost || this.hopeless || fault.repair === 'skip') return fault
+      }
+      this.sink.counters.retries++
+      await this.pause(this.random() * Math.min(this.capMs, this.firstMs * 2 ** (attempt - 1)))
+      if (this.isAbandoned()) return undefined
+    }
+  }
+
+  /** A call, because while something is awaited it changes unseen by the type checker. */
+  private isAbandoned(): boolean {
+    return this.abandoned
+  }
+
+  private pauseTimer: { readonly timer: Timer; readonly over: () => void } | undefined
+
+  private async pause(delayMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const over = (): void => {
+        this.pauseTimer = undefined
+        resolve()
+      }
+      this.pauseTimer = { timer: this.clock.after(delayMs, over), over }
+    })
+  }
+
+  /** Reports a call that hangs. It is waited for all the same: nothing may be written beside it. */
+  private async watched(call: Promise<void>): Promise<void> {
+    const { writeWithinMs } = this.options
+    const timer = this.clock.after(writeWithinMs, () => {
+      this.report(
+        new Fault(
+          'DEADLINE_EXCEEDED',
+          `The sink ${this.sink.name} has not answered for ${writeWithinMs / 1_000} s. It is waited for; meanwhile values wait or are dropped by the edge's policy.`,
+          { sink: this.sink.name, writeWithinMs },
+        ),
+      )
+    })
+    try {
+      await call
+    } finally {
+      timer.cancel()
+    }
+  }
+
+  private async finishWithin(how: 'completed' | 'aborted'): Promise<DrainResult> {
+    if (this.current === 'running') this.current = 'finishing'
+    this.wakeUp()
+    let timer: Timer | undefined
+    const deadline = new Promise<'late'>((resolve) => {
+      timer = this.clock.after(this.options.closeWithinMs, () => resolve('late'))
+    })
+    const closing = this.loop.then(() => this.closeSink())
+    const outcome = await Promise.race([closing, deadline])
+    timer?.cancel()
+    if (outcome === 'late') this.abandon()
+    this.pressFor('resume')
+    this.current = this.failure === undefined ? 'closed' : 'failed'
+    const { counters } = this.sink
+    return {
+      ended: this.failure !== undefined ? 'failed' : how,
+      fault: this.failure,
+      ledger: this.ledger,
+      written: counters.written,
+      bytes: counters.bytes,
+      failed: counters.failed,
+      retries: counters.retries,
+      digest: this.sink.digest?.(),
+    }
+  }
+
+  /** Closing is retried like writing: a report that could not be written at the end is lost otherwise. */
+  private async closeSink(): Promise<void> {
+    if (this.hopeless) return
+    const fault = await this.attempt(async () => {
+      if (!this.everOpened) await this.openSink()
+      await this.watched(this.sink.close())
+    })
+    if (fault === undefined || this.abandoned) return
+    this.sink.counters.failed++
+    this.report(fault)
+  }
+
+  /** The deadline has passed: what is left is dropped. The loop ends when the sink lets go of it, and closes the sink. */
+  private abandon(): void {
+    this.abandoned = true
+    const left = this.waiting.size + this.writing.length
+    this.drop('deadline', left)
+    this.waiting.clear()
+    this.writing = []
+    this.pauseTimer?.timer.cancel()
+    this.pauseTimer?.over()
+    this.wakeUp()
+    this.sink.counters.failed++
+    this.report(
+      new Fault(
+        'DEADLINE_EXCEEDED',
+        `The sink ${this.sink.name} was not closed within ${this.options.closeWithinMs / 1_000} s: ${left} ${left === 1 ? 'value was' : 'values were'} left unwritten. Check its destination, or allow more time.`,
+        { sink: this.sink.name, closeWithinMs: this.options.closeWithinMs, left },
+      ),
+    )
+  }
+}
+
+/** True for what is emitted as one but is many: lists and batches, but not texts and bytes. */
+export function isBatch<T>(value: T | Batch<T>): value is Batch<T> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !ArrayBuffer.isView(value) &&
+    Symbol.iterator in value &&
+    'length' in value &&
+    typeof value.length === 'number'
+  )
+}
+
+function unwritable(fault: Fault, length: number): number | undefined {
+  if (fault.code !== 'VALUE_INVALID') return undefined
+  const index = fault.details['index']
+  return typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < length ? index : undefined
+}
+
+function asFault(sink: string, cause: unknown): Fault {
+  if (cause instanceof Fault) return cause
+  return new Fault('SINK_REJECTED', `The sink ${sink} refused a batch: ${messageOf(cause)}.`, { sink }, { cause })
+}
+
+function asError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(messageOf(cause), { cause })
+}
+
+function whole(sink: string, option: string, value: number): number {
+  if (Number.isInteger(value) && value >= 1) return value
+  throw new Fault(
+    'OPTION_INVALID',
+    `The edge to the sink ${sink} has ${option} = ${value}: it should be a whole number above 0.`,
+    {
+      option,
+    },
+  )
+}
+
+function duration(sink: string, option: string, value: number): number {
+  if (value >= 0 && value < Infinity) return value
+  throw new Fault(
+    'OPTION_INVALID',
+    `The edge to the sink ${sink} has ${option} = ${value}: it should be 0 or more milliseconds.`,
+    {
+      option,
+    },
+  )
+}
+
+/** Numbers from 0 to 1 (mulberry32): the same for the same seed. */
+function seeded(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = state
+    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+  }
+}

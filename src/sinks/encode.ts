@@ -1,0 +1,219 @@
+/**
+ * Values to JSON text, truthfully.
+ *
+ * Three ways: {@link encodeEvent} for market events (the contract's fields and no others), {@link compileEncoder} for
+ * values with a JSON schema (compiled by fast-json-stringify), {@link encodeValue} for anything else.
+ *
+ * fast-json-stringify by itself lies about absence: a `null` number becomes 0, a null string "", a null array [], a
+ * fraction under `integer` is cut, NaN throws, an `undefined` in an untyped array gives text that is not JSON. So schemas
+ * are widened before they are compiled: everything is nullable, integers are numbers, untyped arrays are written by
+ * `JSON.stringify`; and a value with a NaN in it goes through a second compilation in which numbers are untyped, which
+ * writes `null` there, as `JSON.stringify` does. Fields that are not in the schema are left out: that is what it is for.
+ */
+import { createRequire } from 'node:module'
+import type buildEncoder from 'fast-json-stringify'
+import type { MarketEvent } from '../model/events'
+import { Fault, messageOf } from '../model/fault'
+
+/** A JSON schema as plain data. It comes from a pipeline's code, never from outside: it is compiled to code. */
+export type JsonSchema = Readonly<Record<string, unknown>>
+
+/** JSON text of one event: the fields of {@link EVENT_FIELDS} that the exchange gave, in that order. */
+export function encodeEvent(event: MarketEvent): string {
+  const shape = event.kind === 'trade' && !event.history ? 'liveTrade' : event.kind
+  let encode = eventEncoders.get(shape)
+  if (encode === undefined) {
+    encode = compileEncoder(eventSchema(event.kind, shape === 'liveTrade' ? ['history'] : []))
+    eventEncoders.set(shape, encode)
+  }
+  return encode(event)
+}
+
+type FieldType = 'string' | 'number' | 'boolean' | 'any'
+type EventOf<K extends MarketEvent['kind'], E = MarketEvent> = E extends { kind: infer Kinds }
+  ? K extends Kinds
+    ? E
+    : never
+  : never
+
+const BASE_FIELDS = {
+  kind: 'string',
+  exchange: 'string',
+  symbol: 'string',
+  instrument: 'string',
+  exchangeTimeUs: 'number',
+  receiveTimeUs: 'number',
+} as const
+
+const BOOK_FIELDS = { ...BASE_FIELDS, bids: 'any', asks: 'any', seq: 'number', prevSeq: 'number' } as const
+
+/**
+ * What is written of each kind of event: the one definition behind schemas, encoders and columns. What only the engine
+ * needs (digits, sequence ranges, checksums, depth) stays inside.
+ */
+export const EVENT_FIELDS = {
+  trade: { ...BASE_FIELDS, id: 'string', side: 'string', price: 'number', size: 'number', history: 'boolean' },
+  snapshot: BOOK_FIELDS,
+  delta: BOOK_FIELDS,
+  ticker: {
+    ...BASE_FIELDS,
+    bidPrice: 'number',
+    bidSize: 'number',
+    askPrice: 'number',
+    askSize: 'number',
+    lastPrice: 'number',
+  },
+  candle: {
+    ...BASE_FIELDS,
+    openTimeUs: 'number',
+    intervalUs: 'number',
+    open: 'number',
+    high: 'number',
+    low: 'number',
+    close: 'number',
+    volume: 'number',
+    closed: 'boolean',
+  },
+  derivative: {
+    ...BASE_FIELDS,
+    markPrice: 'number',
+    indexPrice: 'number',
+    fundingRate: 'number',
+    nextFundingTimeUs: 'number',
+    openInterest: 'number',
+  },
+  liquidation: { ...BASE_FIELDS, side: 'string', price: 'number', size: 'number' },
+  notice: { ...BASE_FIELDS, code: 'string', details: 'any' },
+} as const satisfies { [K in MarketEvent['kind']]: Partial<Record<keyof EventOf<K>, FieldType>> }
+
+/** The JSON schema of one kind of event, for whoever wants to extend it. */
+export function eventSchema(kind: MarketEvent['kind'], leaveOut: readonly string[] = []): JsonSchema {
+  const fields = Object.entries<FieldType>(EVENT_FIELDS[kind]).filter(([field]) => !leaveOut.includes(field))
+  const properties = Object.fromEntries(fields.map(([field, type]) => [field, type === 'any' ? {} : { type }]))
+  return { type: 'object', properties }
+}
+
+const eventEncoders = new Map<string, (event: unknown) => string>()
+
+/**
+ * Compiles a JSON schema to an encoder.
+ *
+ * @throws `OPTION_INVALID` when it is not a schema that can be compiled; the encoder throws when a value does not fit
+ */
+export function compileEncoder(schema: JsonSchema): (value: unknown) => string {
+  const fast = compile(schema, 'numbers')
+  let careful: ((value: unknown) => string) | undefined
+  return (value) => {
+    try {
+      return fast(value)
+    } catch {
+      careful ??= compile(schema, 'anything')
+      return careful(value)
+    }
+  }
+}
+
+function compile(schema: JsonSchema, numbersAs: 'numbers' | 'anything'): (value: unknown) => string {
+  try {
+    // Loading the compiler takes 80 ms, which a run without schemas need not pay.
+    loaded ??= createRequire(__filename)('fast-json-stringify') as typeof buildEncoder
+    return loaded(widen(schema, numbersAs) as Parameters<typeof buildEncoder>[0])
+  } catch (cause) {
+    throw new Fault(
+      'OPTION_INVALID',
+      `The schema of a sink cannot be compiled: ${messageOf(cause)}. It should be a JSON schema (draft 7).`,
+      {},
+      { cause },
+    )
+  }
+}
+
+let loaded: typeof buildEncoder | undefined
+
+function widen(schema: unknown, numbersAs: 'numbers' | 'anything'): unknown {
+  if (!isRecord(schema)) return schema
+  const wide: Record<string, unknown> = {}
+  for (const [keyword, value] of Object.entries(schema)) {
+    if (SCHEMAS_BY_NAME.has(keyword) && isRecord(value)) {
+      wide[keyword] = Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, widen(inner, numbersAs)]))
+    } else if (LISTS_OF_SCHEMAS.has(keyword) && Array.isArray(value)) {
+      // A choice is made by type, so there numbers stay numbers.
+      wide[keyword] = value.map((inner) => widen(inner, 'numbers'))
+    } else if (SCHEMAS.has(keyword)) {
+      wide[keyword] = Array.isArray(value) ? value.map((inner) => widen(inner, numbersAs)) : widen(value, numbersAs)
+    } else {
+      wide[keyword] = value
+    }
+  }
+  const { type } = schema
+  if (Array.isArray(type)) {
+    const types = new Set(type.map((one: unknown) => (one === 'integer' ? 'number' : one)))
+    if (numbersAs === 'anything' && types.has('number')) return {}
+    wide['type'] = [...types.add('null')]
+  } else if (typeof type === 'string') {
+    if (type === 'number' || type === 'integer') {
+      if (numbersAs === 'anything') return {}
+      wide['type'] = 'number'
+    }
+    if (type === 'array') {
+      const items = wide['items']
+      if (items === undefined || items === true || (isRecord(items) && Object.keys(items).length === 0)) return {}
+    }
+    wide['nullable'] = true
+  }
+  return wide
+}
+
+const SCHEMAS_BY_NAME = new Set(['properties', 'patternProperties', 'definitions', '$defs'])
+const LISTS_OF_SCHEMAS = new Set(['anyOf', 'oneOf', 'allOf'])
+const SCHEMAS = new Set(['items', 'additionalProperties', 'if', 'then', 'else', 'not'])
+
+/**
+ * JSON text of any value, without a schema. What JSON has no word for is written in the nearest that it has: NaN and
+ * infinities as `null`, bigints as strings of their digits, maps with text keys as objects, other maps, sets and typed
+ * arrays as arrays, errors with their message. What has no text at all (`undefined`, a function) is `null`.
+ *
+ * @throws TypeError for a value that contains itself
+ */
+export function encodeValue(value: unknown, indent = 0): string {
+  // A replacer function doubles the cost: flat values, which is nearly all of them, do without.
+  const text: unknown = isFlat(value) ? JSON.stringify(value, null, indent) : JSON.stringify(value, plain, indent)
+  return typeof text === 'string' ? text : 'null'
+}
+
+function isFlat(value: unknown): boolean {
+  if (typeof value === 'bigint') return false
+  if (typeof value !== 'object' || value === null) return true
+  if (needsRewriting(value)) return false
+  for (const key in value) {
+    const field = (value as Record<string, unknown>)[key]
+    if (typeof field === 'bigint' || (typeof field === 'object' && field !== null)) return false
+  }
+  return true
+}
+
+/** One value in the words of JSON; `JSON.stringify` goes into what is returned. */
+export function plain(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString()
+  if (typeof value !== 'object' || value === null || !needsRewriting(value)) return value
+  if (value instanceof Map) {
+    const entries = [...(value as ReadonlyMap<unknown, unknown>)]
+    return entries.every(([key]) => typeof key === 'string') ? Object.fromEntries(entries) : entries
+  }
+  if (value instanceof Set) return [...(value as ReadonlySet<unknown>)]
+  if (value instanceof Error) return Object.assign({ name: value.name, message: value.message }, value)
+  return [...(value as unknown as Iterable<unknown>)]
+}
+
+function needsRewriting(value: object): boolean {
+  return (
+    value instanceof Map ||
+    value instanceof Set ||
+    value instanceof Error ||
+    (ArrayBuffer.isView(value) && Symbol.iterator in value)
+  )
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

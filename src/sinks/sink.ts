@@ -1,0 +1,99 @@
+/**
+ * What a sink is: three verbs and a few counters.
+ *
+ * A sink is a plain value. Creating one does nothing (no file, no connection), so that a pipeline can be described,
+ * checked and drawn without side effects; `open` is where the outside world begins. The queue, batching, retries and
+ * what happens when full belong to `drain`, not to each sink.
+ */
+import path from 'node:path'
+import type { Clock } from '../clock/clock'
+import type { CounterSpecs } from '../metrics/counters'
+import { Fault } from '../model/fault'
+
+export interface Sink<T> {
+  readonly name: string
+  readonly counters: SinkCounters
+  /** Resolves when writes can be accepted. After `close` it may be opened again, for another run or to resume this one. */
+  open(context: SinkContext): Promise<void>
+  /**
+   * Resolves when the whole batch is safe at the destination; rejects with a `Fault` otherwise. Never called
+   * concurrently. A batch that was rejected is offered again, as the same array.
+   *
+   * A value that can never be written is refused with `VALUE_INVALID` and its `index` in the details, before anything of
+   * the batch is written: the batch is then offered again without it.
+   */
+  write(batch: readonly T[]): Promise<void>
+  /** Flushes and releases. May be called twice, and again after it failed. */
+  close(): Promise<void>
+  /** Starts digesting what is written. Called before `open`. */
+  enableDigest?(): void
+  /** `sha256:<hex>` over the bytes at the destination; undefined when digesting was not asked for. */
+  digest?(): string | undefined
+}
+
+export interface SinkContext {
+  /** The folder that relative paths are meant in, and that no path may leave. */
+  readonly outDir: string
+  /** The time of the stream: decides when a file is rotated or a report rewritten. */
+  readonly clock: Clock
+  /** True when this run has opened the sink before: it goes on where it stood. Otherwise it begins anew. */
+  readonly resume?: boolean
+  /** Takes failures that happen between writes, on a timer of the sink's own. */
+  readonly onFault?: (fault: Fault) => void
+}
+
+/** Plain fields, counted where the thing happens and read by whoever samples. */
+export interface SinkCounters {
+  /** Values at the destination. For a report, which is replaced: its versions. Counted by the sink. */
+  written: number
+  /** Bytes at the destination, as they were written in order. Counted by the sink. */
+  bytes: number
+  /** Batches that were given up. Counted by `drain`. */
+  failed: number
+  /** Attempts after the first. Counted by `drain`. */
+  retries: number
+}
+
+export const SINK_COUNTERS = {
+  written: { unit: 'values', meaning: 'values that are safe at the destination' },
+  bytes: { unit: 'bytes', meaning: 'bytes that are safe at the destination' },
+  failed: { unit: 'batches', meaning: 'batches that were given up after all retries' },
+  retries: { unit: 'attempts', meaning: 'attempts to write a batch after the first' },
+} as const satisfies CounterSpecs<SinkCounters>
+
+export function sinkCounters(): SinkCounters {
+  return { written: 0, bytes: 0, failed: 0, retries: 0 }
+}
+
+/** Where files go when nobody says otherwise. */
+export const DEFAULT_OUT_DIR = 'out'
+
+/**
+ * The file that a sink's path means, absolute.
+ *
+ * A leading `out/` stands for the output folder itself, whatever its name: `out/spread.json` is `out/spread.json` by
+ * default and `elsewhere/spread.json` when the run was told to write elsewhere.
+ *
+ * @throws `OPTION_INVALID` for a path that leaves `outDir`, or that names no file
+ */
+export function resolveOut(sinkPath: string, outDir: string): string {
+  const details = { path: sinkPath, outDir }
+  if (sinkPath === '' || sinkPath.includes('\0') || /[\\/]$/.test(sinkPath)) {
+    throw new Fault('OPTION_INVALID', `The sink path ${JSON.stringify(sinkPath)} does not name a file.`, details)
+  }
+  const folder = path.resolve(outDir)
+  const within = path.normalize(sinkPath).replace(/^out[\\/]+/, '')
+  const resolved = path.resolve(folder, within)
+  const relative = path.relative(folder, resolved)
+  if (relative === '') {
+    throw new Fault('OPTION_INVALID', `The sink path ${JSON.stringify(sinkPath)} does not name a file.`, details)
+  }
+  if (relative === '..' || relative.startsWith(`..${path.sep}`) || path.isAbsolute(relative)) {
+    throw new Fault(
+      'OPTION_INVALID',
+      `The sink path ${JSON.stringify(sinkPath)} leaves the output folder ${folder}: use a path inside it, or choose another output folder.`,
+      details,
+    )
+  }
+  return resolved
+}

@@ -154,7 +154,7 @@ export class BookGuard {
     const chained = sequencing.snapshot === 'stream' || !this.joining
     if (chained && sequencing.numbered(delta)) this.counts.sequenceChecked++
     if (verdict === 'gap') {
-      this.fail(gap(this.symbol, 'a delta does not extend the book', this.seq, delta.prevSeq), [delta])
+      this.fail(gap(this.symbol, 'a delta does not extend the book', this.seq, delta.prevSeq ?? delta.firstSeq), [delta])
       return
     }
     this.joining = false

@@ -1,0 +1,127 @@
+import { Fault } from '../model/fault'
+import type { BookDepth, BookSides, SideDepth } from './bookDepth'
+
+/**
+ * Many books in one buffer, and back: how they cross a thread. One buffer is handed over instead of copied, and packing
+ * is nothing but copies of whole columns, so that the thread that packs is free again at once.
+ *
+ * Layout, all doubles: number of records, columns of each record, the length of every column in order, then the columns
+ * themselves. What is unpacked are views of that buffer: they stay together, and keep it as long as one is kept.
+ */
+export function packColumns(records: readonly (readonly Float64Array[])[]): Float64Array {
+  const width = records[0]?.length ?? 0
+  let total = 2 + records.length * width
+  for (const columns of records) {
+    if (columns.length !== width) throw invalid(`a record has ${columns.length} columns and the first has ${width}`)
+    for (const column of columns) total += column.length
+  }
+  const packed = new Float64Array(total)
+  packed[0] = records.length
+  packed[1] = width
+  let length = 2
+  let at = 2 + records.length * width
+  for (const columns of records) {
+    for (const column of columns) {
+      packed[length++] = column.length
+      packed.set(column, at)
+      at += column.length
+    }
+  }
+  return packed
+}
+
+export function unpackColumns(packed: Float64Array): Float64Array[][] {
+  const [count = -1, width = -1] = packed
+  const lengths = 2 + count * width
+  if (!isCount(count) || !isCount(width) || !(lengths <= packed.length) || (width === 0 && count > 0)) {
+    throw invalid(`its header tells of ${count} records of ${width} columns`)
+  }
+  const records: Float64Array[][] = []
+  let at = lengths
+  for (let record = 0; record < count; record++) {
+    const columns: Float64Array[] = []
+    for (let column = 0; column < width; column++) {
+      const length = packed[2 + record * width + column]!
+      if (!isCount(length) || at + length > packed.length)
+        throw invalid(`column ${column} of record ${record} is too long`)
+      columns.push(packed.subarray(at, at + length))
+      at += length
+    }
+    records.push(columns)
+  }
+  if (at !== packed.length) throw invalid(`${packed.length - at} numbers are left over`)
+  return records
+}
+
+export function packBooks(books: readonly BookSides[]): Float64Array {
+  return packColumns(
+    books.map(({ bidPrices, bidSizes, askPrices, askSizes, bucketSize }) => {
+      if (bidPrices.length !== bidSizes.length || askPrices.length !== askSizes.length) {
+        throw invalid('a book has more prices than sizes, or the other way round')
+      }
+      return [bidPrices, bidSizes, askPrices, askSizes, Float64Array.of(bucketSize ?? 0)]
+    }),
+  )
+}
+
+export function unpackBooks(packed: Float64Array): BookSides[] {
+  return unpackColumns(packed).map((columns) => {
+    if (columns.length !== 5) throw invalid(`a book has ${columns.length} columns instead of 5`)
+    const [bidPrices, bidSizes, askPrices, askSizes, bucketSizes] = columns as FiveColumns
+    const [bucketSize = 0] = bucketSizes
+    return { bidPrices, bidSizes, askPrices, askSizes, bucketSize: bucketSize === 0 ? undefined : bucketSize }
+  })
+}
+
+export function packDepths(depths: readonly BookDepth[]): Float64Array {
+  return packColumns(
+    depths.map(({ bids, asks, ignored }) => [...sideColumns(bids), ...sideColumns(asks), Float64Array.of(ignored)]),
+  )
+}
+
+export function unpackDepths(packed: Float64Array): BookDepth[] {
+  return unpackColumns(packed).map((columns) => {
+    if (columns.length !== 2 * SIDE_COLUMNS.length + 1) throw invalid(`a depth has ${columns.length} columns`)
+    return {
+      bids: sideFrom(columns, 0),
+      asks: sideFrom(columns, SIDE_COLUMNS.length),
+      ignored: columns[2 * SIDE_COLUMNS.length]![0] ?? 0,
+    }
+  })
+}
+
+type FiveColumns = [Float64Array, Float64Array, Float64Array, Float64Array, Float64Array]
+
+const SIDE_COLUMNS = [
+  'prices',
+  'sizes',
+  'cumulativeSizes',
+  'cumulativeNotional',
+  'bucketPrices',
+  'bucketSizes',
+  'bucketNotional',
+] as const satisfies readonly (keyof SideDepth)[]
+
+function sideColumns(side: SideDepth): Float64Array[] {
+  return SIDE_COLUMNS.map((name) => side[name])
+}
+
+function sideFrom(columns: readonly Float64Array[], from: number): SideDepth {
+  return {
+    prices: columns[from]!,
+    sizes: columns[from + 1]!,
+    cumulativeSizes: columns[from + 2]!,
+    cumulativeNotional: columns[from + 3]!,
+    bucketPrices: columns[from + 4]!,
+    bucketSizes: columns[from + 5]!,
+    bucketNotional: columns[from + 6]!,
+  }
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0
+}
+
+function invalid(problem: string): Fault {
+  return new Fault('VALUE_INVALID', `Packed columns cannot be used: ${problem}.`, {})
+}

@@ -1,0 +1,58 @@
+import { expect } from 'chai'
+import fc from 'fast-check'
+import { LatencyHistogram } from '../../src/metrics/histogram'
+
+describe('a latency histogram', () => {
+  it('is all zero while nothing was recorded', () => {
+    expect(new LatencyHistogram().summary()).to.deep.equal({ count: 0, p50: 0, p99: 0, max: 0 })
+  })
+
+  it('records zero as zero', () => {
+    const histogram = new LatencyHistogram()
+    for (let n = 0; n < 99; n++) histogram.record(0)
+    histogram.record(7)
+    expect(histogram.summary()).to.deep.equal({ count: 100, p50: 0, p99: 0, max: 7 })
+  })
+
+  it('takes disagreeing clocks for zero, hours for an hour, and counts what is no number', () => {
+    const histogram = new LatencyHistogram()
+    histogram.record(-5)
+    histogram.record(NaN)
+    expect(histogram.summary()).to.deep.equal({ count: 1, p50: 0, p99: 0, max: 0 })
+    expect(histogram.refused).to.equal(1)
+    for (const huge of [1e12, Infinity]) histogram.record(huge)
+    expect(histogram.count).to.equal(3)
+    expect(histogram.max).to.be.closeTo(3.6e9, 3.6e6)
+  })
+
+  it('is right to three digits', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 1_000_000_000 }), { minLength: 1, maxLength: 200 }), (latencies) => {
+        const histogram = new LatencyHistogram()
+        for (const latency of latencies) histogram.record(latency)
+        const sorted = [...latencies].sort((a, b) => a - b)
+        for (const percent of [50, 99]) {
+          const exact = sorted[Math.ceil((percent / 100) * sorted.length) - 1]!
+          expect(histogram.percentile(percent)).to.be.closeTo(exact, exact * 0.001 + 1)
+        }
+        expect(histogram.max).to.be.closeTo(sorted.at(-1)!, sorted.at(-1)! * 0.001 + 1)
+        expect(histogram.count).to.equal(latencies.length)
+      }),
+      { seed: 1 },
+    )
+  })
+
+  it('adds up with another and begins again', () => {
+    const one = new LatencyHistogram()
+    const other = new LatencyHistogram()
+    one.record(10)
+    other.record(30)
+    other.record(NaN)
+    one.merge(other)
+    expect(one.summary()).to.deep.equal({ count: 2, p50: 10, p99: 30, max: 30 })
+    expect(one.refused).to.equal(1)
+    one.reset()
+    expect(one.summary()).to.deep.equal({ count: 0, p50: 0, p99: 0, max: 0 })
+    expect(one.refused).to.equal(0)
+  })
+})

@@ -45,22 +45,25 @@ const ROWS_MAX = 1_000
 export default pipeline('market-monitor', ({ source, merge, sink }) => {
   const market = source(
     'market',
-    feed({ exchanges: EXCHANGES, instruments: INSTRUMENTS, channels: ['book', 'trades', 'liquidations', 'derivative'], depth: 100 }),
+    feed({
+      exchanges: EXCHANGES,
+      instruments: INSTRUMENTS,
+      channels: ['book', 'trades', 'liquidations', 'derivative'],
+      depth: 100,
+    }),
     { capacity: 50_000, onFull: 'block' },
   )
   const books = market.through('books', toBooks({ depth: 100 }))
 
   // Different instruments side by side, each strictly in its own order.
-  const summaries = books
-    .through('views', mergeAll())
-    .through(
-      'summaries',
-      mergeMapByKey(
-        (view: BookView) => `${view.exchange} ${view.instrument ?? view.symbol}`,
-        (view: BookView) => [[summarizeBook(view, { levels: 10 })]],
-        { concurrency: 64, perKey: 1 },
-      ),
-    )
+  const summaries = books.through('views', mergeAll()).through(
+    'summaries',
+    mergeMapByKey(
+      (view: BookView) => `${view.exchange} ${view.instrument ?? view.symbol}`,
+      (view: BookView) => [[summarizeBook(view, { levels: 10 })]],
+      { concurrency: 64, perKey: 1 },
+    ),
+  )
   const quotes = summaries.through('quotes', consolidate({ expireMs: 5_000 }))
   const trades = market.through('trades', ofKind('trade'))
   const bars1s = trades.through('bars-1s', bars.time({ everyMs: 1_000 }))
@@ -68,17 +71,68 @@ export default pipeline('market-monitor', ({ source, merge, sink }) => {
 
   const report = merge(
     'report-parts',
-    summaries.through('book-table', latest((summary) => `${summary.exchange} ${summary.instrument ?? summary.symbol}`)).through('as-books', map((books): Part => ({ books }))),
-    quotes.through('quote-table', latest((quote) => quote.instrument)).through('as-quotes', map((quotes): Part => ({ quotes }))),
-    bars1s.through('bar-table', latest((bar) => `${bar.exchange} ${bar.instrument ?? bar.symbol}`)).through('as-bars', map((bars): Part => ({ bars }))),
-    liquidations.through('liquidation-table', latest((event) => `${event.exchange} ${event.instrument ?? event.symbol}`)).through('as-liquidations', map((liquidations): Part => ({ liquidations }))),
-    market.through('activity', countEvents({ everyMs: REPORT_EVERY_MS })).through('as-activity', map((activity): Part => ({ activity }))),
-  ).through('report', scan((whole: Report, part: Part): Report => ({ ...whole, ...part }), EMPTY))
+    summaries
+      .through(
+        'book-table',
+        latest((summary) => `${summary.exchange} ${summary.instrument ?? summary.symbol}`),
+      )
+      .through(
+        'as-books',
+        map((books): Part => ({ books })),
+      ),
+    quotes
+      .through(
+        'quote-table',
+        latest((quote) => quote.instrument),
+      )
+      .through(
+        'as-quotes',
+        map((quotes): Part => ({ quotes })),
+      ),
+    bars1s
+      .through(
+        'bar-table',
+        latest((bar) => `${bar.exchange} ${bar.instrument ?? bar.symbol}`),
+      )
+      .through(
+        'as-bars',
+        map((bars): Part => ({ bars })),
+      ),
+    liquidations
+      .through(
+        'liquidation-table',
+        latest((event) => `${event.exchange} ${event.instrument ?? event.symbol}`),
+      )
+      .through(
+        'as-liquidations',
+        map((liquidations): Part => ({ liquidations })),
+      ),
+    market.through('activity', countEvents({ everyMs: REPORT_EVERY_MS })).through(
+      'as-activity',
+      map((activity): Part => ({ activity })),
+    ),
+  ).through(
+    'report',
+    scan((whole: Report, part: Part): Report => ({ ...whole, ...part }), EMPTY),
+  )
 
-  sink(report, jsonReport('out/market-monitor.json', { everyMs: REPORT_EVERY_MS }), { capacity: 1, onFull: 'keepLatest', name: 'report-json' })
+  sink(report, jsonReport('out/market-monitor.json', { everyMs: REPORT_EVERY_MS }), {
+    capacity: 1,
+    onFull: 'keepLatest',
+    name: 'report-json',
+  })
   sink(bars1s, jsonLines('out/bars-1s.jsonl'), { capacity: 10_000, onFull: 'block', name: 'bars-jsonl' })
-  sink(quotes, csv('out/quotes.csv', { columns: QUOTE_COLUMNS, rotate: { bytes: 64e6 } }), { capacity: 50_000, onFull: 'block', name: 'quotes-csv', flushMs: 20 })
-  sink(liquidations, jsonLines('out/liquidations.jsonl'), { capacity: 10_000, onFull: 'block', name: 'liquidations-jsonl' })
+  sink(quotes, csv('out/quotes.csv', { columns: QUOTE_COLUMNS, rotate: { bytes: 64e6 } }), {
+    capacity: 50_000,
+    onFull: 'block',
+    name: 'quotes-csv',
+    flushMs: 20,
+  })
+  sink(liquidations, jsonLines('out/liquidations.jsonl'), {
+    capacity: 10_000,
+    onFull: 'block',
+    name: 'liquidations-jsonl',
+  })
 
   const resources = source('resources', processMetrics({ everyMs: 1_000 }), { capacity: 16, onFull: 'dropOldest' })
   sink(resources, jsonLines('out/resources.jsonl'), { capacity: 100, onFull: 'dropOldest', name: 'resources-jsonl' })
@@ -95,7 +149,14 @@ interface Report {
 
 type Part = Partial<Report>
 
-const EMPTY: Report = { format: 'millrace-market-report/1', books: [], quotes: [], bars: [], liquidations: [], activity: [] }
+const EMPTY: Report = {
+  format: 'millrace-market-report/1',
+  books: [],
+  quotes: [],
+  bars: [],
+  liquidations: [],
+  activity: [],
+}
 
 const QUOTE_COLUMNS = [
   'receiveTimeUs',

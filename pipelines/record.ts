@@ -20,6 +20,16 @@ export default pipeline('record', ({ source, sink }) => {
 
   const counts = source('market', feed(MARKET), { capacity: 50_000, onFull: 'block' })
     .through('counts', countEvents({ everyMs: 5_000 }))
-    .through('lines', map((rows) => rows.filter((row) => row.symbol !== '').map((row) => `${row.exchange} ${row.instrument ?? row.symbol}: ${row.events} events, ${row.perSecond.toFixed(0)}/s`)))
+    .through(
+      'lines',
+      map((rows) =>
+        rows
+          .filter((row) => row.symbol !== '')
+          .map(
+            (row) =>
+              `${row.exchange} ${row.instrument ?? row.symbol}: ${row.events} events, ${row.perSecond.toFixed(0)}/s`,
+          ),
+      ),
+    )
   sink(counts, consoleSink(), { capacity: 100, onFull: 'dropOldest' })
 })

@@ -47,7 +47,17 @@ export type { Clock, Timer } from './clock/clock'
 export { liveClock } from './clock/liveClock'
 export { VirtualClock } from './clock/virtualClock'
 export { BookView, type PriceLevel } from './book/bookView'
-export { depth, depthWithin, imbalance, microprice, mid, spread, spreadBps, vwapToSize, weightedMid } from './book/bookMath'
+export {
+  depth,
+  depthWithin,
+  imbalance,
+  microprice,
+  mid,
+  spread,
+  spreadBps,
+  vwapToSize,
+  weightedMid,
+} from './book/bookMath'
 export { Fault, REPAIRS, type FaultCode, type Repair } from './model/fault'
 export type {
   Batch,

@@ -56,7 +56,7 @@ export class Dispatcher {
 
   /** Runs `to.process(value)` now or, in order, later. `timeUs` undefined leaves the clock where it is. */
   post<T>(timeUs: number | undefined, to: Receiver<T>, value: T): Posted {
-    const posted: Posted = { timeUs, to: to as Receiver<unknown>, value }
+    const posted: Posted = { timeUs, to, value }
     if (this.running || this.depth > 0 || !this.hasBudget()) {
       this.waiting.push(posted)
       this.schedule()
@@ -112,7 +112,10 @@ export class Dispatcher {
     this.running = false
     if (this.depth > 0) {
       // Shifting is paid once per thousand pieces, not per piece.
-      if (this.head > 1_024) this.waiting.splice(0, this.head), (this.head = 0)
+      if (this.head > 1_024) {
+        this.waiting.splice(0, this.head)
+        this.head = 0
+      }
       this.schedule()
       return
     }

@@ -107,7 +107,7 @@ export class Edge<T> implements Receiver<T> {
     this.ledger.inFlight += weight
     if (this.ledger.inFlight > this.highWater) this.highWater = this.ledger.inFlight
     const before = this.ledger.out
-    const posted = this.dispatcher.post(timeUs, this as Receiver<T>, value)
+    const posted = this.dispatcher.post(timeUs, this, value)
     // Run at once: nothing of it waits.
     if (this.ledger.out === before) this.waiting.push(posted)
   }
@@ -131,9 +131,13 @@ export class Edge<T> implements Receiver<T> {
     if (onFull === 'fail') {
       this.drop(value, 'fail')
       this.hooks.fail(
-        new Fault('EDGE_FULL', `An edge that may not drop is full: ${capacity} values wait. Raise its capacity or choose what may be lost.`, {
-          capacity,
-        }),
+        new Fault(
+          'EDGE_FULL',
+          `An edge that may not drop is full: ${capacity} values wait. Raise its capacity or choose what may be lost.`,
+          {
+            capacity,
+          },
+        ),
       )
       return false
     }

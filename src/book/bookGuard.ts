@@ -13,6 +13,8 @@ import { Level2Book } from './level2Book'
 import type { SequencingRule } from './sequencing'
 
 export interface GuardOptions {
+  /** As faults name it. */
+  readonly exchange: string
   readonly sequencing: SequencingRule
   readonly checksum: ChecksumRule | undefined
   /** True where a crossed book is the only sign of a loss. */
@@ -119,18 +121,19 @@ export class BookGuard {
       const first = this.waiting.find((delta) => sequencing.join(delta, snapshot.seq) !== 'stale')
       if (first !== undefined && sequencing.join(first, snapshot.seq) === 'gap') {
         this.misjoined = true
-        const message = `The REST snapshot of ${this.symbol} (${snapshot.seq}) does not join the stream, which continues ${first.prevSeq ?? first.firstSeq}.`
+        const message = `The REST snapshot of ${this.name} (${snapshot.seq}) does not join the stream, which continues ${first.prevSeq ?? first.firstSeq}.`
         this.output.fault(new Fault('SNAPSHOT_FAILED', message, { symbol: this.symbol, seq: snapshot.seq }))
         return
       }
     }
+    this.misjoined = false
+    this.book?.snapshot(snapshot)
+    // Whether a book was lost, and a gap is to be told, is a matter of what was there before this snapshot.
+    if (!this.verify(snapshot)) return
     this.live = true
     this.joining = true
-    this.misjoined = false
     this.seq = snapshot.seq
     this.prevSeq = undefined
-    this.book?.snapshot(snapshot)
-    if (!this.verify(snapshot)) return
     this.counts.snapshots++
     if (this.repairing) {
       this.repairing = false
@@ -154,7 +157,7 @@ export class BookGuard {
     const chained = sequencing.snapshot === 'stream' || !this.joining
     if (chained && sequencing.numbered(delta)) this.counts.sequenceChecked++
     if (verdict === 'gap') {
-      this.fail(gap(this.symbol, 'a delta does not extend the book', this.seq, delta.prevSeq ?? delta.firstSeq), [delta])
+      this.fail(this.gap('a delta does not extend the book', this.seq, delta.prevSeq ?? delta.firstSeq), [delta])
       return
     }
     this.joining = false
@@ -176,18 +179,22 @@ export class BookGuard {
       if (ours !== change.checksum) {
         this.counts.checksumsFailed++
         this.fail(
-          new Fault('BOOK_CHECKSUM', `The book of ${this.symbol} has checksum ${ours}; the exchange says ${change.checksum}.`, {
-            symbol: this.symbol,
-            ours,
-            theirs: change.checksum,
-          }),
+          new Fault(
+            'BOOK_CHECKSUM',
+            `The book of ${this.name} has checksum ${ours}; the exchange says ${change.checksum}.`,
+            {
+              symbol: this.symbol,
+              ours,
+              theirs: change.checksum,
+            },
+          ),
         )
         return false
       }
     }
     if (crossingMeansLoss && book.crossed) {
       const details = { symbol: this.symbol, bidPrice: book.bids.bestPrice, askPrice: book.asks.bestPrice }
-      this.fail(new Fault('BOOK_CROSSED', `The book of ${this.symbol} is crossed: a delta was lost.`, details))
+      this.fail(new Fault('BOOK_CROSSED', `The book of ${this.name} is crossed: a delta was lost.`, details))
       return false
     }
     return true
@@ -196,7 +203,7 @@ export class BookGuard {
   /** A delta before its REST snapshot waits, within limits. */
   private keep(delta: BookChange): void {
     if (this.waiting.length >= this.options.bufferMax) {
-      const message = `${this.waiting.length} deltas of ${this.symbol} waited for a snapshot that did not come.`
+      const message = `${this.waiting.length} deltas of ${this.name} waited for a snapshot that did not come.`
       this.fail(new Fault('BOOK_BUFFER_FULL', message, { symbol: this.symbol, deltas: this.waiting.length }), [delta])
       return
     }
@@ -224,9 +231,13 @@ export class BookGuard {
     this.prevSeq = undefined
     this.book?.clear()
   }
-}
 
-function gap(symbol: string, what: string, have: number | undefined, got: number | undefined): Fault {
-  const message = `In the book of ${symbol} ${what}: it stands at ${have ?? 'no number'}, the delta continues ${got ?? 'none'}.`
-  return new Fault('BOOK_GAP', message, { symbol, have, got })
+  private get name(): string {
+    return `${this.symbol} on ${this.options.exchange}`
+  }
+
+  private gap(what: string, have: number | undefined, got: number | undefined): Fault {
+    const message = `In the book of ${this.name} ${what}: it stands at ${have ?? 'no number'}, the delta continues ${got ?? 'none'}.`
+    return new Fault('BOOK_GAP', message, { symbol: this.symbol, have, got })
+  }
 }

@@ -58,7 +58,8 @@ function keyOf(event: MarketEvent): string | undefined {
 }
 
 function mergeTwo(older: MarketEvent, newer: MarketEvent): MarketEvent {
-  if (newer.kind === 'delta' && (older.kind === 'delta' || older.kind === 'snapshot')) return mergeBookChanges(older, newer)
+  if (newer.kind === 'delta' && (older.kind === 'delta' || older.kind === 'snapshot'))
+    return mergeBookChanges(older, newer)
   if (newer.kind === 'derivative' && older.kind === 'derivative') return mergeDerivatives(older, newer)
   return newer
 }

@@ -107,7 +107,8 @@ export class BookSide {
       this.shared.push(false)
     }
     this.total = levels.length
-    if (digits.texts !== undefined) for (const [index, text] of digits.texts) this.exactTexts.set(levels[index]![0], text)
+    if (digits.texts !== undefined)
+      for (const [index, text] of digits.texts) this.exactTexts.set(levels[index]![0], text)
   }
 
   change(levels: readonly Level[], digits: LevelDigits): void {
@@ -281,7 +282,8 @@ export class BookSide {
     const half = CHUNK / 2
     const left = this.chunks[at]!
     const right = new Float64Array(3 * CHUNK)
-    for (let column = 0; column < 3 * CHUNK; column += CHUNK) right.set(left.subarray(column + half, column + CHUNK), column)
+    for (let column = 0; column < 3 * CHUNK; column += CHUNK)
+      right.set(left.subarray(column + half, column + CHUNK), column)
     // The left half keeps its array: shortening it is a matter of its count, which views hold themselves.
     this.chunks.splice(at + 1, 0, right)
     this.counts.splice(at, 1, half, half)

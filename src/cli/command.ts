@@ -36,12 +36,15 @@ export interface ParsedArgs {
   texts(option: string): readonly string[]
   flag(option: string): boolean
   /** A number within limits; throws a UsageError otherwise. */
-  number(option: string, limits: { readonly min: number; readonly max: number; readonly integer?: boolean }): number | undefined
+  number(
+    option: string,
+    limits: { readonly min: number; readonly max: number; readonly integer?: boolean },
+  ): number | undefined
 }
 
 /** @throws UsageError for unknown options (with the nearest names) and missing values */
 export function parse(args: readonly string[], specs: Readonly<Record<string, OptionSpec>>): ParsedArgs {
-  const config: NonNullable<ParseArgsConfig["options"]> = Object.fromEntries(
+  const config: NonNullable<ParseArgsConfig['options']> = Object.fromEntries(
     Object.entries(specs).map(([name, { value, multiple }]) => [
       name,
       { type: value === undefined ? 'boolean' : 'string', multiple: multiple === true },
@@ -55,7 +58,7 @@ export function parse(args: readonly string[], specs: Readonly<Record<string, Op
     if (unknown !== undefined) {
       throw new UsageError(`There is no option --${unknown}. ${didYouMean(unknown, Object.keys(specs))}`.trim())
     }
-    throw new UsageError((thrown as Error).message.split('\n')[0]!)
+    throw new UsageError((thrown as Error).message.split('\n')[0])
   }
   const values = new Map<string, unknown>(Object.entries(parsed.values))
   const text = (option: string): string | undefined => values.get(option) as string | undefined

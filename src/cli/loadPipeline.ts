@@ -7,10 +7,13 @@ import Module, { createRequire } from 'node:module'
 import path from 'node:path'
 import type { RegisterOptions } from 'ts-node'
 import type { Pipeline } from '../pipeline/pipeline'
-import { messageOf } from '../model/fault'
+import { Fault, messageOf } from '../model/fault'
 import { UsageError } from './command'
 
-/** @throws UsageError with the file, the line and what is wrong there */
+/**
+ * @throws UsageError when the file is not there, or cannot be loaded here at all
+ * @throws `Fault` PIPELINE_INVALID with the line, when the file does not compile, throws, or describes no valid pipeline
+ */
 export function loadPipeline(file: string | undefined): Pipeline {
   if (file === undefined) throw new UsageError('Name a pipeline file, such as pipelines/market-monitor.ts.')
   const absolute = path.resolve(file)
@@ -19,18 +22,26 @@ export function loadPipeline(file: string | undefined): Pipeline {
   if (!typescript && !/\.[cm]?js$/.test(absolute)) {
     throw new UsageError(`A pipeline is a .ts or .js file; ${file} is neither.`)
   }
-  provideMillrace(absolute)
-  if (typescript) registerTypeScript(absolute)
+  const ownMillrace = findsMillrace(absolute)
+  if (!ownMillrace) provideMillrace()
+  if (typescript) registerTypeScript(absolute, ownMillrace)
   let loaded: unknown
   try {
     // Through require, where ts-node listens; Node 20.19 and newer load ES modules so too.
     loaded = createRequire(absolute)(absolute)
   } catch (thrown) {
-    throw new UsageError(explain(thrown, file, absolute))
+    throw invalid(thrown, file, absolute)
   }
   const exported = defaultOf(loaded)
   if (!isPipeline(exported)) {
-    throw new UsageError(`${file} exports no pipeline by default. End it with: export default pipeline('name', ({ source, sink }) => { ... })`)
+    throw new UsageError(
+      `${file} exports no pipeline by default. End it with: export default pipeline('name', ({ source, sink }) => { ... })`,
+    )
+  }
+  try {
+    exported.graph() // what the description throws has a line in this file, and nothing is running yet
+  } catch (thrown) {
+    throw invalid(thrown, file, absolute)
   }
   return exported
 }
@@ -47,7 +58,9 @@ function defaultOf(loaded: unknown): unknown {
 
 function isPipeline(value: unknown): value is Pipeline {
   const candidate = value as Partial<Pipeline> | undefined
-  return typeof candidate?.run === 'function' && typeof candidate.graph === 'function' && typeof candidate.name === 'string'
+  return (
+    typeof candidate?.run === 'function' && typeof candidate.graph === 'function' && typeof candidate.name === 'string'
+  )
 }
 
 const PACKAGE_ROOT = path.resolve(__dirname, '..', '..')
@@ -62,61 +75,101 @@ function findsMillrace(file: string): boolean {
   }
 }
 
+/** The packages that a pipeline file outside any project gets from the millrace that runs it. */
+const PROVIDED = /^(millrace|rxjs)(\/|$)/
+
 let provided = false
 
-/** A pipeline file outside any project gets the millrace that runs it. */
-function provideMillrace(file: string): void {
-  if (provided || findsMillrace(file)) return
+function provideMillrace(): void {
+  if (provided) return
   provided = true
-  const resolver = Module as unknown as { _resolveFilename(request: string, ...rest: unknown[]): string }
+  const resolver = Module as unknown as {
+    _resolveFilename(request: string, parent: unknown, ...rest: unknown[]): string
+  }
   const resolve = resolver._resolveFilename.bind(resolver)
-  resolver._resolveFilename = (request, ...rest) =>
-    request === 'millrace' || request.startsWith('millrace/')
-      ? createRequire(path.join(PACKAGE_ROOT, 'package.json')).resolve(request)
-      : request === 'rxjs' || request.startsWith('rxjs/')
-        ? createRequire(path.join(PACKAGE_ROOT, 'package.json')).resolve(request)
-        : resolve(request, ...rest)
+  // Asked for from this file, which sees its own package by name and that package's rxjs: there must be one of each.
+  resolver._resolveFilename = (request, parent, ...rest) =>
+    PROVIDED.test(request) ? resolve(request, module, false) : resolve(request, parent, ...rest)
 }
 
-function registerTypeScript(file: string): void {
-  let tsNode: { register(options: RegisterOptions): unknown }
-  let compiler: string
+function registerTypeScript(file: string, ownMillrace: boolean): void {
   const places = [file, path.join(PACKAGE_ROOT, 'package.json')].map((place) => createRequire(place))
+  const compiler = typeScriptCompiler(places)
+  let tsNode: { register(options: RegisterOptions): unknown }
   try {
     tsNode = first(places, (place) => place('ts-node') as typeof tsNode)
-    compiler = first(places, (place) => place.resolve('typescript'))
   } catch {
-    throw new UsageError(
-      'Pipelines in TypeScript need ts-node and typescript: npm install --save-dev ts-node@10.9.2 typescript@6.0.3. Or compile the file and run the .js.',
-    )
+    throw new UsageError(`Pipelines in TypeScript need ts-node. ${INSTALL_TYPESCRIPT}`)
   }
-  const foreign = provided
+  // Its own tsconfig.json counts in a project; a file outside any is read the way `millrace init` would set it up.
+  const skipProject = !ownMillrace || !hasTsconfig(path.dirname(file))
   tsNode.register({
     cwd: path.dirname(file),
     compiler,
+    skipProject,
     transpileOnly: false,
     typeCheck: true,
+    ignoreDiagnostics: [ROOT_DIR_UNSET],
     compilerOptions: {
       module: 'nodenext',
       moduleResolution: 'nodenext',
       noEmit: false,
-      ...(foreign
-        ? {
-            target: 'es2023',
-            strict: true,
-            esModuleInterop: true,
-            skipLibCheck: true,
-            rootDir: '/',
-            types: [],
-            paths: {
-              millrace: [path.join(PACKAGE_ROOT, 'dist/index.d.ts')],
-              'millrace/operators': [path.join(PACKAGE_ROOT, 'dist/operators/index.d.ts')],
-              rxjs: [path.join(path.dirname(createRequire(path.join(PACKAGE_ROOT, 'package.json')).resolve('rxjs/package.json')), 'dist/types/index.d.ts')],
-            },
-          }
-        : {}),
+      ...(skipProject ? { ...COMPILER_OPTIONS, rootDir: path.parse(file).root, ...nodeTypes(places) } : {}),
+      ...(ownMillrace ? {} : { paths: providedTypes() }),
     },
   })
+}
+
+/** TypeScript 6 wants `rootDir` to be said; nothing is written here, so it does not matter. */
+const ROOT_DIR_UNSET = 5011
+
+/** Those of tsconfig.quant.json. */
+const COMPILER_OPTIONS = { target: 'es2023', strict: true, esModuleInterop: true, skipLibCheck: true } as const
+
+const INSTALL_TYPESCRIPT =
+  'Install both: npm install --save-dev ts-node@10.9.2 typescript@6.0.3. Or compile the file and run the .js.'
+
+/** The nearest TypeScript that ts-node starts on: from version 7 on, the package no longer offers what it needs. */
+function typeScriptCompiler(places: readonly NodeJS.Require[]): string {
+  let tooNew: string | undefined
+  for (const place of places) {
+    try {
+      const { version } = place('typescript/package.json') as { version: string }
+      if (Number.parseInt(version, 10) < 7) return place.resolve('typescript')
+      tooNew ??= version
+    } catch {
+      // Not installed there; the next place may have it.
+    }
+  }
+  const found = tooNew === undefined ? '' : ` ts-node does not start on the typescript ${tooNew} that is installed.`
+  throw new UsageError(`Pipelines in TypeScript need typescript below 7.${found} ${INSTALL_TYPESCRIPT}`)
+}
+
+function hasTsconfig(folder: string): boolean {
+  if (existsSync(path.join(folder, 'tsconfig.json'))) return true
+  const parent = path.dirname(folder)
+  return parent !== folder && hasTsconfig(parent)
+}
+
+/** The types of Node from wherever they are installed, so that `process` and `Buffer` are known to the file. */
+function nodeTypes(places: readonly NodeJS.Require[]): { types: string[]; typeRoots?: string[] } {
+  try {
+    const manifest = first(places, (place) => place.resolve('@types/node/package.json'))
+    return { types: ['node'], typeRoots: [path.resolve(manifest, '..', '..')] }
+  } catch {
+    return { types: [] }
+  }
+}
+
+/** Where the compiler finds the types of what {@link provideMillrace} provides. */
+function providedTypes(): Record<string, string[]> {
+  const rxjs = path.dirname(createRequire(__filename).resolve('rxjs/package.json'))
+  return {
+    millrace: [path.join(PACKAGE_ROOT, 'dist/index.d.ts')],
+    'millrace/operators': [path.join(PACKAGE_ROOT, 'dist/operators/index.d.ts')],
+    rxjs: [path.join(rxjs, 'dist/types/index.d.ts')],
+    'rxjs/*': [path.join(rxjs, 'dist/types/*/index.d.ts')],
+  }
 }
 
 function first<P, R>(places: readonly P[], attempt: (place: P) => R): R {
@@ -131,12 +184,20 @@ function first<P, R>(places: readonly P[], attempt: (place: P) => R): R {
   throw failure
 }
 
+/** The one fault for whatever is wrong with a pipeline file. The pipeline may come from another millrace than this one. */
+function invalid(thrown: unknown, file: string, absolute: string): Fault {
+  const { code, details } = thrown as Partial<Fault>
+  const listed = thrown instanceof Error && thrown.name === 'Fault' && code === 'PIPELINE_INVALID'
+  const message = listed ? thrown.message : explain(thrown, file, absolute)
+  return new Fault('PIPELINE_INVALID', message, listed ? details : { file }, { cause: thrown })
+}
+
 /** A type error as the compiler words it; a throw with the line of the file it came from. */
 function explain(thrown: unknown, file: string, absolute: string): string {
   const { diagnosticText } = thrown as { diagnosticText?: unknown }
   if (typeof diagnosticText === 'string') return `${file} does not compile:\n${diagnosticText.trimEnd()}`
   const stack = thrown instanceof Error ? (thrown.stack ?? '') : ''
-  const line = stack.split('\n').find((each) => each.includes(absolute))
-  const at = line === undefined ? '' : /(\d+:\d+)\)?$/.exec(line.trim())?.[1]
-  return `${file}${at === undefined || at === '' ? '' : `:${at}`} failed while it was loaded: ${messageOf(thrown)}`
+  const line = stack.split('\n').find((each) => each.includes(`${absolute}:`))
+  const at = line === undefined ? undefined : /:(\d+(?::\d+)?)\)?$/.exec(line.trim())?.[1]
+  return `${file}${at === undefined ? '' : `:${at}`} failed while it was loaded: ${messageOf(thrown)}`
 }

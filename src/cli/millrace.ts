@@ -4,17 +4,42 @@
  */
 import { didYouMean } from '../model/nearest'
 import { EXIT, isUsageFault, print, say, UsageError, type Command } from './command'
+import { packageVersion } from './packageVersion'
 
 const COMMANDS: Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<Command> }>> = {
-  run: { summary: 'runs a pipeline live, simulated or on recordings', load: async () => (await import('./commands/run.js')).run },
-  record: { summary: 'records a live session of an exchange', load: async () => (await import('./commands/record.js')).record },
-  audit: { summary: 'says how far recordings can be trusted', load: async () => (await import('./commands/audit.js')).audit },
-  decode: { summary: 'prints recorded frames as events', load: async () => (await import('./commands/decode.js')).decode },
-  simulate: { summary: 'runs the exchange simulator alone', load: async () => (await import('./commands/simulate.js')).simulate },
-  graph: { summary: 'draws a pipeline without running it', load: async () => (await import('./commands/graph.js')).graph },
-  exchanges: { summary: 'lists exchanges, channels and how books are verified', load: async () => (await import('./commands/exchanges.js')).exchanges },
+  run: {
+    summary: 'runs a pipeline live, simulated or on recordings',
+    load: async () => (await import('./commands/run.js')).run,
+  },
+  record: {
+    summary: 'records a live session of an exchange',
+    load: async () => (await import('./commands/record.js')).record,
+  },
+  audit: {
+    summary: 'says how far recordings can be trusted',
+    load: async () => (await import('./commands/audit.js')).audit,
+  },
+  decode: {
+    summary: 'prints recorded frames as events',
+    load: async () => (await import('./commands/decode.js')).decode,
+  },
+  simulate: {
+    summary: 'runs the exchange simulator alone',
+    load: async () => (await import('./commands/simulate.js')).simulate,
+  },
+  graph: {
+    summary: 'draws a pipeline without running it',
+    load: async () => (await import('./commands/graph.js')).graph,
+  },
+  exchanges: {
+    summary: 'lists exchanges, channels and how books are verified',
+    load: async () => (await import('./commands/exchanges.js')).exchanges,
+  },
   init: { summary: "makes a quant's project", load: async () => (await import('./commands/init.js')).init },
-  doctor: { summary: 'checks this machine and says what to do', load: async () => (await import('./commands/doctor.js')).doctor },
+  doctor: {
+    summary: 'checks this machine and says what to do',
+    load: async () => (await import('./commands/doctor.js')).doctor,
+  },
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -29,7 +54,7 @@ async function main(args: readonly string[]): Promise<number> {
     return name === undefined ? EXIT.usage : EXIT.done
   }
   if (name === '--version' || name === '-v') {
-    print((require('../../package.json') as { version: string }).version)
+    print(packageVersion())
     return EXIT.done
   }
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
@@ -81,7 +106,13 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 function die(thrown: unknown): void {
-  say(thrown instanceof Error ? (thrown.name === 'Fault' ? thrown.message : (thrown.stack ?? thrown.message)) : String(thrown))
+  say(
+    thrown instanceof Error
+      ? thrown.name === 'Fault'
+        ? thrown.message
+        : (thrown.stack ?? thrown.message)
+      : String(thrown),
+  )
   process.exit(EXIT.faults)
 }
 

@@ -120,7 +120,8 @@ function picture(
       return `  ${`${edge.from} → ${edge.to}`.padEnd(34)} ${edge.onFull.padEnd(10)} waiting ${String(edge.inFlight).padStart(6)} of ${String(edge.capacity).padEnd(7)} in ${String(edge.in).padStart(9)}${dropped > 0 ? styleText('yellow', `  dropped ${dropped}`) : ''}`
     })
   const sinks = now.sinks.map(
-    (sink) => `  ${sink.name.padEnd(34)} written ${String(sink.written).padStart(9)}  ${megabytes(sink.bytes)}${sink.failed > 0 ? styleText('red', `  failed ${sink.failed}`) : ''}`,
+    (sink) =>
+      `  ${sink.name.padEnd(34)} written ${String(sink.written).padStart(9)}  ${megabytes(sink.bytes)}${sink.failed > 0 ? styleText('red', `  failed ${sink.failed}`) : ''}`,
   )
   const tail = ['', styleText('dim', 'edges'), ...edges, styleText('dim', 'sinks'), ...sinks]
   if (faults !== '') tail.push(styleText('yellow', `faults  ${faults}`))

@@ -154,11 +154,21 @@ export interface Poll {
 /** Where a frame belongs. */
 export type Route =
   /** Data. `symbol` where the envelope names it: it tells which book to repair when the data cannot be read. */
-  | { readonly to: 'channel'; readonly channel: ChannelName; readonly symbol: string | undefined; readonly wire: unknown }
+  | {
+      readonly to: 'channel'
+      readonly channel: ChannelName
+      readonly symbol: string | undefined
+      readonly wire: unknown
+    }
   /** A subscription was acknowledged: the request's id or the topics' keys where the frame names them. */
   | { readonly to: 'ack'; readonly id: number | undefined; readonly keys: readonly string[] }
   /** A subscription was refused, with the exchange's own words. */
-  | { readonly to: 'refused'; readonly id: number | undefined; readonly keys: readonly string[]; readonly reason: string }
+  | {
+      readonly to: 'refused'
+      readonly id: number | undefined
+      readonly keys: readonly string[]
+      readonly reason: string
+    }
   /** A sign of life, nothing more. */
   | { readonly to: 'heartbeat' }
   /** The server asks for this answer. */

@@ -94,7 +94,7 @@ export class Audit {
 
   private booksOf(exchange: string): Map<string, AuditedBook> {
     let books = this.books.get(exchange)
-    if (books === undefined) this.books.set(exchange, (books = new Map()))
+    if (books === undefined) this.books.set(exchange, (books = new Map<string, AuditedBook>()))
     return books
   }
 

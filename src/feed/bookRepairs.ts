@@ -156,16 +156,21 @@ export class BookRepairs {
       renew(subscription)
       return
     }
-    book.withdraw = ask(subscription, symbol, {
+    const told = { already: false }
+    const withdraw = ask(subscription, symbol, {
       answered: () => {
+        told.already = true
         book.withdraw = undefined
       },
       failed: (reason, final) => {
+        told.already = true
         book.withdraw = undefined
         book.refused = final
         this.snapshotFailed(book, reason)
       },
     })
+    // A full queue has said no already.
+    if (!told.already) book.withdraw = withdraw
   }
 
   /** In the stream: the acknowledgement came, the snapshot is to follow. */

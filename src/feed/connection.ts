@@ -46,7 +46,7 @@ export interface ConnectionEnd {
 /** Bytes that may wait in the socket for an exchange that does not read. */
 const UNSENT_BYTES_MAX = 1024 * 1024
 /** RFC 6455: the connection ended without a close frame. */
-const ABNORMAL = 1006
+const ABNORMAL = 1_006
 
 export class Connection {
   private readonly socket: WebSocket

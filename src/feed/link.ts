@@ -14,7 +14,7 @@ import { backoffDelayMs, RetryBudget, type Budget } from '../clock/backoff'
 import type { Clock, Timer } from '../clock/clock'
 import type { ChannelName } from '../exchanges/protocol'
 import { Fault, type FaultCode } from '../model/fault'
-import { BookRepairs } from './bookRepairs'
+import { BookRepairs, type SnapshotTold } from './bookRepairs'
 import { Connection, type ConnectionEnd } from './connection'
 import { Polls } from './polls'
 import type { Environment } from './proxy'
@@ -92,7 +92,9 @@ const BACKOFF = { minMs: 1_000, maxMs: 30_000, firstAtOnce: true }
 const HEALTHY_MS = 60_000
 /** A timer later than this says that this process was not running, not that the exchange was silent. */
 const STALL_US = 1_000_000
-const GOING_AWAY = 1_000
+/** RFC 6455: said goodbye; and ended without a close frame. */
+const NORMAL = 1_000
+const ABNORMAL = 1_006
 
 export class Link {
   state: LinkState = 'waiting'
@@ -135,27 +137,7 @@ export class Link {
       clock,
       snapshotMs: options.snapshotMs,
       renew: (subscription) => this.asking?.renew(subscription),
-      ask: (subscription, symbol, told) => {
-        const { snapshot } = protocol.book
-        if (snapshot === undefined) return () => undefined
-        const number = this.number
-        const url = options.restHost + snapshot.path(symbol, subscription.planned.options)
-        return options.rest.ask({
-          key: `snapshot ${planned.endpoint} ${symbol}`,
-          url,
-          weight: snapshot.weight,
-          urgent: true,
-          retries: options.snapshotRetries,
-          answered: (body) => {
-            if (number !== this.number) return
-            told.answered()
-            this.takeRest(url, 'book-snapshot', body)
-          },
-          failed: (reason, final) => {
-            if (number === this.number) told.failed(reason, final)
-          },
-        })
-      },
+      ask: (subscription, symbol, told) => this.askSnapshot(subscription, symbol, told),
       repaired: () => {
         options.counts.resyncs++
       },
@@ -224,10 +206,10 @@ export class Link {
     const connection = this.connection
     const wasOpen = this.state === 'open'
     const failed = this.state === 'failed'
-    this.leave(GOING_AWAY, 'the feed was stopped')
+    this.leave(NORMAL, 'the feed was stopped')
     if (!failed) this.setState('stopped')
     if (connection === undefined) return Promise.resolve()
-    return connection.close(GOING_AWAY, wasOpen ? 'goodbye' : '')
+    return connection.close(NORMAL, wasOpen ? 'goodbye' : '')
   }
 
   private attempt(): void {
@@ -424,9 +406,9 @@ export class Link {
     if (nothingLeft) {
       // Exchanges close connections without subscriptions.
       const { connection } = this
-      this.leave(GOING_AWAY, 'every subscription was refused')
+      this.leave(NORMAL, 'every subscription was refused')
       this.setState('failed')
-      void connection?.close(GOING_AWAY, 'goodbye')
+      void connection?.close(NORMAL, 'goodbye')
     }
     this.options.progressed()
   }
@@ -517,6 +499,29 @@ export class Link {
     })
   }
 
+  private askSnapshot(subscription: Subscription, symbol: string, told: SnapshotTold): () => void {
+    const { planned, rest, restHost, snapshotRetries } = this.options
+    const { snapshot } = planned.protocol.book
+    if (snapshot === undefined) return () => undefined
+    const { number } = this
+    const url = restHost + snapshot.path(symbol, subscription.planned.options)
+    return rest.ask({
+      key: `snapshot ${planned.endpoint} ${symbol}`,
+      url,
+      weight: snapshot.weight,
+      urgent: true,
+      retries: snapshotRetries,
+      answered: (body) => {
+        if (number !== this.number) return
+        told.answered()
+        this.takeRest(url, 'book-snapshot', body)
+      },
+      failed: (reason, final) => {
+        if (number === this.number) told.failed(reason, final)
+      },
+    })
+  }
+
   private poll({ poll, symbol, path }: PlannedPoll): () => void {
     const { restHost, rest, planned, fault } = this.options
     const number = this.number
@@ -558,6 +563,3 @@ export class Link {
     this.sinceUs = this.options.clock.nowUs()
   }
 }
-
-/** RFC 6455: ended without a close frame. */
-const ABNORMAL = 1006

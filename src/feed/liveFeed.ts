@@ -119,6 +119,10 @@ export class LiveFeed {
   private isPaused = false
   private settleReady!: { resolve: () => void; reject: (fault: Fault) => void }
   private isReady = false
+  /** Ends waits of `start`. */
+  private readonly cancels = new Set<() => void>()
+  /** Connections whose `close` record is on its way. */
+  private readonly released: number[] = []
   /** Records that came up while another was being worked on. */
   private following: SessionRecord[] = []
   private working = false
@@ -322,8 +326,6 @@ export class LiveFeed {
     })
   }
 
-  private readonly cancels = new Set<() => void>()
-
   private plan(): void {
     const { clock, random, protocolOf, env = {} } = this.options
     const { limits } = this
@@ -362,9 +364,6 @@ export class LiveFeed {
     })
     if (this.isPaused) for (const link of this.links) link.pause()
   }
-
-  /** Connections whose `close` record is on its way. */
-  private readonly released: number[] = []
 
   /**
    * The one way of every record. What comes up while one is being worked on (an answer to a heartbeat, the end of a

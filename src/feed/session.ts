@@ -305,6 +305,7 @@ export class Session {
     const guard = new BookGuard(
       symbol,
       {
+        exchange: this.protocol.id,
         sequencing: book.sequencing,
         checksum: book.checksum,
         crossingMeansLoss: book.crossingMeansLoss,

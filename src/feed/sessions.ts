@@ -70,6 +70,9 @@ export class Sessions {
         return this.sessionOf(record, record).open(record.timeUs, record.url)
       case 'close': {
         const session = this.sessions.get(record.connection)
+        // A number names one connection: the next has a session of its own, and this one is done.
+        this.sessions.delete(record.connection)
+        this.exchangeOf.delete(record.connection)
         return session === undefined ? [] : session.close(record.timeUs, record.reason)
       }
       case 'rest':
@@ -91,7 +94,7 @@ export class Sessions {
     const session = this.claimant(record, symbol)
     if (session !== undefined) return session.snapshot(symbol, record.body, record.timeUs)
     let waiting = this.unclaimed.get(record.exchange)
-    if (waiting === undefined) this.unclaimed.set(record.exchange, (waiting = new Map()))
+    if (waiting === undefined) this.unclaimed.set(record.exchange, (waiting = new Map<string, RestRecord>()))
     waiting.set(symbol, record)
     return []
   }

@@ -107,8 +107,8 @@ interface Wanted {
   readonly protocol: ExchangeProtocol
   /** By endpoint and key, in the order of the wishes. */
   readonly topics: Map<string, { topic: Topic; symbols: Set<string>; options: TopicOptions }>
-  /** Which of them are the book of an instrument. */
-  readonly books: Map<Instrument, { readonly keys: readonly string[]; readonly options: TopicOptions }>
+  /** Which of them are the book of an instrument, by its market and symbol. */
+  readonly books: Map<string, { readonly keys: readonly string[]; readonly options: TopicOptions }>
   readonly polls: Map<string, { planned: PlannedPoll; channel: ChannelName; instrument: Instrument }>
 }
 
@@ -182,7 +182,8 @@ function wantChannel(
     problems.add(messageOf(thrown))
     return true
   }
-  if (channel === 'book' && topics !== undefined) wanted.books.set(instrument, { keys: topics.map(keyOf), options })
+  if (channel === 'book' && topics !== undefined)
+    wanted.books.set(bookKey(instrument), { keys: topics.map(keyOf), options })
   for (const topic of topics ?? []) {
     const key = keyOf(topic)
     const known = wanted.topics.get(key)
@@ -202,9 +203,13 @@ function wantChannel(
 
 /** Takes back the book topics of an instrument that an earlier wish asked for, to ask for one that meets both. */
 function takeBook({ topics, books }: Wanted, instrument: Instrument): TopicOptions | undefined {
-  const earlier = books.get(instrument)
+  const earlier = books.get(bookKey(instrument))
   for (const key of earlier?.keys ?? []) topics.delete(key)
   return earlier?.options
+}
+
+function bookKey({ market, symbol }: Instrument): string {
+  return `${market} ${symbol}`
 }
 
 function keyOf({ endpoint, key }: Topic): string {

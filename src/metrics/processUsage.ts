@@ -101,11 +101,12 @@ class UsageThread {
       // Too many threads, or no memory for one: the next question tries again.
       return undefined
     }
-    worker.unref()
     worker.on('message', (answer: UsageAnswer) => this.take(answer))
     // Without a listener its error would be an uncaught exception of this thread.
     worker.on('error', () => this.gone(worker))
     worker.on('exit', () => this.gone(worker))
+    // Last: a listener to messages holds the process again.
+    worker.unref()
     return worker
   }
 
@@ -135,6 +136,7 @@ function spawn(): Worker {
   const options = { name: 'millrace-pidusage', execArgv: [] }
   if (extension !== '.ts') return new Worker(entry, { ...options, resourceLimits: { maxOldGenerationSizeMb: 32 } })
   const register = createRequire(__filename).resolve('ts-node/register/transpile-only')
-  const bootstrap = "const { register, entry } = require('node:worker_threads').workerData; require(register); require(entry)"
+  const bootstrap =
+    "const { register, entry } = require('node:worker_threads').workerData; require(register); require(entry)"
   return new Worker(bootstrap, { ...options, eval: true, workerData: { register, entry } })
 }

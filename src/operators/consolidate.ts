@@ -147,9 +147,11 @@ class Markets {
     this.touch(market, book.receiveTimeUs)
   }
 
-  /** Takes out what a notice puts in doubt: one book, or all of the exchange when it is about a whole connection. */
+  /** Takes out what a notice puts in doubt. */
   doubt({ code, exchange, instrument, symbol, receiveTimeUs }: Notice): void {
     if (code !== 'gap' && code !== 'disconnected' && code !== 'dropped') return
+    // A connection that ends names each of its books; what was dropped without a name may have been of any.
+    if (symbol === '' && code !== 'dropped') return
     const concerned = symbol === '' ? this.markets.values() : [this.markets.get(instrument ?? '')]
     for (const market of concerned) {
       const top = market?.tops.get(exchange)

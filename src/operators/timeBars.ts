@@ -246,7 +246,6 @@ function barred<T extends OfInstrument & { readonly receiveTimeUs: number }, A e
       function barsOf({ openUs, bars }: Interval<A>, closed: boolean): BarBase[] {
         const finished: BarBase[] = []
         for (const [lane, { tally }] of bars) {
-          if (lane.latest?.openUs === openUs) lane.latest = undefined
           lane.lastClose = tally.close
           finished.push(kind.bar(timesOf(lane, openUs, closed), tally))
         }
@@ -282,7 +281,7 @@ function barred<T extends OfInstrument & { readonly receiveTimeUs: number }, A e
 
 /** One instrument. */
 interface Lane<A> extends OfInstrument {
-  /** The open bar that was touched last. */
+  /** The bar that was touched last: most events belong to the bar of the event before them. */
   latest: OpenBar<A> | undefined
   lastUs: number
   lastClose: number | undefined

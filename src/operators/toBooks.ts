@@ -1,7 +1,9 @@
 import { Observable, type OperatorFunction } from 'rxjs'
 import { BookView } from '../book/bookView'
 import { Level2Book } from '../book/level2Book'
-import type { Batch, BookChange, MarketEvent } from '../model/events'
+import type { Batch, BookChange, MarketEvent, Notice } from '../model/events'
+import { requireCount } from './options'
+import { subscribeWhileOpen } from './subscribeWhileOpen'
 
 export interface ToBooksOptions {
   /**
@@ -25,42 +27,51 @@ export interface ToBooksOptions {
  * Holds      one book per instrument
  */
 export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<MarketEvent>, Batch<BookView>> {
-  const depth = options.depth ?? Infinity
-  const booksMax = options.booksMax ?? 100_000
+  const { depth = Infinity, booksMax = 100_000 } = options
+  if (depth !== Infinity) requireCount('toBooks', 'depth', depth)
+  requireCount('toBooks', 'booksMax', booksMax)
+
   return (source) =>
     new Observable((out) => {
       const books = new Map<string, Map<string, KeptBook>>()
       const touched = new Set<KeptBook>()
       let kept = 0
 
-      const bookOf = (change: BookChange): KeptBook => {
+      /** A book begins with a snapshot: a delta without one must not take the place of a book that is live. */
+      const bookOf = (change: BookChange): KeptBook | undefined => {
         let ofExchange = books.get(change.exchange)
-        if (ofExchange === undefined) books.set(change.exchange, (ofExchange = new Map()))
         const key = change.instrument ?? change.symbol
-        let book = ofExchange.get(key)
-        if (book === undefined) {
+        let book = ofExchange?.get(key)
+        if (book === undefined && change.kind === 'snapshot') {
           if (++kept > booksMax) kept -= evictIdlest(books)
+          if (ofExchange === undefined) books.set(change.exchange, (ofExchange = new Map<string, KeptBook>()))
           ofExchange.set(key, (book = new KeptBook()))
         }
         return book
       }
 
-      const silence = (exchange: string, key: string): void => {
-        const book = books.get(exchange)?.get(key)
+      const silence = (book: KeptBook | undefined): void => {
         if (book === undefined) return
         book.live = false
         book.levels.clear()
         touched.delete(book)
       }
 
-      return source.subscribe({
+      const silenceNamed = ({ code, exchange, instrument, symbol }: Notice): void => {
+        const ofExchange = books.get(exchange)
+        if (symbol !== '') silence(ofExchange?.get(instrument ?? symbol))
+        // A connection that ends names each of its books; what was dropped without a name may have been of any.
+        else if (code === 'dropped') for (const book of ofExchange?.values() ?? []) silence(book)
+      }
+
+      subscribeWhileOpen(source, out, {
         next: (batch) => {
           for (const event of batch) {
             if (event.kind === 'delta' || event.kind === 'snapshot') {
               const book = bookOf(event)
-              if (book.apply(event)) touched.add(book)
+              if (book?.apply(event)) touched.add(book)
             } else if (event.kind === 'notice' && endsTrust(event.code)) {
-              silence(event.exchange, event.instrument ?? event.symbol)
+              silenceNamed(event)
             }
           }
           if (touched.size === 0) return

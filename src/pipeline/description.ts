@@ -30,12 +30,11 @@ export interface SinkEdgeOptions extends EdgeOptions {
 
 export interface PipelineBuilder {
   /** Where values come from: a feed, a metric, any observable. */
-  source<T>(name: string, source: Observable<T>, edge: EdgeOptions): Stream<T>
+  readonly source: <T>(name: string, source: Observable<T>, edge: EdgeOptions) => Stream<T>
   /** Where they go. A batch is written value by value. */
-  sink<T>(stream: Stream<Batch<T>>, sink: Sink<T>, edge: SinkEdgeOptions): void
-  sink<T>(stream: Stream<T>, sink: Sink<T>, edge: SinkEdgeOptions): void
+  readonly sink: <T>(stream: Stream<T> | Stream<Batch<T>>, sink: Sink<T>, edge: SinkEdgeOptions) => void
   /** Joins streams of one type; each keeps its own order. */
-  merge<T>(name: string, ...streams: readonly Stream<T>[]): Stream<T>
+  readonly merge: <T>(name: string, ...streams: readonly Stream<T>[]) => Stream<T>
 }
 
 export type NodeDescription =
@@ -48,7 +47,13 @@ export type NodeDescription =
       readonly operator: OperatorFunction<unknown, unknown> | undefined
       readonly edge: EdgeOptions | undefined
     }
-  | { readonly kind: 'sink'; readonly name: string; readonly from: readonly string[]; readonly sink: Sink<unknown>; readonly edge: SinkEdgeOptions }
+  | {
+      readonly kind: 'sink'
+      readonly name: string
+      readonly from: readonly string[]
+      readonly sink: Sink<unknown>
+      readonly edge: SinkEdgeOptions
+    }
 
 export interface PipelineDescription {
   readonly name: string
@@ -105,7 +110,7 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
   }
 
   const builder: PipelineBuilder = {
-    source<T>(node: string, source: Observable<T>, edge: EdgeOptions): Stream<T> {
+    source: <T>(node: string, source: Observable<T>, edge: EdgeOptions): Stream<T> => {
       claim(node, 'source')
       if (typeof (source as { subscribe?: unknown } | undefined)?.subscribe !== 'function') {
         at(node, 'A source is an observable, such as feed({...}).')
@@ -114,22 +119,36 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
       nodes.push({ kind: 'source', name: node, source, edge })
       return stream<T>(node)
     },
-    sink<T>(from: Stream<T>, sink: Sink<unknown>, edge: SinkEdgeOptions): void {
-      const node = edge?.name ?? freeName(sink?.name ?? 'sink', names)
+    sink: <T>(from: Stream<T> | Stream<Batch<T>>, sink: Sink<T>, edge: SinkEdgeOptions): void => {
+      // Plain JavaScript may leave out what the types require: that is a problem with a place, not a crash.
+      const given = edge as Partial<SinkEdgeOptions> | undefined
+      const node = given?.name ?? freeName((sink as Partial<Sink<T>> | undefined)?.name ?? 'sink', names)
       claim(node, 'sink')
       if (!isStream(from)) at(node, 'A sink reads a stream of this pipeline.')
-      if (typeof (sink as Partial<Sink<unknown>> | undefined)?.write !== 'function') {
+      if (typeof (sink as Partial<Sink<T>> | undefined)?.write !== 'function') {
         at(node, 'A sink is a value with open, write and close, such as jsonReport(path).')
       }
       checkEdge(node, edge, at)
-      if (edge?.batchMax !== undefined && !isCount(edge.batchMax)) at(node, 'batchMax is a whole number, 1 or more.')
-      nodes.push({ kind: 'sink', name: node, from: isStream(from) ? [from.name] : [], sink, edge })
+      if (given?.batchMax !== undefined && !isCount(given.batchMax)) at(node, 'batchMax is a whole number, 1 or more.')
+      nodes.push({
+        kind: 'sink',
+        name: node,
+        from: isStream(from) ? [from.name] : [],
+        sink: sink,
+        edge,
+      })
     },
-    merge<T>(node: string, ...from: readonly Stream<T>[]): Stream<T> {
+    merge: <T>(node: string, ...from: readonly Stream<T>[]): Stream<T> => {
       claim(node, 'merge')
       if (from.length === 0) at(node, 'A merge joins at least one stream.')
       if (!from.every(isStream)) at(node, 'A merge joins streams of this pipeline.')
-      nodes.push({ kind: 'stage', name: node, from: from.filter(isStream).map((each) => each.name), operator: undefined, edge: undefined })
+      nodes.push({
+        kind: 'stage',
+        name: node,
+        from: from.filter(isStream).map((each) => each.name),
+        operator: undefined,
+        edge: undefined,
+      })
       return stream<T>(node)
     },
   }
@@ -143,13 +162,18 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
   if (!nodes.some((node) => node.kind === 'sink')) at('', 'A pipeline needs a sink: what leaves it is its product.')
   const read = new Set(nodes.flatMap((node) => (node.kind === 'source' ? [] : node.from)))
   for (const node of nodes) {
-    if (node.kind !== 'sink' && !read.has(node.name)) at(node.name, 'Nothing reads this stream: end it in a sink or leave it out.')
+    if (node.kind !== 'sink' && !read.has(node.name))
+      at(node.name, 'Nothing reads this stream: end it in a sink or leave it out.')
   }
   if (problems.length > 0) {
     const lines = problems.map(({ path, problem }) => `  ${path}: ${problem}`)
-    throw new Fault('PIPELINE_INVALID', `The pipeline ${name} has ${count(problems.length, 'problem')}:\n${lines.join('\n')}`, {
-      problems,
-    })
+    throw new Fault(
+      'PIPELINE_INVALID',
+      `The pipeline ${name} has ${count(problems.length, 'problem')}:\n${lines.join('\n')}`,
+      {
+        problems,
+      },
+    )
   }
   return { name, nodes }
 }
@@ -161,12 +185,16 @@ function checkEdge(node: string, edge: EdgeOptions | undefined, at: (node: strin
     at(node, 'An edge needs { capacity, onFull }: how much may wait, and what happens when that much does.')
     return
   }
-  if (!isCount(edge.capacity)) at(node, `capacity is a whole number of values, 1 or more; it is ${String(edge.capacity)}.`)
+  if (!isCount(edge.capacity))
+    at(node, `capacity is a whole number of values, 1 or more; it is ${String(edge.capacity)}.`)
   const { onFull } = edge as { onFull: unknown }
   const conflates =
     typeof onFull === 'object' && onFull !== null && typeof (onFull as { conflate?: unknown }).conflate === 'string'
   if (!conflates && !(typeof onFull === 'string' && POLICIES.includes(onFull))) {
-    at(node, `onFull is one of ${POLICIES.join(', ')} or { conflate: key }; it is ${JSON.stringify(onFull) ?? 'missing'}.`)
+    at(
+      node,
+      `onFull is one of ${POLICIES.join(', ')} or { conflate: key }; it is ${onFull === undefined ? 'missing' : JSON.stringify(onFull)}.`,
+    )
   }
 }
 

@@ -75,7 +75,8 @@ export function toDot(graph: PipelineGraph): string {
   }
   for (const edge of graph.edges) {
     if (edge.from === OUTSIDE) continue
-    const label = edge.kind === 'inline' ? '' : ` [style=bold, label=${JSON.stringify(`${edge.capacity} ${edge.onFull}`)}]`
+    const label =
+      edge.kind === 'inline' ? '' : ` [style=bold, label=${JSON.stringify(`${edge.capacity} ${edge.onFull}`)}]`
     lines.push(`  ${JSON.stringify(edge.from)} -> ${JSON.stringify(edge.to)}${label};`)
   }
   lines.push('}')

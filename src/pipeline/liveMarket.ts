@@ -1,3 +1,4 @@
+import { liveRandom } from '../clock/backoff'
 import { liveClock } from '../clock/liveClock'
 import { exchangeById } from '../exchanges/exchanges'
 import { LiveFeed, type ExchangeAddress } from '../feed/liveFeed'
@@ -27,12 +28,12 @@ export class LiveMarket implements Market {
       protocolOf: exchangeById,
       addresses,
       clock: liveClock,
-      random: Math.random,
+      random: liveRandom,
       env: process.env,
       onRecord: (record: SessionRecord) => this.output?.record(record),
       onEvents: (events: MarketEvent[], record: SessionRecord) => this.output?.events(record, events),
       onFault: (fault: Fault) => this.output?.fault(fault),
-      onTerminal: () => this.output?.ended(),
+      onTerminal: (fault: Fault) => this.judge(fault),
     })
   }
 
@@ -57,6 +58,17 @@ export class LiveMarket implements Market {
     this.feed.resume()
   }
 
+  /**
+   * Data that was wished for will not come any more. An exchange that is gone ends the run, loudly; one that refused what
+   * was asked of it leaves the run to the others, while there are any.
+   */
+  private judge(fault: Fault): void {
+    const goOn =
+      fault.code === 'SUBSCRIBE_REFUSED' &&
+      this.feed.status().some(({ state }) => state !== 'failed' && state !== 'stopped')
+    if (!goOn) this.output?.ended()
+  }
+
   connections(): readonly ConnectionView[] {
     return this.feed.status()
   }
@@ -64,5 +76,12 @@ export class LiveMarket implements Market {
 
 /** A wish names instruments for all its exchanges: each gives what it trades. */
 function perExchange({ exchanges, instruments, channels, depth, intervalMs }: Wish): FeedWish[] {
-  return exchanges.map((exchange) => ({ exchange, instruments, channels, depth, intervalMs, wherever: exchanges.length > 1 }))
+  return exchanges.map((exchange) => ({
+    exchange,
+    instruments,
+    channels,
+    depth,
+    intervalMs,
+    wherever: exchanges.length > 1,
+  }))
 }

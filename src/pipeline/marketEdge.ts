@@ -12,10 +12,10 @@ export function conflateBatches(onFull: OnFull): ((older: unknown, newer: unknow
   if (typeof onFull !== 'object') return undefined
   const field = onFull.conflate
   return (older, newer) => {
-    if (!Array.isArray(older) || !Array.isArray(newer)) return newer
+    if (!isList(older) || !isList(newer)) return newer
     if (isMarketBatch(older) && isMarketBatch(newer)) return conflateEvents(older, newer)
     const latest = new Map<unknown, unknown>()
-    for (const row of [...older, ...newer] as unknown[]) {
+    for (const row of [...older, ...newer]) {
       const key = row instanceof BookView ? `${row.exchange} ${row.instrument ?? row.symbol}` : keyed(row, field)
       latest.delete(key)
       latest.set(key, row)
@@ -26,6 +26,10 @@ export function conflateBatches(onFull: OnFull): ((older: unknown, newer: unknow
 
 function keyed(row: unknown, field: string): unknown {
   return typeof row === 'object' && row !== null ? (row as Record<string, unknown>)[field] : row
+}
+
+function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value)
 }
 
 function isMarketBatch(batch: readonly unknown[]): batch is readonly MarketEvent[] {
@@ -48,7 +52,7 @@ export function marketReceipts(): Receipts<unknown> {
   const missing = new Map<string, Missing>()
   return {
     add(dropped) {
-      if (!Array.isArray(dropped) || !isMarketBatch(dropped)) return
+      if (!isList(dropped) || !isMarketBatch(dropped)) return
       for (const event of dropped) {
         const key = `${event.exchange} ${missing.size < NAMED_MAX ? (event.instrument ?? event.symbol) : ''}`
         const known = missing.get(key)
@@ -62,18 +66,16 @@ export function marketReceipts(): Receipts<unknown> {
     },
     take() {
       if (missing.size === 0) return undefined
-      const notices = [...missing.values()].map(
-        ({ sample, count, fromUs, toUs }): MarketEvent => ({
-          kind: 'notice',
-          exchange: sample.exchange,
-          symbol: sample.symbol,
-          instrument: sample.instrument,
-          exchangeTimeUs: undefined,
-          receiveTimeUs: toUs,
-          code: 'dropped',
-          details: { events: count, fromUs, toUs },
-        }),
-      )
+      const notices = [...missing.values()].map(({ sample, count, fromUs, toUs }): MarketEvent => ({
+        kind: 'notice',
+        exchange: sample.exchange,
+        symbol: sample.symbol,
+        instrument: sample.instrument,
+        exchangeTimeUs: undefined,
+        receiveTimeUs: toUs,
+        code: 'dropped',
+        details: { events: count, fromUs, toUs },
+      }))
       missing.clear()
       return notices
     },

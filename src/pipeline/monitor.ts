@@ -42,7 +42,8 @@ export class Monitor {
       else if (event.kind === 'notice') {
         if (event.code === 'gap') row.gaps++
         if (event.code === 'resynced') row.resyncs++
-        row.state = event.code === 'gap' || event.code === 'dropped' ? 'gap' : event.code === 'disconnected' ? 'down' : row.state
+        row.state =
+          event.code === 'gap' || event.code === 'dropped' ? 'gap' : event.code === 'disconnected' ? 'down' : row.state
       }
     }
   }

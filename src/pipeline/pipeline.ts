@@ -103,7 +103,11 @@ function startRun(description: PipelineDescription, options: RunOptions): RunHan
       const recorder =
         options.record === undefined
           ? undefined
-          : await openRecording(options.record, { venues: venuesOf(wishes), subscribed: subscribedOf(wishes) }, { clock: liveClock, onFault })
+          : await openRecording(
+              options.record,
+              { venues: venuesOf(wishes), subscribed: subscribedOf(wishes) },
+              { clock: liveClock, onFault },
+            )
       const current = new Run({
         description,
         mode,
@@ -116,7 +120,8 @@ function startRun(description: PipelineDescription, options: RunOptions): RunHan
         onFault,
       })
       run = current
-      const timer = options.seconds === undefined ? undefined : liveClock.after(options.seconds * 1_000, () => void current.stop())
+      const timer =
+        options.seconds === undefined ? undefined : liveClock.after(options.seconds * 1_000, () => void current.stop())
       const abort = (): void => void current.stop()
       options.signal?.addEventListener('abort', abort, { once: true })
       if (stopRequested || options.signal?.aborted === true) abort()
@@ -131,10 +136,20 @@ function startRun(description: PipelineDescription, options: RunOptions): RunHan
     }
   }
 
-  const marketOf = (ready: () => Promise<void> | undefined, simulated: RunningSimulator | undefined): Market | undefined => {
+  const marketOf = (
+    ready: () => Promise<void> | undefined,
+    simulated: RunningSimulator | undefined,
+  ): Market | undefined => {
     if (wishes.length === 0) return undefined
     if (mode === 'replay') {
-      return new ReplayMarket({ files: options.replay!, exchange: options.exchange, speed, wishes, clock: liveClock, ready })
+      return new ReplayMarket({
+        files: options.replay!,
+        exchange: options.exchange,
+        speed,
+        wishes,
+        clock: liveClock,
+        ready,
+      })
     }
     return new LiveMarket({ wishes, addresses: simulated?.addresses ?? options.addresses })
   }
@@ -152,9 +167,15 @@ function startRun(description: PipelineDescription, options: RunOptions): RunHan
 }
 
 function modeOf({ live, simulate, replay }: RunOptions): RunMode {
-  const chosen = [live === true ? 'live' : '', simulate === true ? 'simulate' : '', replay === undefined ? '' : 'replay'].filter(Boolean)
+  const chosen = [
+    live === true ? 'live' : '',
+    simulate === true ? 'simulate' : '',
+    replay === undefined ? '' : 'replay',
+  ].filter(Boolean)
   if (chosen.length > 1) {
-    throw new Fault('OPTION_INVALID', `A run is live, simulated or a replay: choose one of ${chosen.join(', ')}.`, { chosen })
+    throw new Fault('OPTION_INVALID', `A run is live, simulated or a replay: choose one of ${chosen.join(', ')}.`, {
+      chosen,
+    })
   }
   return (chosen[0] ?? 'simulate') as RunMode
 }

@@ -58,7 +58,10 @@ export function recording(path: string, options: RecordingOptions = {}): Sink<Se
       const { lost, complete } = await closing.close()
       counters.bytes = closing.counters.bytes
       if (lost > 0 || !complete) {
-        throw new Fault('SINK_REJECTED', `The recording ${file} lacks ${lost} lines that the disk did not take.`, { path: file, lost })
+        throw new Fault('SINK_REJECTED', `The recording ${file} lacks ${lost} lines that the disk did not take.`, {
+          path: file,
+          lost,
+        })
       }
     },
   }

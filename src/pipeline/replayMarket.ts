@@ -45,7 +45,12 @@ export class ReplayMarket implements Market {
           output.fault(
             thrown instanceof Fault
               ? thrown
-              : new Fault('RECORDING_INVALID', `The recording could not be read: ${messageOf(thrown)}`, {}, { cause: thrown }),
+              : new Fault(
+                  'RECORDING_INVALID',
+                  `The recording could not be read: ${messageOf(thrown)}`,
+                  {},
+                  { cause: thrown },
+                ),
           )
         }
         output.ended()
@@ -77,7 +82,10 @@ export class ReplayMarket implements Market {
     const { files, exchange, speed, clock } = this.options
     const { signal } = this.stopping
     const records = pace(
-      replayRecords(files, { ...(exchange === undefined ? {} : { exchange }), onFault: (fault) => output.fault(fault) }),
+      replayRecords(files, {
+        ...(exchange === undefined ? {} : { exchange }),
+        onFault: (fault) => output.fault(fault),
+      }),
       { speed, clock, signal },
     )
     try {

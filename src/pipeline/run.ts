@@ -217,7 +217,8 @@ export class Run {
 
   private wire(): void {
     const { description, liveClock, mode, outDir, digest, stopWithinMs } = this.options
-    const onWritten = mode === 'replay' ? undefined : (value: unknown) => this.measure(value)
+    const onWritten =
+      mode === 'replay' ? undefined : (values: readonly unknown[]) => values.forEach((value) => this.measure(value))
     this.graph = runWithClock(
       this.streamClock,
       () =>
@@ -324,8 +325,10 @@ export class Run {
       books.resyncs += row.resyncs
       // A recording ends with its connections closed; live, a book that is down now was lost.
       if (row.state === 'live' || (row.state === 'down' && this.options.mode === 'replay')) books.live++
-      else if (row.state === 'gap') this.problem(`The book of ${row.name} on ${row.exchange} had a gap that was not repaired.`)
-      else if (row.state === 'down') this.problem(`The connection with the book of ${row.name} on ${row.exchange} was down at the end.`)
+      else if (row.state === 'gap')
+        this.problem(`The book of ${row.name} on ${row.exchange} had a gap that was not repaired.`)
+      else if (row.state === 'down')
+        this.problem(`The connection with the book of ${row.name} on ${row.exchange} was down at the end.`)
     }
   }
 
@@ -342,7 +345,12 @@ export class Run {
     try {
       await this.options.recorder?.close()
     } catch (thrown) {
-      const fault = new Fault('SINK_REJECTED', `The recording could not be finished: ${messageOf(thrown)}`, {}, { cause: thrown })
+      const fault = new Fault(
+        'SINK_REJECTED',
+        `The recording could not be finished: ${messageOf(thrown)}`,
+        {},
+        { cause: thrown },
+      )
       this.fault(fault)
       this.problem(fault.message)
     }

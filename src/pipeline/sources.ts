@@ -59,7 +59,7 @@ function subscribeTo(
   tapOf: (market: Market) => Pick<MarketOutput, 'record' | 'events'>,
 ): () => void {
   let opened: OpenMarket | undefined
-  let left = false
+  const subscription = { left: false }
   const close = (market: OpenMarket): void => {
     void market.market
       .stop()
@@ -69,7 +69,7 @@ function subscribeTo(
   void (async () => {
     try {
       opened = await open()
-      if (left) {
+      if (subscription.left) {
         close(opened)
         return
       }
@@ -86,7 +86,7 @@ function subscribeTo(
     }
   })()
   return () => {
-    left = true
+    subscription.left = true
     if (opened !== undefined) close(opened)
   }
 }

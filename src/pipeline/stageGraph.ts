@@ -10,7 +10,7 @@ import { Edge, type EdgeOptions, type Pressure } from '../actors/edge'
 import { ledger, weightOf, type Ledger } from '../actors/ledger'
 import type { Clock } from '../clock/clock'
 import { Fault, messageOf } from '../model/fault'
-import { Drain, type DrainResult, type OnFull as DrainOnFull } from '../sinks/drain'
+import { Drain, type DrainResult } from '../sinks/drain'
 import type { Sink } from '../sinks/sink'
 import type { NodeDescription, PipelineDescription, SinkEdgeOptions } from './description'
 import { graphEdge, OUTSIDE, type GraphEdge } from './graph'
@@ -30,8 +30,8 @@ export interface StageGraphOptions {
   readonly pressure: Pressure
   /** Looks at every value that a source or stage emits. Must be quick. */
   readonly observe: (node: string, value: unknown) => void
-  /** Called for each value that is safe at a sink. */
-  readonly onWritten: ((value: unknown) => void) | undefined
+  /** Called with values that are safe at a sink. */
+  readonly onWritten: ((values: readonly unknown[]) => void) | undefined
 }
 
 /** An edge as the run's summary shows it. */
@@ -63,7 +63,11 @@ interface WiredSink {
 export class StageGraph {
   private readonly outputs = new Map<string, Subject<unknown>>()
   private readonly sourceEdges = new Map<string, Edge<unknown>>()
-  private readonly stageEdges: { readonly graph: GraphEdge; readonly account: Ledger; readonly waits: () => boolean }[] = []
+  private readonly stageEdges: {
+    readonly graph: GraphEdge
+    readonly account: Ledger
+    readonly waits: () => boolean
+  }[] = []
   private readonly sinks: WiredSink[] = []
 
   constructor(
@@ -116,8 +120,10 @@ export class StageGraph {
   edges(): EdgeReport[] {
     const reports: EdgeReport[] = []
     for (const node of this.description.nodes) {
-      if (node.kind === 'source') reports.push(report(graphEdge(OUTSIDE, node.name, node.edge), this.source(node.name).ledger))
-      for (const edge of this.stageEdges) if (edge.graph.to === node.name) reports.push(report(edge.graph, edge.account))
+      if (node.kind === 'source')
+        reports.push(report(graphEdge(OUTSIDE, node.name, node.edge), this.source(node.name).ledger))
+      for (const edge of this.stageEdges)
+        if (edge.graph.to === node.name) reports.push(report(edge.graph, edge.account))
       if (node.kind === 'sink') {
         const sink = this.sinks.find((candidate) => candidate.name === node.name)!
         reports.push({ ...graphEdge(sink.from, sink.name, sink.edge), ...sink.drain.ledger })
@@ -187,8 +193,18 @@ export class StageGraph {
     const path = `${this.description.name}/${name}`
     const fault =
       thrown instanceof Fault
-        ? new Fault(thrown.code, `The stage ${path} ended: ${thrown.message}`, { stage: path, ...thrown.details }, { cause: thrown })
-        : new Fault('STAGE_FAILED', `The stage ${path} failed: ${messageOf(thrown)}`, { stage: path }, { cause: thrown })
+        ? new Fault(
+            thrown.code,
+            `The stage ${path} ended: ${thrown.message}`,
+            { stage: path, ...thrown.details },
+            { cause: thrown },
+          )
+        : new Fault(
+            'STAGE_FAILED',
+            `The stage ${path} failed: ${messageOf(thrown)}`,
+            { stage: path },
+            { cause: thrown },
+          )
     this.options.onFault(fault, name)
     output.complete()
   }
@@ -245,11 +261,11 @@ export class StageGraph {
   private wireSink(name: string, from: string, sink: Sink<unknown>, edge: SinkEdgeOptions): void {
     const { options } = this
     const { onFull } = edge
-    const drain = new Drain<unknown>(options.onWritten === undefined ? sink : telling(sink, options.onWritten), {
+    const drain = new Drain<unknown>(sink, {
       capacity: edge.capacity,
       batchMax: edge.batchMax ?? 512,
       flushMs: edge.flushMs ?? 50,
-      onFull: (typeof onFull === 'object' ? { conflate: fieldOf(onFull.conflate) } : onFull) as DrainOnFull<unknown>,
+      onFull: typeof onFull === 'object' ? { conflate: fieldOf(onFull.conflate) } : onFull,
       clock: options.liveClock,
       streamClock: options.streamClock,
       outDir: options.outDir,
@@ -257,6 +273,7 @@ export class StageGraph {
       closeWithinMs: options.closeWithinMs,
       pressure: options.pressure,
       onFault: (fault) => options.onFault(fault, name),
+      ...(options.onWritten === undefined ? {} : { onWritten: options.onWritten }),
     })
     const ended = new Promise<void>((resolve) => {
       this.outputs.get(from)!.subscribe({ next: (value) => drain.push(value), complete: resolve })
@@ -269,23 +286,12 @@ function fieldOf(field: string): (value: unknown) => unknown {
   return (value) => (value as Record<string, unknown>)[field]
 }
 
-/** A sink that tells of each value once it is safe. */
-function telling(sink: Sink<unknown>, onWritten: (value: unknown) => void): Sink<unknown> {
-  const { enableDigest, digest } = sink
-  return {
-    name: sink.name,
-    counters: sink.counters,
-    open: (context) => sink.open(context),
-    async write(batch) {
-      await sink.write(batch)
-      for (const value of batch) onWritten(value)
-    },
-    close: () => sink.close(),
-    ...(enableDigest === undefined ? {} : { enableDigest: () => enableDigest.call(sink) }),
-    ...(digest === undefined ? {} : { digest: () => digest.call(sink) }),
-  }
-}
-
 function report(graph: GraphEdge, account: Ledger): EdgeReport {
-  return { ...graph, in: account.in, out: account.out, dropped: Object.fromEntries(account.dropped), inFlight: account.inFlight }
+  return {
+    ...graph,
+    in: account.in,
+    out: account.out,
+    dropped: Object.fromEntries(account.dropped),
+    inFlight: account.inFlight,
+  }
 }

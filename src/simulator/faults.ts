@@ -57,14 +57,34 @@ export function parseFaultPlan(spec: string, exchanges: readonly string[]): Faul
     if (match === null)
       throw invalid(spec, `"${part}" is not KIND=TIME or EXCHANGE:KIND=TIME with a time such as 500ms, 10s or 2m`)
     const [, exchange, kind = '', amount = '', unit = ''] = match
-    if (!isFaultKind(kind)) throw invalid(spec, `there is no fault "${kind}"; known are ${FAULT_KINDS.join(', ')}`)
-    if (exchange !== undefined && !exchanges.includes(exchange))
-      throw invalid(spec, `there is no simulated exchange "${exchange}"; running are ${exchanges.join(', ')}`)
     const everyMs = Number(amount) * UNIT_MS.get(unit)!
-    if (everyMs < SHORTEST_MS || everyMs > LONGEST_MS) throw invalid(spec, `"${part}" is not between 10ms and a day`)
-    plan.push({ kind, exchange, everyMs })
+    const problem = problemOf(exchange, kind, everyMs, exchanges)
+    if (problem !== undefined) throw invalid(spec, problem)
+    plan.push({ kind: kind as FaultKind, exchange, everyMs })
   }
   return plan
+}
+
+/** The plan itself, if it can be followed; throws OPTION_INVALID otherwise. */
+export function checkFaultPlan(plan: FaultPlan, exchanges: readonly string[]): FaultPlan {
+  for (const rule of plan) {
+    const problem = problemOf(rule.exchange, rule.kind, rule.everyMs, exchanges)
+    if (problem !== undefined) throw invalid(`${rule.kind}=${rule.everyMs}ms`, problem)
+  }
+  return plan
+}
+
+function problemOf(
+  exchange: string | undefined,
+  kind: string,
+  everyMs: number,
+  exchanges: readonly string[],
+): string | undefined {
+  if (!isFaultKind(kind)) return `there is no fault "${kind}"; known are ${FAULT_KINDS.join(', ')}`
+  if (exchange !== undefined && !exchanges.includes(exchange))
+    return `there is no simulated exchange "${exchange}"; running are ${exchanges.join(', ')}`
+  if (everyMs >= SHORTEST_MS && everyMs <= LONGEST_MS) return undefined
+  return `the time of "${kind}" is not between 10ms and a day`
 }
 
 export function isFaultKind(kind: string): kind is FaultKind {

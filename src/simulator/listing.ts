@@ -125,7 +125,7 @@ const PLACES: readonly Place[] = [
   },
   {
     exchange: 'okx',
-    market: 'spot',
+    market: 'SPOT',
     kind: 'spot',
     symbol: (base, quote) => `${base}-${quote}`,
     notQuotes: ['USD'],
@@ -133,7 +133,7 @@ const PLACES: readonly Place[] = [
   },
   {
     exchange: 'okx',
-    market: 'swap',
+    market: 'SWAP',
     kind: 'perpetual',
     quotes: ['USDT', 'USDC'],
     symbol: (base, quote) => `${base}-${quote}-SWAP`,

@@ -70,10 +70,10 @@ const ARMED_MAX = 100
 export class Topic {
   readonly subscribers: Connection[] = []
 
-  /** @param book  what it tells of; undefined when it is about several */
+  /** @param books  what it tells of: while somebody is subscribed, they move */
   constructor(
     readonly key: string,
-    readonly book: MarketBook | undefined,
+    readonly books: readonly MarketBook[],
   ) {}
 
   get watched(): boolean {
@@ -85,7 +85,7 @@ export class Topic {
     if (connection.topics.has(this)) return false
     connection.topics.add(this)
     this.subscribers.push(connection)
-    if (this.book !== undefined) this.book.watchers++
+    for (const book of this.books) book.watchers++
     return true
   }
 
@@ -93,9 +93,10 @@ export class Topic {
   remove(connection: Connection, nowUs: number): boolean {
     if (!connection.topics.delete(this)) return false
     this.subscribers.splice(this.subscribers.indexOf(connection), 1)
-    if (this.book === undefined) return true
-    this.book.watchers--
-    this.book.lingersUntilUs = nowUs + LINGER_US
+    for (const book of this.books) {
+      book.watchers--
+      book.lingersUntilUs = nowUs + LINGER_US
+    }
     return true
   }
 }
@@ -143,7 +144,8 @@ export class Outlet {
     if (this.armed.length > 0 && visible && topic.watched) {
       const index = this.armed.findIndex(
         ({ kind, symbol }) =>
-          (kind === 'skip' || wrong !== undefined) && (symbol === undefined || symbol === topic.book?.listing.symbol),
+          (kind === 'skip' || wrong !== undefined) &&
+          (symbol === undefined || symbol === topic.books[0]?.listing.symbol),
       )
       if (index >= 0) {
         const [fault] = this.armed.splice(index, 1)

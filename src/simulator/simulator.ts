@@ -15,7 +15,15 @@ import { simulatedCoinbase } from './exchanges/coinbase'
 import { simulatedKraken } from './exchanges/kraken'
 import { simulatedOkx } from './exchanges/okx'
 import { startExchangeServer, type ExchangeServer } from './exchangeServer'
-import { parseFaultPlan, type FaultPlan, type FaultRule, type InjectedFault } from './faults'
+import {
+  checkFaultPlan,
+  FAULT_KINDS,
+  isFaultKind,
+  parseFaultPlan,
+  type FaultPlan,
+  type FaultRule,
+  type InjectedFault,
+} from './faults'
 import { DEFAULT_INSTRUMENTS, listInstruments, SIMULATED_EXCHANGES } from './listing'
 import { MarketBook } from './market'
 import { noStats, Outlet, type ExchangeStats } from './outlet'
@@ -156,7 +164,29 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
     )
   }
 
-  function inject({ kind, exchange: id, symbol, forMs = SILENCE_MS }: InjectedFault): void {
+  function bookOf(id: string, symbol: string, market?: string): MarketBook {
+    const { exchange, books } = entryOf(id)
+    const named = books.filter(
+      (book) =>
+        book.listing.symbol === symbol || book.listing.name === symbol || exchange.aliases(book).includes(symbol),
+    )
+    const book = named.find(({ listing }) => listing.market === market) ?? named[0]
+    if (book !== undefined) return book
+    throw new Fault(
+      'OPTION_INVALID',
+      `The simulated ${id} does not list "${symbol}"; it lists ${books.map(({ listing }) => listing.symbol).join(', ')}.`,
+      { option: 'symbol', value: symbol, exchange: id },
+    )
+  }
+
+  function inject({ kind, exchange: id, symbol: name, forMs = SILENCE_MS }: InjectedFault): void {
+    if (!isFaultKind(kind))
+      throw new Fault(
+        'OPTION_INVALID',
+        `There is no fault "${String(kind)}" to inject; known are ${FAULT_KINDS.join(', ')}.`,
+        { kind },
+      )
+    const symbol = name === undefined ? undefined : bookOf(id, name).listing.symbol
     const { exchange, outlet, server } = entryOf(id)
     const { stats, connections } = outlet
     const atUs = clock.nowUs()
@@ -205,20 +235,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
         { ws: `ws://127.0.0.1:${server.port}`, rest: `http://127.0.0.1:${server.port}` },
       ]),
     ),
-    book(id, symbol, market) {
-      const { exchange, books } = entryOf(id)
-      const named = books.filter(
-        (book) =>
-          book.listing.symbol === symbol || book.listing.name === symbol || exchange.aliases(book).includes(symbol),
-      )
-      const book = named.find(({ listing }) => listing.market === market) ?? named[0]
-      if (book !== undefined) return exchange.truth(book)
-      throw new Fault(
-        'OPTION_INVALID',
-        `The simulated ${id} does not list "${symbol}"; it lists ${books.map(({ listing }) => listing.symbol).join(', ')}.`,
-        { option: 'symbol', value: symbol, exchange: id },
-      )
-    },
+    book: (id, symbol, market) => entryOf(id).exchange.truth(bookOf(id, symbol, market)),
     symbols: (id) => entryOf(id).books.map(({ listing: { symbol, name, market } }) => ({ symbol, name, market })),
     async freeze() {
       calamity.stop()
@@ -341,7 +358,7 @@ function check(options: SimulatorOptions): Required<Omit<SimulatorOptions, 'faul
     port: integer('port', options.port ?? 0, 0, 65_535),
     messagesPerSecond: integer('messagesPerSecond', options.messagesPerSecond ?? 500, 1, 50_000),
     depth: integer('depth', options.depth ?? 1_000, 20, 5_000),
-    faults: typeof faults === 'string' ? parseFaultPlan(faults, exchanges) : faults,
+    faults: typeof faults === 'string' ? parseFaultPlan(faults, exchanges) : checkFaultPlan(faults, exchanges),
     clock,
     okxChecksum,
   }

@@ -115,7 +115,7 @@ function cellOf(value: unknown, field: string): unknown {
 function row(cells: readonly unknown[], defuse: boolean): string {
   const text = cells.map((cell) => cellText(cell, defuse)).join(',')
   // A single empty cell would be an empty line, which readers skip.
-  return (text === '' ? '""' : text) + '\r\n'
+  return text === '' ? '""' : text
 }
 
 function cellText(cell: unknown, defuse: boolean): string {

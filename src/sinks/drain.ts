@@ -38,6 +38,8 @@ export interface DrainOptions<T> {
   readonly closeWithinMs?: number
   /** For `block`: what the full queue stops and, at half, lets go on. */
   readonly pressure?: Pressure
+  /** Told of each batch once it is safe at the destination. Must be quick. */
+  readonly onWritten?: (batch: readonly T[]) => void
   /** Takes every fault: batches given up, values left out, an edge that overflowed, a sink that cannot be closed. */
   readonly onFault?: (fault: Fault) => void
   /** The time of waits: flushing, backoff, deadlines. It must go on while the source stands still. Default: the machine's. */
@@ -376,6 +378,7 @@ export class Drain<T> {
       if (this.abandoned) return
       if (fault === undefined) {
         this.acknowledged += this.writing.length
+        this.options.onWritten?.(this.writing)
         this.writing = []
         return
       }

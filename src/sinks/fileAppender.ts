@@ -34,6 +34,7 @@ export class FileAppender {
   readonly digest = new ByteDigest()
   private readonly maxBytes: number
   private readonly everyUs: number
+  private readonly lineEnd: string
   private file: FileHandle | undefined
   private resolved: string | undefined
   private clock: Clock | undefined
@@ -59,6 +60,7 @@ export class FileAppender {
     private readonly counters: SinkCounters,
     private readonly csv?: { readonly header: () => string },
   ) {
+    this.lineEnd = csv === undefined ? '\n' : '\r\n'
     this.maxBytes = positive(sink, 'rotate.bytes', options.rotate?.bytes)
     this.everyUs = positive(sink, 'rotate.everyMs', options.rotate?.everyMs) * 1_000
   }
@@ -81,7 +83,7 @@ export class FileAppender {
   }
 
   /**
-   * Appends the records of a batch, each with its line end. All are at the path when this resolves; when it rejects, those
+   * Appends the records of a batch, each followed by a line end. All are at the path when this resolves; when it rejects, those
    * in files that were finished on the way are, and the same batch offered again goes on behind them.
    */
   async append(batch: readonly unknown[], records: readonly string[]): Promise<void> {
@@ -91,19 +93,11 @@ export class FileAppender {
       await this.ready()
       await this.rotateByTime()
       while (at < records.length) {
-        const head = this.length === 0 ? (this.csv?.header() ?? '') : ''
-        const texts = [head]
-        let bytes = Buffer.byteLength(head)
-        let fits = at
-        for (; fits < records.length; fits++) {
-          const size = Buffer.byteLength(records[fits]!)
-          const alone = this.empty && fits === at
-          if (!alone && this.length + bytes + size > this.maxBytes) break
-          texts.push(records[fits]!)
-          bytes += size
-        }
+        const head = this.length === 0 && this.csv !== undefined ? this.csv.header() + this.lineEnd : ''
+        const fits = this.fitting(records, at, Buffer.byteLength(head))
         if (fits > at) {
-          await this.put(texts.join(''), Buffer.byteLength(head))
+          const chunk = at === 0 && fits === records.length ? records : records.slice(at, fits)
+          await this.put(head + chunk.join(this.lineEnd) + this.lineEnd, Buffer.byteLength(head))
           this.counters.written += fits - at
           at = fits
         }
@@ -115,6 +109,18 @@ export class FileAppender {
       }
     })
     this.begunBatch = undefined
+  }
+
+  /** The index up to which records, from `at` on, may stand in this file. */
+  private fitting(records: readonly string[], at: number, headBytes: number): number {
+    if (this.maxBytes === Infinity) return records.length
+    let bytes = this.length + headBytes
+    for (let fits = at; fits < records.length; fits++) {
+      bytes += Buffer.byteLength(records[fits]!) + this.lineEnd.length
+      const alone = this.empty && fits === at
+      if (bytes > this.maxBytes && !alone) return fits
+    }
+    return records.length
   }
 
   /** The first bytes of a file that is continued, at most `limit`; empty for a new file. */

@@ -38,10 +38,8 @@ export function jsonLines<T>(path: string, options: JsonLinesOptions<T> = {}): S
     },
     async write(batch) {
       const text = encode ?? encodeValue
-      await file.append(
-        batch,
-        encodeBatch(name, batch, (value) => oneLine(text(value)) + '\n'),
-      )
+      const lines = encodeBatch(name, batch, text)
+      await file.append(batch, options.encode === undefined ? lines : lines.map(oneLine))
     },
     close: () => file.close(),
     enableDigest: () => file.digest.enable(),
@@ -49,7 +47,7 @@ export function jsonLines<T>(path: string, options: JsonLinesOptions<T> = {}): S
   }
 }
 
-/** A line break in a JSON text can only be white space between tokens: within strings it is escaped. */
+/** For encoders of others. A line break in a JSON text can only be white space between tokens: within strings it is escaped. */
 function oneLine(text: string): string {
   return text.includes('\n') || text.includes('\r') ? text.replace(/[\r\n]+/g, ' ') : text
 }

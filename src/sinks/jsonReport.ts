@@ -24,7 +24,8 @@ export interface JsonReportOptions<T> {
  *
  * A reader sees the old version or the new one, never a half: the text is written to `<path>.tmp` in the same folder,
  * flushed to the disk and renamed over the old one. Killed in between, the old report is whole, and the next run clears
- * the rest away. Large values are encoded and written in pieces, between which the event loop is free.
+ * the rest away. Large values are encoded and written in pieces, between which the event loop is free; with a schema, or an
+ * encoder of one's own, only the writing is, so those are for reports of up to a few megabytes.
  *
  * Delivery  the latest value at least once; earlier ones that came faster than `everyMs` are superseded
  * Order     as received

@@ -78,7 +78,7 @@ export const DEFAULT_OUT_DIR = 'out'
  */
 export function resolveOut(sinkPath: string, outDir: string): string {
   const details = { path: sinkPath, outDir }
-  if (sinkPath === '' || sinkPath.includes('\0') || /[\\/]$/.test(sinkPath)) {
+  if (sinkPath.includes('\0') || /(?:^|[\\/])\.{0,2}$/.test(sinkPath)) {
     throw new Fault('OPTION_INVALID', `The sink path ${JSON.stringify(sinkPath)} does not name a file.`, details)
   }
   const folder = path.resolve(outDir)

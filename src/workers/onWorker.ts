@@ -241,7 +241,7 @@ class WorkerEdge<T, R> {
 
   private came(batch: Batch<T, R>, reply: unknown): void {
     if (batch.state !== 'away' || this.out.closed) return
-    const { decode = decodeArray<R> } = this.options
+    const decode = this.options.decode ?? (decodeArray as (reply: unknown) => R[])
     this.landed()
     try {
       batch.results = [...decode(reply, batch.values)]
@@ -338,8 +338,8 @@ function encodeValues(values: readonly unknown[]): WorkerMessage {
   return { message, transfer }
 }
 
-function decodeArray<R>(reply: unknown): readonly R[] {
-  if (Array.isArray(reply)) return reply as R[]
+function decodeArray(reply: unknown): unknown[] {
+  if (Array.isArray(reply)) return reply
   throw new TypeError('The worker did not answer with an array of results: give `decode`, or answer with one.')
 }
 

@@ -208,7 +208,9 @@ describe('binance', () => {
 
     it('knows that the server is about to leave', () => {
       expect(routeOf({ e: 'serverShutdown', E: 1770123456789 })).to.include({ to: 'reconnect' })
-      expect(routeOf({ stream: '!serverShutdown', data: { e: 'serverShutdown', E: 1 } })).to.include({ to: 'reconnect' })
+      expect(routeOf({ stream: '!serverShutdown', data: { e: 'serverShutdown', E: 1 } })).to.include({
+        to: 'reconnect',
+      })
     })
 
     it('names what it has no use for', () => {
@@ -219,7 +221,17 @@ describe('binance', () => {
     })
 
     it('says unknown of what is not documented', () => {
-      for (const frame of [null, 1, 'x', {}, [1], [{}], { e: 'executionReport' }, { stream: 'x@y', data: {} }, { e: {} }]) {
+      for (const frame of [
+        null,
+        1,
+        '"x"',
+        {},
+        [1],
+        [{}],
+        { e: 'executionReport' },
+        { stream: 'x@y', data: {} },
+        { e: {} },
+      ]) {
         expect(routeOf(frame), JSON.stringify(frame)).to.include({ to: 'unknown' })
       }
     })
@@ -272,11 +284,15 @@ describe('binance', () => {
         { channel: 'book', symbol: 'BTCUSDT', key: 'btcusdt@depth@100ms', endpoint: 'stream' },
       ])
       expect(binance.channels.candles?.topics(btc, options)?.[0]?.key).to.equal('btcusdt@kline_1m')
-      expect(binance.channels.candles?.topics(btc, { ...options, intervalMs: 1_000 })?.[0]?.key).to.equal('btcusdt@kline_1s')
+      expect(binance.channels.candles?.topics(btc, { ...options, intervalMs: 1_000 })?.[0]?.key).to.equal(
+        'btcusdt@kline_1s',
+      )
     })
 
     it('are asked for as documented', () => {
-      const topics = ['trades', 'ticker'].flatMap((channel) => binance.channels[channel as 'trades']!.topics(btc, options)!)
+      const topics = ['trades', 'ticker'].flatMap((channel) =>
+        binance.channels[channel as 'trades']!.topics(btc, options)!,
+      )
       expect(binance.subscribe(topics, 1)).to.equal(
         '{"method":"SUBSCRIBE","params":["btcusdt@trade","btcusdt@bookTicker"],"id":1}',
       )
@@ -306,7 +322,12 @@ describe('binance', () => {
     it('reads a snapshot', () => {
       const writer = writerFor(binance)
       binance.book.snapshot?.decode({ lastUpdateId: 1027024, bids: [['4.0', '431.0']], asks: [] }, 'BTCUSDT', writer)
-      expect(writer.take()[0]).to.include({ kind: 'snapshot', symbol: 'BTCUSDT', seq: 1027024, exchangeTimeUs: undefined })
+      expect(writer.take()[0]).to.include({
+        kind: 'snapshot',
+        symbol: 'BTCUSDT',
+        seq: 1027024,
+        exchangeTimeUs: undefined,
+      })
       expect(() => binance.book.snapshot?.decode({ code: -1121, msg: 'Invalid symbol.' }, 'X', writer)).to.throw(Fault)
     })
 
@@ -347,7 +368,10 @@ describe('binance', () => {
     })
 
     it('gives the golden counts and books of 2024', () => {
-      expectGolden(replay(binance, 'binance.ethusdt-20240808', 'binance.ethusdt-20240808.rest'), 'binance.ethusdt-20240808')
+      expectGolden(
+        replay(binance, 'binance.ethusdt-20240808', 'binance.ethusdt-20240808.rest'),
+        'binance.ethusdt-20240808',
+      )
     })
 
     it('notices any lost change of the book', () => {

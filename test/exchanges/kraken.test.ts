@@ -435,6 +435,19 @@ describe('kraken', () => {
       expect(verifyChecksums(kraken, 'kraken.ws50.first60')).to.equal(checksum.checked)
     })
 
+    it('notices by the next checksum that a change of the ten best levels was lost', () => {
+      const book = new Level2Book()
+      book.snapshot(one(eventsOf(SNAPSHOT)) as BookChange)
+      const next = UPDATE.replace(/"bids":.*?\]/, '"bids":[{"price":78859.2,"qty":0.01378631}]')
+      const after = one(eventsOf(next.replace('2416540570', '2136263304'))) as BookChange
+      book.delta(after)
+      expect(krakenChecksum.compute(book)).not.to.equal(after.checksum)
+      const whole = new Level2Book()
+      for (const frame of [SNAPSHOT, UPDATE]) whole.delta(one(eventsOf(frame)) as BookChange)
+      whole.delta(after)
+      expect(krakenChecksum.compute(whole)).to.equal(after.checksum)
+    })
+
     it('names every recorded symbol from the REST answer of its time', function () {
       needsShared(this)
       const { lines } = readRecording('kraken.rest')

@@ -39,7 +39,8 @@ export function fakeProtocol(options: FakeOptions = {}): ExchangeProtocol {
       {
         channel: name,
         symbol: instrument.symbol,
-        key: name === 'book' && depth !== undefined ? `book${depth}:${instrument.symbol}` : `${name}:${instrument.symbol}`,
+        key:
+          name === 'book' && depth !== undefined ? `book${depth}:${instrument.symbol}` : `${name}:${instrument.symbol}`,
         endpoint: instrument.market,
       },
     ],
@@ -57,7 +58,8 @@ export function fakeProtocol(options: FakeOptions = {}): ExchangeProtocol {
       trades: channel('trades', decodeTrade),
       book: channel('book', decodeBook, options.bookIdleMsMax),
     },
-    subscribe: (topics, requestId) => JSON.stringify({ op: 'subscribe', id: requestId, keys: topics.map(({ key }) => key) }),
+    subscribe: (topics, requestId) =>
+      JSON.stringify({ op: 'subscribe', id: requestId, keys: topics.map(({ key }) => key) }),
     unsubscribe: (topics, requestId) =>
       JSON.stringify({ op: 'unsubscribe', id: requestId, keys: topics.map(({ key }) => key) }),
     limits: {
@@ -159,7 +161,15 @@ function decodeTrade(wire: unknown, writer: EventWriter): void {
 }
 
 function decodeBook(wire: unknown, writer: EventWriter): void {
-  const { symbol, kind, seq, prevSeq, firstSeq, bids = [['1', '1']], asks = [['2', '1']] } = wire as {
+  const {
+    symbol,
+    kind,
+    seq,
+    prevSeq,
+    firstSeq,
+    bids = [['1', '1']],
+    asks = [['2', '1']],
+  } = wire as {
     symbol: string
     kind: 'snapshot' | 'delta'
     seq?: number

@@ -33,7 +33,8 @@ describe('proxyFor', () => {
   })
 
   it('honours NO_PROXY: hosts, domains with what is under them, ports, and the star', () => {
-    const under = (no: string, url: string): boolean => proxyFor(url, { ALL_PROXY: 'http://p:1', NO_PROXY: no }) === undefined
+    const under = (no: string, url: string): boolean =>
+      proxyFor(url, { ALL_PROXY: 'http://p:1', NO_PROXY: no }) === undefined
     expect(under('binance.com', 'wss://stream.binance.com:9443/')).to.equal(true)
     expect(under('.binance.com', 'wss://stream.binance.com:9443/')).to.equal(true)
     expect(under('*.binance.com', 'wss://stream.binance.com/')).to.equal(true)
@@ -63,7 +64,9 @@ describe('proxyFor', () => {
         expect.fail(value)
       } catch (thrown) {
         expect(thrown).to.be.instanceOf(Fault).with.property('code', 'OPTION_INVALID')
-        expect((thrown as Fault).message).to.include('ALL_PROXY').and.not.include('secret')
+        expect((thrown as Fault).message)
+          .to.include('ALL_PROXY')
+          .and.not.include('secret')
       }
     }
   })
@@ -94,7 +97,9 @@ describe('tunnelTo', () => {
       })
       sockets.add(upstream).add(client)
     })
-    await Promise.all([target, proxy].map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))))
+    await Promise.all(
+      [target, proxy].map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))),
+    )
   })
 
   afterEach(async () => {
@@ -111,7 +116,7 @@ describe('tunnelTo', () => {
     const url = `http://127.0.0.1:${portOf(target)}/`
     const way: Proxy = { secure: false, host: '127.0.0.1', port, authorization: 'Basic abc' }
     return new Promise((resolve, reject) => {
-      request(url, { createConnection: tunnelTo(url, way, 1_000) as never }, (response) => {
+      request(url, { createConnection: tunnelTo(url, way, 1_000) }, (response) => {
         response.setEncoding('utf8').on('data', resolve)
       })
         .on('error', reject)

@@ -19,10 +19,13 @@ describe('RateLimiter', () => {
   it('gives no minute more than eight tenths of its weight, however it is asked', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.record({ afterMs: fc.integer({ min: 0, max: 20_000 }), weight: fc.integer({ min: 1, max: 300 }) }), {
-          minLength: 1,
-          maxLength: 200,
-        }),
+        fc.array(
+          fc.record({ afterMs: fc.integer({ min: 0, max: 20_000 }), weight: fc.integer({ min: 1, max: 300 }) }),
+          {
+            minLength: 1,
+            maxLength: 200,
+          },
+        ),
         (asked) => {
           const clock = new VirtualClock()
           const limiter = new RateLimiter(clock, 1_000)

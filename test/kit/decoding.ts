@@ -64,7 +64,9 @@ export function replay(
 ): Replayed {
   const { header, lines } = readRecording(session)
   const answers = rest === undefined ? [] : readRecording(rest).lines.filter(({ role }) => role === 'book-snapshot')
-  const merged = [...lines.filter(keep), ...answers].sort((a, b) => (BigInt(a.t) < BigInt(b.t) ? -1 : a.t === b.t ? 0 : 1))
+  const merged = [...lines.filter(keep), ...answers].sort((a, b) =>
+    BigInt(a.t) < BigInt(b.t) ? -1 : a.t === b.t ? 0 : 1,
+  )
   const writer = writerFor(exchange, exchange.endpoints[exchange.endpointOf(header.url ?? '')]!.market)
 
   const counts = new Map<string, number>()
@@ -75,6 +77,7 @@ export function replay(
   const count = (kind: string): void => void counts.set(kind, (counts.get(kind) ?? 0) + 1)
 
   const follow = (delta: BookChange, state: BookState): void => {
+    if (!state.live) return
     const { sequencing } = exchange.book
     const verdict = state.joined ? sequencing.next(delta, state.seq, state.prevSeq) : sequencing.join(delta, state.seq)
     if (verdict === 'stale') stale++
@@ -104,7 +107,7 @@ export function replay(
       state.live = true
       state.joined = false
       state.seq = event.seq
-      for (const delta of state.waiting.splice(0)) if (state.live) follow(delta, state)
+      for (const delta of state.waiting.splice(0)) follow(delta, state)
     } else if (state.live) follow(event, state)
     else state.waiting.push(event)
   }

@@ -45,6 +45,8 @@ describe('the registry of counters', () => {
     const registry = new CounterRegistry(2)
     registry.register('edge', { n: '1' }, specs, { in: 0, out: 0 })
     registry.register('edge', { n: '2' }, specs, { in: 0, out: 0 })
-    expect(() => registry.register('edge', { n: '3' }, specs, { in: 0, out: 0 })).to.throw('holds its 2 objects already')
+    expect(() => registry.register('edge', { n: '3' }, specs, { in: 0, out: 0 })).to.throw(
+      'holds its 2 objects already',
+    )
   })
 })

@@ -27,17 +27,20 @@ describe('a latency histogram', () => {
 
   it('is right to three digits', () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 0, max: 1_000_000_000 }), { minLength: 1, maxLength: 200 }), (latencies) => {
-        const histogram = new LatencyHistogram()
-        for (const latency of latencies) histogram.record(latency)
-        const sorted = [...latencies].sort((a, b) => a - b)
-        for (const percent of [50, 99]) {
-          const exact = sorted[Math.ceil((percent / 100) * sorted.length) - 1]!
-          expect(histogram.percentile(percent)).to.be.closeTo(exact, exact * 0.001 + 1)
-        }
-        expect(histogram.max).to.be.closeTo(sorted.at(-1)!, sorted.at(-1)! * 0.001 + 1)
-        expect(histogram.count).to.equal(latencies.length)
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 1_000_000_000 }), { minLength: 1, maxLength: 200 }),
+        (latencies) => {
+          const histogram = new LatencyHistogram()
+          for (const latency of latencies) histogram.record(latency)
+          const sorted = [...latencies].sort((a, b) => a - b)
+          for (const percent of [50, 99]) {
+            const exact = sorted[Math.ceil((percent / 100) * sorted.length) - 1]!
+            expect(histogram.percentile(percent)).to.be.closeTo(exact, exact * 0.001 + 1)
+          }
+          expect(histogram.max).to.be.closeTo(sorted.at(-1)!, sorted.at(-1)! * 0.001 + 1)
+          expect(histogram.count).to.equal(latencies.length)
+        },
+      ),
       { seed: 1 },
     )
   })

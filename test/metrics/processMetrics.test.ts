@@ -36,7 +36,12 @@ describe('the sampler of the process', () => {
   let samples: Omit<ProcessSample, 'workers'>[]
   let leave: () => void
   const start = (): void => {
-    leave = new Sampler(clock, 1_000, () => probe, () => stopped++).add((sample) => samples.push(sample))
+    leave = new Sampler(
+      clock,
+      1_000,
+      () => probe,
+      () => stopped++,
+    ).add((sample) => samples.push(sample))
   }
 
   beforeEach(() => {
@@ -162,7 +167,9 @@ describe('processMetrics', () => {
       },
     }
     const samples: ProcessSample[] = []
-    const subscription = processMetrics({ everyMs: 1_000, clock, workers: () => [worker, gone] }).subscribe((sample) => samples.push(sample))
+    const subscription = processMetrics({ everyMs: 1_000, clock, workers: () => [worker, gone] }).subscribe((sample) =>
+      samples.push(sample),
+    )
     clock.advance(1_500)
     active += 50
     clock.advance(1_000)
@@ -195,7 +202,7 @@ describe('processMetrics', () => {
     const { status, stdout, stderr } = spawnSync(process.execPath, ['-r', register, '-e', script], {
       encoding: 'utf8',
       timeout: 18_000,
-      cwd: '/',
+      cwd: path.resolve(__dirname, '../..'),
     })
     expect(stderr).to.equal('')
     expect(stdout).to.equal('true\n')

@@ -5,7 +5,8 @@ describe('nearest', () => {
   const names = ['binance', 'binance-futures', 'bybit', 'kraken', 'okx', 'coinbase']
 
   it('finds the name of which a letter is wrong, missing, doubled or swapped', () => {
-    for (const word of ['krakan', 'kraen', 'krakken', 'karken', 'KRAKEN']) expect(nearest(word, names)[0]).to.equal('kraken')
+    for (const word of ['krakan', 'kraen', 'krakken', 'karken', 'KRAKEN'])
+      expect(nearest(word, names)[0]).to.equal('kraken')
   })
 
   it('finds names that contain the word', () => {

@@ -55,6 +55,7 @@ export interface BareBook {
   apply(frame: string): void
 }
 
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- foreign JSON, read as its page says
 type Wire = Record<string, any>
 type Levels = [string, string, ...string[]][]
 

@@ -45,7 +45,13 @@ conformsAsSink('consoleSink', {
     }
     return {
       sink: consoleSink<Row>({ to }),
-      read: () => Promise.resolve((before + screen.text).split('\n').slice(0, -1).map((line) => JSON.parse(line) as Row)),
+      read: () =>
+        Promise.resolve(
+          (before + screen.text)
+            .split('\n')
+            .slice(0, -1)
+            .map((line) => JSON.parse(line) as Row),
+        ),
       breakIt: () => void (screen.broken = true),
       repairIt: () => {
         before += screen.text

@@ -9,7 +9,14 @@ function parse(text: string): string[][] {
   const parsed: string[][] = []
   for (const record of text.match(/(?:"(?:[^"]|"")*"|[^"\r\n])*\r\n/g) ?? []) {
     const cells = record.slice(0, -2).match(/(?:^|,)(?:"(?:[^"]|"")*"|[^,]*)/g) ?? []
-    parsed.push(cells.map((cell) => cell.replace(/^,/, '').replace(/^"([^]*)"$/, '$1').replaceAll('""', '"')))
+    parsed.push(
+      cells.map((cell) =>
+        cell
+          .replace(/^,/, '')
+          .replace(/^"([^]*)"$/, '$1')
+          .replaceAll('""', '"'),
+      ),
+    )
   }
   return parsed
 }
@@ -53,7 +60,12 @@ describe('csv', () => {
   })
 
   it('leaves a cell empty where the first row had a field and this one has not', async () => {
-    expect(await written([{ a: 1, b: 2 }, { b: 3, c: 4 }])).to.equal('a,b\r\n1,2\r\n,3\r\n')
+    expect(
+      await written([
+        { a: 1, b: 2 },
+        { b: 3, c: 4 },
+      ]),
+    ).to.equal('a,b\r\n1,2\r\n,3\r\n')
   })
 
   it('tells an empty text from an absent value', async () => {
@@ -76,8 +88,22 @@ describe('csv', () => {
   })
 
   it('writes dates in ISO 8601, lists and objects as JSON, functions not at all', async () => {
-    const value = { at: new Date(0), never: new Date(NaN), list: [1, 'x'], map: new Map([['k', 1]]), f: () => 1, yes: true }
-    expect(parse(await written([value]))[1]).to.deep.equal(['1970-01-01T00:00:00.000Z', '', '[1,"x"]', '{"k":1}', '', 'true'])
+    const value = {
+      at: new Date(0),
+      never: new Date(NaN),
+      list: [1, 'x'],
+      map: new Map([['k', 1]]),
+      f: () => 1,
+      yes: true,
+    }
+    expect(parse(await written([value]))[1]).to.deep.equal([
+      '1970-01-01T00:00:00.000Z',
+      '',
+      '[1,"x"]',
+      '{"k":1}',
+      '',
+      'true',
+    ])
   })
 
   it('writes values that are no objects in a column of their own', async () => {
@@ -141,6 +167,10 @@ describe('csv', () => {
     await sink.write(rows(3))
     await sink.close()
     const { createHash } = await import('node:crypto')
-    expect(sink.digest?.()).to.equal(`sha256:${createHash('sha256').update(await text('rows.csv')).digest('hex')}`)
+    expect(sink.digest?.()).to.equal(
+      `sha256:${createHash('sha256')
+        .update(await text('rows.csv'))
+        .digest('hex')}`,
+    )
   })
 })

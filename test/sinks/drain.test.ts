@@ -64,7 +64,17 @@ describe('drain', () => {
       expect((await faultOf(drain(source, sink, options))).message).to.equal('the source died')
       expect(sink.values).to.deep.equal([1])
       expect(sink.calls.at(-1)).to.equal('close')
-      expect((await faultOf(drain(throwError(() => 'a text'), new ScriptedSink(), options))).message).to.equal('a text')
+      expect(
+        (
+          await faultOf(
+            drain(
+              throwError(() => 'a text'),
+              new ScriptedSink(),
+              options,
+            ),
+          )
+        ).message,
+      ).to.equal('a text')
     })
 
     it('endless and all at once: is left when the edge fails', async () => {
@@ -189,7 +199,9 @@ describe('drain', () => {
       }
       const pauses = await pausesOf(7)
       expect(pauses.length).to.equal(11)
-      pauses.forEach((pause, index) => expect(pause, `pause ${index}`).to.be.within(0, Math.min(1_000, 100 * 2 ** index)))
+      pauses.forEach((pause, index) =>
+        expect(pause, `pause ${index}`).to.be.within(0, Math.min(1_000, 100 * 2 ** index)),
+      )
       expect(new Set(pauses).size).to.be.above(5)
       expect(await pausesOf(7)).to.deep.equal(pauses)
       expect(await pausesOf(8)).not.to.deep.equal(pauses)
@@ -517,7 +529,9 @@ describe('drain', () => {
       ]
       for (const one of wrong) {
         const option = Object.keys(one)[0]!
-        expect(() => new Drain(sink, { ...options, ...one }), option).to.throw(option).with.property('code', 'OPTION_INVALID')
+        expect(() => new Drain(sink, { ...options, ...one }), option)
+          .to.throw(option)
+          .with.property('code', 'OPTION_INVALID')
       }
     })
   })
@@ -525,7 +539,13 @@ describe('drain', () => {
   it('keeps its ledger whatever happens, on random runs', async () => {
     let state = 42
     const random = (below: number): number => (state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 1) % below
-    const policies: DrainOptions<number>['onFull'][] = ['dropOldest', 'dropNewest', 'keepLatest', 'fail', { conflate: (n) => n % 5 }]
+    const policies: DrainOptions<number>['onFull'][] = [
+      'dropOldest',
+      'dropNewest',
+      'keepLatest',
+      'fail',
+      { conflate: (n) => n % 5 },
+    ]
     for (let run = 0; run < 100; run++) {
       const time = new VirtualClock(0)
       const shaky = new ScriptedSink<number>()
@@ -564,12 +584,12 @@ describe('drain', () => {
 
 /** Moves virtual time from timer to timer until a promise is settled. */
 async function advanceUntilSettled(clock: VirtualClock, promise: Promise<unknown>): Promise<void> {
-  let settled = false
-  const settle = (): void => void (settled = true)
+  const state = { settled: false }
+  const settle = (): void => void (state.settled = true)
   promise.then(settle, settle)
   for (let step = 0; step < 1_000; step++) {
     await turns(3)
-    if (settled) return
+    if (state.settled) return
     const next = clock.nextDueUs()
     if (next !== undefined) clock.advanceTo(next)
   }

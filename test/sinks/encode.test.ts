@@ -81,9 +81,30 @@ describe('the JSON of market events', () => {
     })
 
     it(`leaves out what the exchange did not say: ${event.kind}`, () => {
-      const optional = ['instrument', 'exchangeTimeUs', 'id', 'side', 'seq', 'prevSeq', 'bidPrice', 'bidSize', 'askPrice']
-      optional.push('askSize', 'lastPrice', 'markPrice', 'indexPrice', 'fundingRate', 'nextFundingTimeUs', 'openInterest')
-      const silent = { ...event, ...Object.fromEntries(optional.filter((field) => field in event).map((field) => [field, undefined])) }
+      const optional = [
+        'instrument',
+        'exchangeTimeUs',
+        'id',
+        'side',
+        'seq',
+        'prevSeq',
+        'bidPrice',
+        'bidSize',
+        'askPrice',
+      ]
+      optional.push(
+        'askSize',
+        'lastPrice',
+        'markPrice',
+        'indexPrice',
+        'fundingRate',
+        'nextFundingTimeUs',
+        'openInterest',
+      )
+      const silent = {
+        ...event,
+        ...Object.fromEntries(optional.filter((field) => field in event).map((field) => [field, undefined])),
+      }
       expect(JSON.parse(encodeEvent(silent))).to.deep.equal(without(event, [...internal, ...optional]))
     })
 
@@ -101,7 +122,14 @@ describe('the JSON of market events', () => {
   it('begins with the fields that all events have, in one order', () => {
     for (const event of full) {
       const fields = Object.keys(JSON.parse(encodeEvent(event)) as object)
-      expect(fields.slice(0, 6)).to.deep.equal(['kind', 'exchange', 'symbol', 'instrument', 'exchangeTimeUs', 'receiveTimeUs'])
+      expect(fields.slice(0, 6)).to.deep.equal([
+        'kind',
+        'exchange',
+        'symbol',
+        'instrument',
+        'exchangeTimeUs',
+        'receiveTimeUs',
+      ])
     }
   })
 
@@ -144,10 +172,18 @@ describe('a compiled encoder', () => {
   it('writes NaN and infinities as null, wherever they are, and the rest as it is', () => {
     expect(encoder({ type: 'number' })(NaN)).to.equal(null)
     expect(encoder({ type: ['integer', 'string'] })(NaN)).to.equal(null)
-    expect(encoder({ type: 'array', items: { type: 'number' } })([1, NaN, Infinity, 2])).to.deep.equal([1, null, null, 2])
+    expect(encoder({ type: 'array', items: { type: 'number' } })([1, NaN, Infinity, 2])).to.deep.equal([
+      1,
+      null,
+      null,
+      2,
+    ])
     const nested = { type: 'object', properties: { b: { type: 'number' }, c: { type: 'string' } } }
     expect(encoder(nested)({ b: NaN, c: 'kept', d: 'not in the schema' })).to.deep.equal({ b: null, c: 'kept' })
-    expect(encoder({ type: 'object', additionalProperties: { type: 'number' } })({ x: NaN, y: 1 })).to.deep.equal({ x: null, y: 1 })
+    expect(encoder({ type: 'object', additionalProperties: { type: 'number' } })({ x: NaN, y: 1 })).to.deep.equal({
+      x: null,
+      y: 1,
+    })
   })
 
   it('writes JSON for an undefined in a list', () => {
@@ -227,12 +263,17 @@ describe('the JSON of any value', () => {
 })
 
 describe('JSON in pieces', () => {
-  const pieces = (value: unknown, indent: number, pieceChars = 1_000): string[] => [...jsonPieces(value, { indent, pieceChars })]
+  const pieces = (value: unknown, indent: number, pieceChars = 1_000): string[] => [
+    ...jsonPieces(value, { indent, pieceChars }),
+  ]
 
   it('is together what JSON.stringify writes', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 6 }), fc.integer({ min: 0, max: 3 }), (value, indent) => {
-        const large = { list: new Array(300).fill(value), fields: Object.fromEntries(new Array(300).fill(0).map((_, at) => [`f${at}`, value])) }
+        const large = {
+          list: new Array(300).fill(value),
+          fields: Object.fromEntries(new Array(300).fill(0).map((_, at) => [`f${at}`, value])),
+        }
         expect(pieces(large, indent).join('')).to.equal(JSON.stringify(large, null, indent))
         expect(pieces(value, indent).join('')).to.equal(JSON.stringify(value, null, indent))
       }),

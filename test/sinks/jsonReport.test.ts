@@ -96,10 +96,10 @@ describe('jsonReport', () => {
     const sink = jsonReport<number[]>('report.json', { everyMs: 0 })
     await sink.open(open())
     await sink.write([new Array<number>(50_000).fill(0)])
-    let done = false
+    const state = { done: false }
     const reading = (async () => {
       let reads = 0
-      for (; !done; reads++) {
+      for (; !state.done; reads++) {
         const seen = (await report()) as number[]
         expect(seen.length).to.equal(50_000)
         expect(new Set(seen).size).to.equal(1)
@@ -107,7 +107,7 @@ describe('jsonReport', () => {
       return reads
     })()
     for (let version = 1; version < 8; version++) await sink.write([new Array<number>(50_000).fill(version)])
-    done = true
+    state.done = true
     expect(await reading).to.be.above(1)
     await sink.close()
   })
@@ -182,7 +182,9 @@ describe('jsonReport', () => {
   })
 
   it('writes a report compactly when it has a schema', async () => {
-    const sink = jsonReport<unknown>('report.json', { schema: { type: 'object', properties: { a: { type: 'number' } } } })
+    const sink = jsonReport<unknown>('report.json', {
+      schema: { type: 'object', properties: { a: { type: 'number' } } },
+    })
     await sink.open(open())
     await sink.write([{ a: NaN, b: 1 }])
     await sink.close()
@@ -206,7 +208,11 @@ describe('jsonReport', () => {
     await sink.write([1])
     await sink.write([2])
     await sink.close()
-    expect(sink.digest?.()).to.equal(`sha256:${createHash('sha256').update(await text()).digest('hex')}`)
+    expect(sink.digest?.()).to.equal(
+      `sha256:${createHash('sha256')
+        .update(await text())
+        .digest('hex')}`,
+    )
   })
 
   it('does nothing before it is opened', async () => {

@@ -88,6 +88,7 @@ describe('memory', () => {
   })
 
   it('refuses a capacity that is none', () => {
-    for (const capacity of [0, -1, 1.5, NaN, Infinity]) expect(() => memory({ capacity })).to.throw('whole number above 0')
+    for (const capacity of [0, -1, 1.5, NaN, Infinity])
+      expect(() => memory({ capacity })).to.throw('whole number above 0')
   })
 })

@@ -7,7 +7,8 @@ import { fileFault } from '../../src/sinks/fileFault'
 import { SINK_COUNTERS, resolveOut, sinkCounters } from '../../src/sinks/sink'
 
 describe('the path of a sink', () => {
-  const within = (sinkPath: string, outDir: string): string => path.relative(path.resolve(outDir), resolveOut(sinkPath, outDir))
+  const within = (sinkPath: string, outDir: string): string =>
+    path.relative(path.resolve(outDir), resolveOut(sinkPath, outDir))
 
   it('is meant within the output folder', () => {
     expect(within('a/b.json', 'elsewhere')).to.equal('a/b.json')
@@ -31,7 +32,9 @@ describe('the path of a sink', () => {
 
   it('may not leave the output folder, by whatever way', () => {
     for (const bad of ['../b', 'a/../../b', 'out/../../b', '/etc/passwd', '..', 'out/..', './..']) {
-      expect(() => resolveOut(bad, 'x'), bad).to.throw(Fault).with.property('code', 'OPTION_INVALID')
+      expect(() => resolveOut(bad, 'x'), bad)
+        .to.throw(Fault)
+        .with.property('code', 'OPTION_INVALID')
     }
   })
 
@@ -55,7 +58,9 @@ describe('the fault of a file', () => {
   })
 
   it('quotes what it does not know', () => {
-    expect(fileFault('bars', 'f', system('EWHAT')).message).to.equal('The sink bars cannot write f: EWHAT: something, write.')
+    expect(fileFault('bars', 'f', system('EWHAT')).message).to.equal(
+      'The sink bars cannot write f: EWHAT: something, write.',
+    )
     expect(fileFault('bars', 'f', 'a text').message).to.equal('The sink bars cannot write f: a text.')
   })
 

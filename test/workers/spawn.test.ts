@@ -1,6 +1,4 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
@@ -8,12 +6,15 @@ import { expect } from 'chai'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { Fault } from '../../src/model/fault'
 import { spawnWorker, type SpawnOptions, type WorkerHandle } from '../../src/workers/spawn'
+import { compileEntries, type CompiledEntries } from './compiledEntries'
 import type { Misbehave } from './entries/misbehave'
 
-const entry = (name: string): string => path.join(__dirname, 'entries', name)
+const source = (name: string): string => path.join(__dirname, 'entries', name)
 
 describe('spawnWorker', function () {
   this.slow(2_000)
+  let entries: CompiledEntries
+  const entry = (name: string): string => entries.entry(name)
   let workers: WorkerHandle<object>[] = []
 
   const spawn = async <Api extends object = Misbehave>(
@@ -39,6 +40,9 @@ describe('spawnWorker', function () {
     })
     return Promise.race([promise, late]).finally(() => clearTimeout(timer))
   }
+
+  before(async () => (entries = await compileEntries()))
+  after(() => entries.remove())
 
   afterEach(async () => {
     await Promise.all(workers.map((worker) => worker.terminate()))
@@ -83,7 +87,7 @@ describe('spawnWorker', function () {
       const thrown = await faultOf(worker.call('throwError', []))
       expect(thrown).to.include({ code: 'STAGE_FAILED', message: 'not a book' })
       expect(thrown.cause).to.include({ name: 'TypeError', message: 'not a book' })
-      expect((thrown.cause as Error).stack).to.include('misbehave.ts')
+      expect((thrown.cause as Error).stack).to.include('misbehave.js')
       expect(await faultOf(worker.call('reject', []))).to.include({ code: 'STAGE_FAILED', message: 'rejected' })
       expect(await faultOf(worker.call('throwText', []))).to.include({ code: 'STAGE_FAILED', message: 'just text' })
       expect(await worker.call('echo', ['still alive'])).to.equal('still alive')
@@ -154,7 +158,7 @@ describe('spawnWorker', function () {
         const call = faultOf(worker.call(name, args as never))
         for (const fault of await within(5_000, Promise.all([call, waiting, worker.died]))) {
           expect(fault.code).to.equal('WORKER_DIED')
-          expect(fault.details).to.include({ worker: 'misbehave.ts', reason, callsLost: 2 })
+          expect(fault.details).to.include({ worker: 'misbehave.js', reason, callsLost: 2 })
         }
         expect(await faultOf(worker.call('echo', [1]))).to.equal(worker.fault)
       })
@@ -252,28 +256,16 @@ describe('spawnWorker', function () {
 
   it('finds entries by path with or without extension, by address, TypeScript or compiled', async () => {
     for (const location of [
-      entry('misbehave'),
-      entry('misbehave.ts'),
-      pathToFileURL(entry('misbehave.ts')),
-      pathToFileURL(entry('misbehave.ts')).href,
+      source('misbehave'),
+      source('misbehave.ts'),
+      pathToFileURL(source('misbehave.ts')),
+      pathToFileURL(source('misbehave.ts')).href,
     ]) {
       const worker = await spawn(location)
       expect(await worker.call('echo', [1])).to.equal(1)
     }
-    const folder = await mkdtemp(path.join(tmpdir(), 'millrace-worker-'))
-    try {
-      const source = path.resolve(__dirname, '../../src/workers/entry')
-      const compiledFile = path.join(folder, 'compiled.js')
-      await writeFile(
-        compiledFile,
-        `require(${JSON.stringify(require.resolve('ts-node/register/transpile-only'))})
-        require(${JSON.stringify(source)}).exposeEntry((batch) => batch.length)`,
-      )
-      const compiled = await spawn<{ run: (batch: unknown[]) => number }>(compiledFile)
-      expect(await compiled.call('run', [[1, 2, 3]])).to.equal(3)
-    } finally {
-      await rm(folder, { recursive: true })
-    }
+    const compiled = await spawn<{ run: (batch: unknown[]) => unknown[] }>(entry('echo'))
+    expect(await compiled.call('run', [[1]])).to.deep.equal([1, []])
   })
 
   it('leaves SIGINT and SIGTERM to the process, keeps its own handlers, and holds nothing when workers are gone', async () => {

@@ -8,7 +8,10 @@ import { progressLine } from '../progressLine'
 import { table } from '../table'
 
 const OPTIONS = {
-  exchange: { value: 'ID', meaning: 'the exchange whose protocol the recording speaks, where its header names another' },
+  exchange: {
+    value: 'ID',
+    meaning: 'the exchange whose protocol the recording speaks, where its header names another',
+  },
   json: { meaning: 'print the report as one JSON object (millrace-audit/1)' },
 } satisfies Record<string, OptionSpec>
 
@@ -36,13 +39,13 @@ Exit status: 0 clean; 1 frames were unreadable, checksums failed or deltas are m
     const records = replayRecords(files, { onFault: log.add, ...(exchange === undefined ? {} : { exchange }) })
     const audited = new Audit(exchangeById)
     const progress = progressLine(process.stderr, await totalLines(records))
-    let stopped = false
-    const release = onInterrupt(() => (stopped = true))
+    const interrupted = new AbortController()
+    const release = onInterrupt(() => interrupted.abort())
     try {
       for await (const batch of records) {
         for (const record of batch) audited.take(record)
         progress.update(records.counters.lines)
-        if (stopped) break
+        if (interrupted.signal.aborted) break
       }
     } finally {
       progress.end()
@@ -86,7 +89,10 @@ function tell(report: AuditReport): void {
         ['tickers', String(counts.tickers)],
         ['candles', String(counts.candles)],
         ['book snapshots', String(counts.bookSnapshots)],
-        ['book deltas', `${counts.bookDeltas}${sequence.stale > 0 ? ` (and ${sequence.stale} stale ones, dropped)` : ''}`],
+        [
+          'book deltas',
+          `${counts.bookDeltas}${sequence.stale > 0 ? ` (and ${sequence.stale} stale ones, dropped)` : ''}`,
+        ],
         ['checksums', `${checksums.checked} checked, ${checksums.failed} failed`],
         ['sequence', `${sequence.checked} checked, ${sequence.gaps} gaps`],
         ['crossed', String(report.crossed)],
@@ -111,5 +117,7 @@ function tell(report: AuditReport): void {
     )
   }
   say('')
-  say(isClean(report) ? 'Clean: nothing is missing that the protocol lets one see.' : 'Not clean: see the counts above.')
+  say(
+    isClean(report) ? 'Clean: nothing is missing that the protocol lets one see.' : 'Not clean: see the counts above.',
+  )
 }

@@ -42,7 +42,9 @@ Exit status: 0 done; 1 some frames could not be read; 2 wrong usage.`,
       if (file !== '-' && (await isRecording(file))) await decodeRecording(file, exchange, printer)
       else {
         if (exchange === undefined) {
-          throw new UsageError(`${file === '-' ? 'Standard input' : file} is not a recording: say with --exchange whose frames these are.`)
+          throw new UsageError(
+            `${file === '-' ? 'Standard input' : file} is not a recording: say with --exchange whose frames these are.`,
+          )
         }
         await decodeText(file, exchange, printer)
       }
@@ -91,7 +93,13 @@ async function isRecording(file: string): Promise<boolean> {
     const start = Buffer.alloc(8_192)
     const { bytesRead } = await handle.read(start, 0, start.length, 0)
     const isGzip = start[0] === 0x1f && start[1] === 0x8b
-    return isGzip || start.toString('utf8', 0, bytesRead).split('\n', 1)[0]!.includes(`"${RECORDING_FORMAT.split('/')[0]}/`)
+    return (
+      isGzip ||
+      start
+        .toString('utf8', 0, bytesRead)
+        .split('\n', 1)[0]!
+        .includes(`"${RECORDING_FORMAT.split('/')[0]}/`)
+    )
   } finally {
     await handle.close()
   }
@@ -101,7 +109,10 @@ async function decodeRecording(file: string, exchange: string | undefined, print
   const log = faultLog(false)
   const sessions = new Sessions({ protocolOf: exchangeById, guarded: false })
   let line = 1
-  for await (const batch of replayRecords([file], { onFault: log.add, ...(exchange === undefined ? {} : { exchange }) })) {
+  for await (const batch of replayRecords([file], {
+    onFault: log.add,
+    ...(exchange === undefined ? {} : { exchange }),
+  })) {
     for (const record of batch) await show(sessions, record, file, ++line, printer)
   }
   log.close()
@@ -117,7 +128,13 @@ async function decodeText(file: string, exchange: string, printer: Printer): Pro
   }
 }
 
-async function show(sessions: Sessions, record: SessionRecord, file: string, line: number, printer: Printer): Promise<void> {
+async function show(
+  sessions: Sessions,
+  record: SessionRecord,
+  file: string,
+  line: number,
+  printer: Printer,
+): Promise<void> {
   const events = sessions.apply(record)
   for (const event of events) await printer.event(encodeEvent(event))
   if (record.dir !== 'in') return
@@ -152,7 +169,10 @@ async function* framesOf(file: string): AsyncGenerator<string> {
     head.push(line)
     headBytes += line.length
     if (headBytes > DOCUMENT_BYTES_MAX) {
-      throw new Fault('FRAME_TOO_LARGE', `${file} is neither one frame a line nor a JSON document of at most ${DOCUMENT_BYTES_MAX} bytes.`)
+      throw new Fault(
+        'FRAME_TOO_LARGE',
+        `${file} is neither one frame a line nor a JSON document of at most ${DOCUMENT_BYTES_MAX} bytes.`,
+      )
     }
   }
   if (byLine === false) {

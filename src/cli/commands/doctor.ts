@@ -33,11 +33,24 @@ ${optionsHelp(OPTIONS)}
 Exit status: 0 all that is needed is there; 1 something needed is wrong. What is optional and missing is only said.`,
   async run(args) {
     const parsed = parse(args, OPTIONS)
-    const findings = [node(), typescript(), tsNode(), clockSource(), optional('tslab', 'notebooks: npm install --save-dev tslab@1.0.22')]
-    if (!parsed.flag('offline')) findings.push(...(await Promise.all([...EXCHANGES.values()].map(({ id, hosts }) => reach(id, hosts.rest)))))
+    const findings = [
+      node(),
+      typescript(),
+      tsNode(),
+      clockSource(),
+      optional('tslab', 'notebooks: npm install --save-dev tslab@1.0.22'),
+    ]
+    if (!parsed.flag('offline'))
+      findings.push(...(await Promise.all([...EXCHANGES.values()].map(({ id, hosts }) => reach(id, hosts.rest)))))
     const ok = !findings.some(({ state }) => state === 'wrong')
     if (parsed.flag('json')) print(JSON.stringify({ format: 'millrace-doctor/1', ok, findings }, null, 2))
-    else print(table(['check', 'state', 'found', 'what to do'], findings.map(({ check, state, found, advice }) => [check, state, found, advice])))
+    else
+      print(
+        table(
+          ['check', 'state', 'found', 'what to do'],
+          findings.map(({ check, state, found, advice }) => [check, state, found, advice]),
+        ),
+      )
     return ok ? EXIT.done : EXIT.faults
   },
 }
@@ -56,7 +69,12 @@ function node(): Finding {
 function typescript(): Finding {
   const version = versionOf('typescript')
   if (version === undefined) {
-    return { check: 'typescript', state: 'missing', found: '-', advice: 'pipelines in .ts: npm install --save-dev typescript@6.0.3' }
+    return {
+      check: 'typescript',
+      state: 'missing',
+      found: '-',
+      advice: 'pipelines in .ts: npm install --save-dev typescript@6.0.3',
+    }
   }
   const major = Number(version.split('.')[0])
   const fits = major >= 5 && major < 7
@@ -71,7 +89,12 @@ function typescript(): Finding {
 function tsNode(): Finding {
   const version = versionOf('ts-node')
   return version === undefined
-    ? { check: 'ts-node', state: 'missing', found: '-', advice: 'pipelines in .ts: npm install --save-dev ts-node@10.9.2' }
+    ? {
+        check: 'ts-node',
+        state: 'missing',
+        found: '-',
+        advice: 'pipelines in .ts: npm install --save-dev ts-node@10.9.2',
+      }
     : { check: 'ts-node', state: 'ok', found: version, advice: '' }
 }
 
@@ -126,7 +149,7 @@ function reach(id: string, rest: string): Promise<Finding> {
       {
         method: 'HEAD',
         timeout: REACH_WITHIN_MS,
-        ...(proxy === undefined ? {} : { createConnection: tunnelTo(rest, proxy, REACH_WITHIN_MS) as never }),
+        ...(proxy === undefined ? {} : { createConnection: tunnelTo(rest, proxy, REACH_WITHIN_MS) }),
       },
       (response) => {
         response.resume()

@@ -16,7 +16,9 @@ ${optionsHelp(OPTIONS)}`,
   run(args) {
     const parsed = parse(args, OPTIONS)
     if (parsed.flag('json')) {
-      print(JSON.stringify({ format: 'millrace-exchanges/1', exchanges: [...EXCHANGES.values()].map(describe) }, null, 2))
+      print(
+        JSON.stringify({ format: 'millrace-exchanges/1', exchanges: [...EXCHANGES.values()].map(describe) }, null, 2),
+      )
     } else {
       const rows = [...EXCHANGES.values()].map((protocol) => [
         protocol.id,
@@ -36,7 +38,11 @@ function describe(protocol: ExchangeProtocol): Record<string, unknown> {
     docs: protocol.docs,
     markets: protocol.markets,
     channels: CHANNELS.filter((channel) => offers(protocol, channel)),
-    book: { verified: protocol.book.verified, sequencing: protocol.book.sequencing.name, snapshot: protocol.book.sequencing.snapshot },
+    book: {
+      verified: protocol.book.verified,
+      sequencing: protocol.book.sequencing.name,
+      snapshot: protocol.book.sequencing.snapshot,
+    },
   }
 }
 

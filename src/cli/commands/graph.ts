@@ -17,7 +17,7 @@ ${optionsHelp(OPTIONS)}
 
   millrace graph pipelines/market-monitor.ts
   millrace graph pipelines/market-monitor.ts --format dot | dot -Tsvg > monitor.svg`,
-  async run(args) {
+  run(args) {
     const parsed = parse(args, OPTIONS)
     const format = parsed.text('format') ?? 'mermaid'
     if (!['mermaid', 'dot', 'json'].includes(format)) {
@@ -26,6 +26,6 @@ ${optionsHelp(OPTIONS)}
     const picture = loadPipeline(parsed.positionals[0]).graph()
     if (format === 'json') print(JSON.stringify(picture, null, 2))
     else process.stdout.write(format === 'dot' ? toDot(picture) : toMermaid(picture))
-    return EXIT.done
+    return Promise.resolve(EXIT.done)
   },
 }

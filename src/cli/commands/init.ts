@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { EXIT, parse, say, UsageError, type Command } from '../command'
+import { packageVersion } from '../packageVersion'
 
 export const init: Command = {
   name: 'init',
@@ -29,9 +30,13 @@ commands that run them. DIR is created; a folder that has files in it already is
 }
 
 function files(name: string): Readonly<Record<string, string>> {
-  const { version } = require('../../../package.json') as { version: string }
+  const version = packageVersion()
   const manifest = {
-    name: name.toLowerCase().replace(/[^a-z0-9-]+/g, '-').replace(/^-+|-+$/g, '') || 'research',
+    name:
+      name
+        .toLowerCase()
+        .replace(/[^a-z0-9-]+/g, '-')
+        .replace(/^-+|-+$/g, '') || 'research',
     private: true,
     type: 'commonjs',
     scripts: { start: 'millrace run pipeline.ts --seconds 20', script: 'ts-node script.ts' },
@@ -88,7 +93,10 @@ function notebook(): unknown {
       {
         cell_type: 'markdown',
         metadata: {},
-        source: ['# Books from the simulator\n', 'Runs with the tslab kernel: `npx tslab install`, then `jupyter notebook`.'],
+        source: [
+          '# Books from the simulator\n',
+          'Runs with the tslab kernel: `npx tslab install`, then `jupyter notebook`.',
+        ],
       },
       code("import { collect, simulator, toBooks } from 'millrace'"),
       code(
@@ -98,7 +106,10 @@ function notebook(): unknown {
         'console.log(views.length, views.at(-1)?.bestBid(), views.at(-1)?.bestAsk())',
       ),
     ],
-    metadata: { kernelspec: { display_name: 'TypeScript', language: 'typescript', name: 'tslab' }, language_info: { name: 'typescript' } },
+    metadata: {
+      kernelspec: { display_name: 'TypeScript', language: 'typescript', name: 'tslab' },
+      language_info: { name: 'typescript' },
+    },
     nbformat: 4,
     nbformat_minor: 5,
   }

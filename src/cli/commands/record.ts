@@ -15,7 +15,10 @@ const OPTIONS = {
   instruments: { value: 'A,B', meaning: "unified names (BTC-USDT) or the exchange's own symbols" },
   channels: { value: 'A,B', meaning: `of ${CHANNELS.join(', ')}` },
   depth: { value: 'N', meaning: 'book levels a side that are wanted (default: what the exchange is best at)' },
-  out: { value: 'FILE', meaning: 'the recording; gzip when it ends in .gz. REST answers go to the .rest file beside it' },
+  out: {
+    value: 'FILE',
+    meaning: 'the recording; gzip when it ends in .gz. REST answers go to the .rest file beside it',
+  },
   seconds: { value: 'N', meaning: 'stop after N seconds' },
   url: { value: 'URL', meaning: "WebSocket host in the place of the exchange's: a simulator, a testnet" },
   'rest-url': { value: 'URL', meaning: "REST host in the place of the exchange's" },
@@ -36,7 +39,8 @@ ${optionsHelp(OPTIONS)}
   millrace audit kraken.ndjson.gz`,
   async run(args) {
     const parsed = parse(args, OPTIONS)
-    if (parsed.positionals.length > 0) throw new UsageError(`record takes options only; ${parsed.positionals.join(' ')} is none.`)
+    if (parsed.positionals.length > 0)
+      throw new UsageError(`record takes options only; ${parsed.positionals.join(' ')} is none.`)
     const exchange = required(parsed.text('exchange'), '--exchange', `one of ${[...EXCHANGES.keys()].join(', ')}`)
     const instruments = listed(required(parsed.text('instruments'), '--instruments', 'such as BTC-USDT,ETH-USDT'))
     const channels = listed(required(parsed.text('channels'), '--channels', CHANNELS.join(',')))
@@ -44,7 +48,12 @@ ${optionsHelp(OPTIONS)}
     const depth = parsed.number('depth', { min: 1, max: 100_000, integer: true })
     const seconds = parsed.number('seconds', { min: 0.001, max: 1e9 })
     const wish = wishOf(
-      { exchanges: [exchange], instruments, channels: channels as ChannelName[], ...(depth === undefined ? {} : { depth }) },
+      {
+        exchanges: [exchange],
+        instruments,
+        channels: channels as ChannelName[],
+        ...(depth === undefined ? {} : { depth }),
+      },
       [...EXCHANGES.keys()],
     )
     const hosts = EXCHANGES.get(exchange)!.hosts
@@ -56,7 +65,10 @@ ${optionsHelp(OPTIONS)}
     const market = new LiveMarket({ wishes: [wish], addresses: new Map([[exchange, { ws, rest }]]) })
     const writer = await openRecording(
       out,
-      { venues: [exchange], subscribed: Object.fromEntries(wish.channels.map((channel) => [channel, wish.instruments])) },
+      {
+        venues: [exchange],
+        subscribed: Object.fromEntries(wish.channels.map((channel) => [channel, wish.instruments])),
+      },
       { clock: liveClock, onFault: log.add },
     )
     const counts = { frames: 0, events: 0 }
@@ -88,10 +100,14 @@ ${optionsHelp(OPTIONS)}
       release()
       const summary = await writer.close()
       log.close()
-      say(`${summary.path}: ${summary.lines} lines, ${(summary.bytes / 1e6).toFixed(1)} MB${summary.restPath === undefined ? '' : `, with ${summary.restLines} REST answers in ${summary.restPath}`}.`)
+      say(
+        `${summary.path}: ${summary.lines} lines, ${(summary.bytes / 1e6).toFixed(1)} MB${summary.restPath === undefined ? '' : `, with ${summary.restLines} REST answers in ${summary.restPath}`}.`,
+      )
       if (summary.lost > 0) say(`${summary.lost} lines are missing: the disk did not take them.`)
-      if (summary.lost > 0 || !summary.complete) terminal.push(new Fault('SINK_REJECTED', 'The recording is not complete.'))
-      if (parsed.flag('json')) print(JSON.stringify({ format: 'millrace-record/1', ...summary, frames: counts.frames, events: counts.events }))
+      if (summary.lost > 0 || !summary.complete)
+        terminal.push(new Fault('SINK_REJECTED', 'The recording is not complete.'))
+      if (parsed.flag('json'))
+        print(JSON.stringify({ format: 'millrace-record/1', ...summary, frames: counts.frames, events: counts.events }))
     }
     return terminal.length > 0 ? EXIT.faults : EXIT.done
   },
@@ -103,7 +119,10 @@ function required(value: string | undefined, option: string, example: string): s
 }
 
 function listed(text: string): string[] {
-  return text.split(',').map((each) => each.trim()).filter(Boolean)
+  return text
+    .split(',')
+    .map((each) => each.trim())
+    .filter(Boolean)
 }
 
 /** An address without its path: the path belongs to the exchange's description. */
@@ -111,7 +130,9 @@ function host(text: string | undefined, option: string, protocols: readonly stri
   if (text === undefined) return undefined
   const url = URL.parse(text)
   if (url === null || !protocols.includes(url.protocol)) {
-    throw new UsageError(`${option} is an address that starts with ${protocols.map((each) => `${each}//`).join(' or ')}; it is ${JSON.stringify(text)}.`)
+    throw new UsageError(
+      `${option} is an address that starts with ${protocols.map((each) => `${each}//`).join(' or ')}; it is ${JSON.stringify(text)}.`,
+    )
   }
   return `${url.protocol}//${url.host}`
 }

@@ -1,6 +1,16 @@
 import type { RunOptions } from '../../pipeline/pipeline'
 import type { RunSummary } from '../../pipeline/run'
-import { EXIT, optionsHelp, parse, print, say, UsageError, type Command, type OptionSpec, type ParsedArgs } from '../command'
+import {
+  EXIT,
+  optionsHelp,
+  parse,
+  print,
+  say,
+  UsageError,
+  type Command,
+  type OptionSpec,
+  type ParsedArgs,
+} from '../command'
 import { faultLog } from '../faultLog'
 import { loadPipeline } from '../loadPipeline'
 import { onInterrupt } from '../onInterrupt'
@@ -10,7 +20,11 @@ import { terminalView } from '../terminalView'
 const OPTIONS = {
   live: { meaning: 'connect to the exchanges themselves' },
   simulate: { meaning: 'connect to the exchange simulator on loopback (default)' },
-  replay: { value: 'FILE', meaning: 'read recordings in the place of the exchanges; further files may follow', multiple: true },
+  replay: {
+    value: 'FILE',
+    meaning: 'read recordings in the place of the exchanges; further files may follow',
+    multiple: true,
+  },
   speed: { value: 'SPEED', meaning: 'of a replay: max (default), real, or a multiple such as 10x' },
   seconds: { value: 'N', meaning: 'stop after N seconds' },
   out: { value: 'DIR', meaning: 'folder for what sinks write (default out)' },
@@ -69,7 +83,9 @@ function optionsOf(parsed: ParsedArgs): RunOptions {
   const [, ...further] = parsed.positionals
   const replayed = parsed.texts('replay')
   if (replayed.length === 0 && further.length > 0) {
-    throw new UsageError(`One pipeline is run at a time; ${further.join(', ')} is more. Recordings are named with --replay.`)
+    throw new UsageError(
+      `One pipeline is run at a time; ${further.join(', ')} is more. Recordings are named with --replay.`,
+    )
   }
   const seconds = parsed.number('seconds', { min: 0.001, max: 1e9 })
   const seed = parsed.number('seed', { min: 0, max: 2 ** 32 - 1, integer: true })
@@ -120,11 +136,15 @@ function tell(summary: RunSummary): void {
     ),
   )
   say('')
-  say(`${summary.pipeline} ran ${summary.seconds.toFixed(1)} s (${summary.mode}): ${summary.books.live} books live, ${summary.books.gaps} gaps, ${summary.books.resyncs} resyncs.`)
+  say(
+    `${summary.pipeline} ran ${summary.seconds.toFixed(1)} s (${summary.mode}): ${summary.books.live} books live, ${summary.books.gaps} gaps, ${summary.books.resyncs} resyncs.`,
+  )
   if (receiveToSink.max > 0) {
     say(`Receive to sink: p50 ${ms(receiveToSink.p50)}, p99 ${ms(receiveToSink.p99)}, max ${ms(receiveToSink.max)}.`)
   }
-  say(`Event-loop delay: p50 ${loopDelayMs.p50.toFixed(2)} ms, p99 ${loopDelayMs.p99.toFixed(2)} ms, max ${loopDelayMs.max.toFixed(2)} ms. CPU ${cpuPercent} %, memory ${(rssBytes / 1e6).toFixed(0)} MB.`)
+  say(
+    `Event-loop delay: p50 ${loopDelayMs.p50.toFixed(2)} ms, p99 ${loopDelayMs.p99.toFixed(2)} ms, max ${loopDelayMs.max.toFixed(2)} ms. CPU ${cpuPercent} %, memory ${(rssBytes / 1e6).toFixed(0)} MB.`,
+  )
   for (const problem of summary.problems) say(`Not repaired: ${problem}`)
 }
 

@@ -29,7 +29,12 @@ ${optionsHelp(OPTIONS)}
   millrace record --exchange kraken --instruments BTC-USDT --channels book,trades --url ws://127.0.0.1:9000 --rest-url http://127.0.0.1:9000 --out session.ndjson.gz`,
   async run(args) {
     const parsed = parse(args, OPTIONS)
-    const list = (option: string): readonly string[] | undefined => parsed.text(option)?.split(',').map((each) => each.trim()).filter(Boolean)
+    const list = (option: string): readonly string[] | undefined =>
+      parsed
+        .text(option)
+        ?.split(',')
+        .map((each) => each.trim())
+        .filter(Boolean)
     const exchanges = list('exchanges')
     const instruments = list('instruments')
     const seed = parsed.number('seed', { min: 0, max: 2 ** 32 - 1, integer: true })
@@ -67,9 +72,20 @@ function announce(simulator: RunningSimulator, json: boolean): void {
     instruments: simulator.symbols(exchange),
   }))
   if (json) {
-    print(JSON.stringify({ format: 'millrace-simulator/1', seed: simulator.seed, exchanges: Object.fromEntries(rows.map(({ exchange, ...row }) => [exchange, row])) }))
+    print(
+      JSON.stringify({
+        format: 'millrace-simulator/1',
+        seed: simulator.seed,
+        exchanges: Object.fromEntries(rows.map(({ exchange, ...row }) => [exchange, row])),
+      }),
+    )
     return
   }
-  say(table(['exchange', 'WebSocket', 'REST', 'instruments'], rows.map((row) => [row.exchange, row.ws, row.rest, row.instruments.map(({ name }) => name).join(' ')])))
+  say(
+    table(
+      ['exchange', 'WebSocket', 'REST', 'instruments'],
+      rows.map((row) => [row.exchange, row.ws, row.rest, row.instruments.map(({ name }) => name).join(' ')]),
+    ),
+  )
   say(`Seed ${simulator.seed}. Ctrl-C stops.`)
 }

@@ -57,16 +57,95 @@ class PlainBlocks implements FileBlocks {
 }
 
 class GzipBlocks implements FileBlocks {
-  private readonly gunzip: Gunzip = createGunzip({ chunkSize: 4 * STEP_BYTES })
-  private unpacked: Buffer[] = []
-  private failure: Error | undefined
-  private ended = false
-  private wake: (() => void) | undefined
+  private unpacker = new Unpacker()
+  /** Bytes of the file that were given to the unpacker. */
+  private position = 0
+  /** Bytes that it gave back. */
+  private unpackedBytes = 0
+  private end: FileEnd | undefined
 
   constructor(
     private readonly handle: FileHandle,
     private ahead: Buffer | undefined,
-  ) {
+  ) {}
+
+  async next(): Promise<readonly Buffer[] | FileEnd> {
+    while (this.end === undefined) {
+      let blocks: readonly Buffer[]
+      try {
+        const packed = this.ahead ?? (await read(this.handle))
+        this.ahead = undefined
+        blocks = await this.unpacker.step(packed)
+        const { failure } = this.unpacker
+        if (failure !== undefined) {
+          this.end = endOf(failure)
+          if (this.end.end === 'damaged') blocks = [...blocks, ...(await this.salvage(packed.length, blocks))]
+        } else if (this.unpacker.ended) this.end = { end: 'complete' }
+        this.position += packed.length
+      } catch (cause) {
+        this.end = { end: 'damaged', reason: messageOf(cause) }
+        break
+      }
+      for (const { length } of blocks) this.unpackedBytes += length
+      if (blocks.length > 0) return blocks
+    }
+    return this.end
+  }
+
+  close(): Promise<void> {
+    this.unpacker.close()
+    return this.handle.close()
+  }
+
+  /**
+   * An unpacker that fails keeps what it had unpacked of that step to itself. So the file is unpacked again up to the
+   * failed step, and that in smaller steps, until only the byte is left that is the first to be wrong.
+   *
+   * @param length  of the failed step
+   * @param given   what the failed step gave all the same
+   */
+  private async salvage(length: number, given: readonly Buffer[]): Promise<readonly Buffer[]> {
+    let known = this.unpackedBytes
+    for (const block of given) known += block.length
+    const found: Buffer[] = []
+    let from = this.position
+    let to = from + length
+    for (const stepBytes of [1_024, 1]) {
+      this.unpacker.close()
+      this.unpacker = new Unpacker()
+      let skip = known
+      for (let at = 0; at < to && this.unpacker.failure === undefined;) {
+        const stepEnd = at < from ? Math.min(from, at + STEP_BYTES) : Math.min(to, at + stepBytes)
+        const packed = await read(this.handle, at, stepEnd - at)
+        if (packed.length === 0) break
+        for (const block of await this.unpacker.step(packed)) {
+          const skipped = Math.min(skip, block.length)
+          skip -= skipped
+          if (skipped === block.length) continue
+          found.push(block.subarray(skipped))
+          known += block.length - skipped
+        }
+        if (this.unpacker.hasFailed()) {
+          from = at
+          to = stepEnd
+        }
+        at += packed.length
+      }
+    }
+    return found
+  }
+}
+
+/** zlib, a step at a time. */
+class Unpacker {
+  failure: Error | undefined
+  ended = false
+
+  private readonly gunzip: Gunzip = createGunzip({ chunkSize: STEP_BYTES })
+  private unpacked: Buffer[] = []
+  private wake: (() => void) | undefined
+
+  constructor() {
     this.gunzip.on('data', (block: Buffer) => this.unpacked.push(block))
     this.gunzip.on('error', (error: Error) => {
       this.failure = error
@@ -78,35 +157,26 @@ class GzipBlocks implements FileBlocks {
     })
   }
 
-  async next(): Promise<readonly Buffer[] | FileEnd> {
-    while (this.unpacked.length === 0) {
-      if (this.failure !== undefined) return endOf(this.failure)
-      if (this.ended) return { end: 'complete' }
-      try {
-        const packed = this.ahead ?? (await read(this.handle))
-        this.ahead = undefined
-        await this.step(packed)
-      } catch (cause) {
-        this.failure ??= cause instanceof Error ? cause : new Error(messageOf(cause))
-      }
+  /** What `packed` unpacks to; nothing packed means the end of the file. Never rejects: see `failure`. */
+  async step(packed: Buffer): Promise<readonly Buffer[]> {
+    if (this.failure === undefined && !this.ended) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve
+        if (packed.length === 0) this.gunzip.end()
+        else this.gunzip.write(packed, () => resolve())
+      })
     }
     const blocks = this.unpacked
     this.unpacked = []
     return blocks
   }
 
-  close(): Promise<void> {
-    this.gunzip.destroy()
-    return this.handle.close()
+  hasFailed(): boolean {
+    return this.failure !== undefined
   }
 
-  /** Resolves when all that `packed` holds has been unpacked; nothing packed means the end of the file. */
-  private step(packed: Buffer): Promise<void> {
-    return new Promise((resolve) => {
-      this.wake = resolve
-      if (packed.length === 0) this.gunzip.end()
-      else this.gunzip.write(packed, () => resolve())
-    })
+  close(): void {
+    this.gunzip.destroy()
   }
 }
 
@@ -119,10 +189,10 @@ function isGzip(bytes: Buffer): boolean {
   return bytes[0] === 0x1f && (bytes[1] === 0x8b || bytes.length === 1)
 }
 
-/** Reads on from where the last read ended; an empty buffer at the end of the file. */
-async function read(handle: FileHandle): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(STEP_BYTES)
-  const { bytesRead } = await handle.read(buffer, 0, STEP_BYTES, null)
+/** Reads at a position, or on from where the last such read ended; an empty buffer at the end of the file. */
+async function read(handle: FileHandle, position: number | null = null, length = STEP_BYTES): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(length)
+  const { bytesRead } = await handle.read(buffer, 0, length, position)
   return buffer.subarray(0, bytesRead)
 }
 

@@ -137,7 +137,7 @@ export function headerLine(header: NewHeader, totals?: RecordingTotals): string 
   return line.padEnd(length) + '\n'
 }
 
-/** Characters: the seven counts with sixteen digits each, two times and their names fit. */
+/** Characters: the six counts with sixteen digits each, two times and their names fit. */
 const TOTALS_ROOM = 384
 
 export function invalid(path: string, what: string, details: Record<string, unknown> = {}, cause?: unknown): Fault {

@@ -4,7 +4,7 @@
  * Truth   ../shared/fixtures/recorded/README.md
  * Memory  a few blocks of the file, whatever its size, and one line
  * Order   that of the lines, which is the true one also where `t` repeats or goes back
- * Loop    after every slice of text (64 KiB, some 200 frames) the event loop gets its turn; a single line of megabytes
+ * Loop    after every slice of text (16 KiB, some 50 frames) the event loop gets its turn; a single line of megabytes
  *         is parsed in one piece all the same
  * Faults  a line that cannot be read is reported with its number and skipped; a file that ends in the middle is read up
  *         to there and reported. Only a file that is no recording at all is an error of the iteration.
@@ -88,8 +88,11 @@ export async function readHeader(path: string): Promise<RecordingHeader> {
 const LINE_BYTES_MAX = 64 * 1_024 * 1_024
 /** A first line longer than this is no header: a file that is something else is not searched for a line end. */
 const HEADER_BYTES_MAX = 4 * 1_024 * 1_024
-/** Characters that are parsed before the event loop gets its turn: a fraction of a millisecond. */
-const SLICE_CHARS = 64 * 1_024
+/**
+ * Characters that are parsed before the event loop gets its turn: a tenth of a millisecond. Small, because of many files
+ * that are merged each holds the records of a slice.
+ */
+const SLICE_CHARS = 16 * 1_024
 const NEWLINE = 10
 
 class Reader implements RecordingReader, LineContext {

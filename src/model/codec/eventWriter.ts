@@ -245,7 +245,9 @@ export class EventWriter {
   }
 
   private signed(value: unknown, field: string): number | undefined {
-    return value === undefined || value === null || value === '' ? undefined : this.number(decimalText(value, field), field)
+    return value === undefined || value === null || value === ''
+      ? undefined
+      : this.number(decimalText(value, field), field)
   }
 
   private number(text: string, field: string): number {

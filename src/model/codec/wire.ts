@@ -8,7 +8,7 @@ import { Fault } from '../fault'
 export type WireRecord = Readonly<Record<string, unknown>>
 
 export function invalid(field: string, value: unknown, expected: string): Fault {
-  const shown = typeof value === 'object' ? JSON.stringify(value)?.slice(0, 60) : String(value).slice(0, 60)
+  const shown = (JSON.stringify(value) as string | undefined)?.slice(0, 60) ?? 'missing'
   return new Fault('VALUE_INVALID', `Field ${field} is ${shown}; expected ${expected}.`, { field, value: shown })
 }
 
@@ -88,10 +88,14 @@ export function timeUsFromSeconds(value: unknown, field: string): number {
 
 const RFC_3339 = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(?:Z|\+00:00)$/
 
-/** Microseconds from RFC 3339 text with up to nine decimals, UTC. */
+/**
+ * Microseconds from RFC 3339 text with up to nine decimals, UTC. Times long past are passed on: an exchange that has none
+ * writes the year 1, and its decoder knows what to make of it.
+ */
 export function timeUsFromRfc3339(value: unknown, field: string): number {
   const match = typeof value === 'string' ? RFC_3339.exec(value) : null
-  const seconds = match === null ? NaN : Date.parse(`${match[1]}Z`)
-  if (match === null || Number.isNaN(seconds)) throw invalid(field, value, 'an RFC 3339 time in UTC')
-  return seconds * 1_000 + Number(((match[2] ?? '') + '000000').slice(0, 6))
+  const milliseconds = match === null ? NaN : Date.parse(`${match[1]}Z`)
+  const timeUs = milliseconds * 1_000 + Number(((match?.[2] ?? '') + '000000').slice(0, 6))
+  if (!(timeUs <= TIME_US_MAX)) throw invalid(field, value, 'an RFC 3339 time in UTC')
+  return timeUs
 }

@@ -29,9 +29,13 @@ const DEPTH_CHECKED_FROM_CHARS = 4_096
  */
 export function parseWireJson(text: string, { numbersAsText }: WireJsonOptions): unknown {
   if (text.length > FRAME_CHARS_MAX) {
-    throw new Fault('FRAME_TOO_LARGE', `The frame has ${text.length} characters; at most ${FRAME_CHARS_MAX} are read.`, {
-      chars: text.length,
-    })
+    throw new Fault(
+      'FRAME_TOO_LARGE',
+      `The frame has ${text.length} characters; at most ${FRAME_CHARS_MAX} are read.`,
+      {
+        chars: text.length,
+      },
+    )
   }
   if (text.length > DEPTH_CHECKED_FROM_CHARS) checkDepth(text)
   try {

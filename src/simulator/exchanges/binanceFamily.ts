@@ -99,20 +99,27 @@ class Stream {
   sentTrades = -1
   sentCandle: SimulatedCandle | undefined
   forced: string | undefined
+  /** The same by symbol, of the stream over all. */
+  readonly forcedOf = new Map<string, string>()
 
   constructor(
     readonly name: string,
     readonly kind: StreamKind,
-    readonly book: MarketBook,
+    readonly books: readonly MarketBook[],
     /** Levels, or milliseconds of an interval. */
     readonly parameter: number,
     readonly label: string,
   ) {
-    this.topics = Array.from({ length: 4 }, () => new Topic(name, book))
+    this.topics = Array.from({ length: 4 }, () => new Topic(name, books))
   }
 
   topic(combined: boolean, micros: boolean): Topic {
     return this.topics[(combined ? 1 : 0) + (micros ? 2 : 0)]!
+  }
+
+  /** The book of a stream of one symbol. */
+  get book(): MarketBook {
+    return this.books[0]!
   }
 
   get watched(): boolean {
@@ -136,8 +143,8 @@ export class BinanceFamily implements SimulatedExchange {
   private readonly bySymbol = new Map<string, MarketBook>()
   private readonly byBook = new Map<MarketBook, BookStreams>()
   private readonly streams = new Map<string, Stream>()
-  private readonly allMini: Topic = new Topic('!miniTicker@arr', undefined)
-  private allMiniAtUs = 0
+  /** Streams over all symbols. */
+  private readonly ofAll: readonly Stream[]
 
   constructor(
     private readonly part: BinancePart,
@@ -148,6 +155,10 @@ export class BinanceFamily implements SimulatedExchange {
       this.bySymbol.set(book.listing.symbol, book)
       this.byBook.set(book, { stepwise: [], timed: [] })
     }
+    this.ofAll = (part.futures ? FUTURES_OF_ALL : SPOT_OF_ALL).map(
+      ([name, kind, everyMs]) => new Stream(name, kind, context.books, everyMs, ''),
+    )
+    for (const stream of this.ofAll) this.streams.set(stream.name, stream)
   }
 
   serves(path: string): boolean {
@@ -236,6 +247,13 @@ export class BinanceFamily implements SimulatedExchange {
   }
 
   publish(book: MarketBook): void {
+    for (const stream of this.ofAll) {
+      if (!stream.watched) continue
+      if (stream.kind === 'bookTicker' && book.topChanged) this.send(stream, () => this.bookTicker(book))
+      if (stream.kind === 'forceOrder' && book.liquidation !== undefined) {
+        stream.forcedOf.set(book.listing.symbol, this.forceOrder(book))
+      }
+    }
     const { stepwise } = this.byBook.get(book)!
     for (const stream of stepwise) {
       if (!stream.watched) continue
@@ -280,20 +298,34 @@ export class BinanceFamily implements SimulatedExchange {
 
   beat(nowUs: number): void {
     for (const connection of this.context.outlet.connections) {
-      const dead =
-        connection.pongedAtUs < connection.pingedAtUs && nowUs - connection.pingedAtUs > this.part.pongWithinMs * 1_000
+      // The oldest ping that has no answer went out one interval after the last pong.
+      const dead = nowUs - connection.pongedAtUs > (this.part.pingEveryMs + this.part.pongWithinMs) * 1_000
       if (dead) connection.terminate()
       else if (nowUs - connection.pingedAtUs >= this.part.pingEveryMs * 1_000) connection.ping(nowUs)
     }
     for (const { timed } of this.byBook.values()) {
       for (const stream of timed) if (stream.watched) this.beatStream(stream, nowUs)
     }
-    if (this.allMini.watched && nowUs - this.allMiniAtUs >= 1_000_000) {
-      this.allMiniAtUs = nowUs
-      this.context.outlet.publish(
-        this.allMini,
-        `[${this.context.books.map((book) => this.miniTicker(book, false)).join(',')}]`,
-      )
+    for (const stream of this.ofAll) {
+      if (!stream.watched || nowUs - stream.sentAtUs < stream.parameter * 1_000 || stream.kind === 'bookTicker')
+        continue
+      stream.sentAtUs = nowUs
+      if (stream.kind === 'forceOrder') {
+        // One frame an order, at most the latest of each symbol.
+        for (const text of stream.forcedOf.values()) this.send(stream, () => text)
+        stream.forcedOf.clear()
+      } else {
+        this.send(stream, (micros) => {
+          const rows = stream.books.map((book) =>
+            stream.kind === 'markPrice'
+              ? this.markPrice(book, nowUs)
+              : stream.kind === 'ticker'
+                ? this.ticker(book, micros)
+                : this.miniTicker(book, micros),
+          )
+          return `[${rows.join(',')}]`
+        })
+      }
     }
   }
 
@@ -429,7 +461,6 @@ export class BinanceFamily implements SimulatedExchange {
   private subscribe(connection: Connection, session: Session, name: string): void {
     if (session.streams.size >= STREAMS_MAX || name.length > STREAM_NAME_MAX) return
     session.streams.add(name)
-    if (name === this.allMini.key) this.allMini.add(connection)
     const stream = this.stream(name)
     if (stream !== undefined && carried(stream.kind, session.carries))
       stream.topic(session.combined, session.micros).add(connection)
@@ -438,12 +469,11 @@ export class BinanceFamily implements SimulatedExchange {
   private unsubscribe(connection: Connection, session: Session, name: string): void {
     session.streams.delete(name)
     const nowUs = this.context.clock.nowUs()
-    if (name === this.allMini.key) this.allMini.remove(connection, nowUs)
     this.streams.get(name)?.topic(session.combined, session.micros).remove(connection, nowUs)
   }
 
   private isStreamName(name: string): boolean {
-    return name.length <= STREAM_NAME_MAX && (/^![a-zA-Z]+(@arr)?(@1s)?$/.test(name) || this.kindOf(name) !== undefined)
+    return name.length <= STREAM_NAME_MAX && (this.streams.has(name) || this.kindOf(name) !== undefined)
   }
 
   /** The stream of a name; undefined where its symbol is not listed. */
@@ -454,7 +484,7 @@ export class BinanceFamily implements SimulatedExchange {
     const book = this.bySymbol.get(name.slice(0, name.indexOf('@')).toUpperCase())
     if (kind === undefined || book === undefined || name !== name.replace(/^[^@]*/, (symbol) => symbol.toLowerCase()))
       return undefined
-    const stream = new Stream(name, kind.kind, book, kind.parameter, kind.label)
+    const stream = new Stream(name, kind.kind, [book], kind.parameter, kind.label)
     this.streams.set(name, stream)
     const { stepwise, timed } = this.byBook.get(book)!
     if (STEPWISE.has(kind.kind)) stepwise.push(stream)
@@ -640,6 +670,22 @@ export class BinanceFamily implements SimulatedExchange {
     )
   }
 }
+
+/** Name, kind and milliseconds between two. */
+type OfAll = readonly (readonly [name: string, kind: StreamKind, everyMs: number])[]
+
+const SPOT_OF_ALL: OfAll = [
+  ['!miniTicker@arr', 'miniTicker', 1_000],
+  ['!ticker@arr', 'ticker', 1_000],
+]
+const FUTURES_OF_ALL: OfAll = [
+  ['!miniTicker@arr', 'miniTicker', 1_000],
+  ['!ticker@arr', 'ticker', 2_000],
+  ['!bookTicker', 'bookTicker', 0],
+  ['!markPrice@arr', 'markPrice', 3_000],
+  ['!markPrice@arr@1s', 'markPrice', 1_000],
+  ['!forceOrder@arr', 'forceOrder', 1_000],
+]
 
 const STEPWISE: ReadonlySet<StreamKind> = new Set(['depth', 'partial', 'bookTicker', 'trade', 'aggTrade', 'forceOrder'])
 const PUBLIC: ReadonlySet<StreamKind> = new Set(['depth', 'partial', 'bookTicker', 'trade'])

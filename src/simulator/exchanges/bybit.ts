@@ -65,13 +65,13 @@ class Channel extends Topic {
 
   constructor(
     key: string,
-    override readonly book: MarketBook,
+    readonly book: MarketBook,
     readonly kind: 'trades' | 'book' | 'ticker' | 'kline' | 'liquidations',
     /** Levels, or milliseconds. */
     readonly parameter: number,
     readonly label: string,
   ) {
-    super(key, book)
+    super(key, [book])
   }
 }
 

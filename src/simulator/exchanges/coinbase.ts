@@ -46,9 +46,9 @@ class Channel extends Topic {
 
   constructor(
     readonly name: ChannelName,
-    override readonly book: MarketBook,
+    readonly book: MarketBook,
   ) {
-    super(`${name} ${book.listing.symbol}`, book)
+    super(`${name} ${book.listing.symbol}`, [book])
   }
 }
 
@@ -67,7 +67,7 @@ class Coinbase implements SimulatedExchange {
   private readonly sessions = new Map<Connection, Session>()
   private readonly books = new Map<string, MarketBook>()
   private readonly byBook = new Map<MarketBook, ReadonlyMap<ChannelName, Channel>>()
-  private readonly status = new Topic('status', undefined)
+  private readonly status = new Topic('status', [])
   private statusSentAtUs = 0
 
   constructor(private readonly context: ExchangeContext) {

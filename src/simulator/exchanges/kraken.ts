@@ -53,7 +53,7 @@ class Channel extends Topic {
 
   constructor(
     key: string,
-    override readonly book: MarketBook,
+    readonly book: MarketBook,
     readonly version: Version,
     readonly name: Name,
     /** Depth of a book, minutes of a candle, 1 for tickers of every best-price change. */
@@ -61,7 +61,7 @@ class Channel extends Topic {
     /** v1: the number that stands for it in frames. */
     readonly id: number,
   ) {
-    super(key, book)
+    super(key, [book])
   }
 }
 

@@ -66,12 +66,12 @@ class Channel extends Topic {
 
   constructor(
     key: string,
-    override readonly book: MarketBook,
+    readonly book: MarketBook,
     readonly kind: Kind,
     readonly arg: string,
     readonly parameter: number,
   ) {
-    super(key, book)
+    super(key, [book])
   }
 }
 
@@ -90,10 +90,14 @@ class Okx implements SimulatedExchange {
   private readonly books = new Map<string, MarketBook>()
   private readonly channels = new Map<string, Channel>()
   private readonly byBook = new Map<MarketBook, Channel[]>()
-  private readonly liquidations = new Topic('{"channel":"liquidation-orders","instType":"SWAP"}', undefined)
+  private readonly liquidations: Topic
 
   constructor(private readonly context: ExchangeContext) {
     this.hasChecksums = context.okxChecksum
+    this.liquidations = new Topic(
+      'liquidation-orders SWAP',
+      context.books.filter(({ listing }) => listing.kind !== 'spot'),
+    )
     for (const book of context.books) {
       this.books.set(book.listing.symbol, book)
       this.byBook.set(book, [])
@@ -342,11 +346,12 @@ class Okx implements SimulatedExchange {
   private channel(name: string, instId: string, business: boolean): Channel | undefined {
     const book = this.books.get(instId) ?? (name === 'index-tickers' ? this.indexBook(instId) : undefined)
     if (book === undefined) return undefined
+    if ((name.startsWith('candle') || name === 'trades-all') !== business) return undefined
     const key = `${name} ${instId}`
     const known = this.channels.get(key)
-    if (known !== undefined) return (known.kind === 'candle') === business ? known : undefined
+    if (known !== undefined) return known
     const made = this.make(name, instId, book, key)
-    if (made === undefined || (made.kind === 'candle') !== business) return undefined
+    if (made === undefined) return undefined
     this.channels.set(key, made)
     this.byBook.get(book)!.push(made)
     return made
@@ -362,6 +367,7 @@ class Okx implements SimulatedExchange {
     const swap = book.listing.kind !== 'spot'
     switch (name) {
       case 'trades':
+      case 'trades-all':
         return made('trades')
       case 'books': {
         const topic = made('books')

@@ -1,0 +1,14 @@
+import { expect } from 'chai'
+import { readdirSync } from 'node:fs'
+import path from 'node:path'
+import * as operators from '../../src/operators/index'
+
+describe('the operators', () => {
+  /** Files that operators share, and that are no operators. */
+  const shared = ['fifo', 'index', 'instrumentStates', 'options', 'streamAlarm', 'subscribeWhileOpen', 'tick']
+
+  it('are all exported under the names of their files', () => {
+    const files = readdirSync(path.resolve(__dirname, '../../src/operators')).map((file) => file.replace(/\.ts$/, ''))
+    expect(operators).to.include.all.keys(files.filter((file) => !shared.includes(file)))
+  })
+})

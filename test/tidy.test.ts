@@ -1,0 +1,168 @@
+/**
+ * The house in order: who may import whom, what only the rim may touch, what no file may name.
+ */
+import { expect } from 'chai'
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import ts from 'typescript'
+
+const ROOT = path.resolve(__dirname, '..')
+const SRC = path.join(ROOT, 'src')
+
+/** For each folder of `src/` what it may import: folders, single files without their extension, or packages. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  model: [],
+  clock: ['model', 'node:perf_hooks'],
+  book: ['model', 'node:zlib'],
+  // `book/checksum` and `book/sequencing` name the rules that a description refers to.
+  exchanges: ['model', 'book/sequencing', 'book/checksum'],
+  metrics: ['clock', 'model/fault', 'rxjs', 'pidusage', 'node:'],
+  actors: ['model/fault', 'metrics', 'clock'],
+  // A feed guards its books where a loss can be repaired; see Decisions in the README.
+  feed: ['model', 'exchanges', 'book', 'metrics', 'clock', 'rxjs', 'ws', 'node:'],
+  operators: ['model', 'book', 'clock', 'rxjs'],
+  sinks: ['model', 'metrics', 'clock', 'actors', 'rxjs', 'fast-json-stringify', 'node:'],
+  workers: ['model', 'actors', 'clock', 'book', 'rxjs', 'threads', 'node:'],
+  simulator: ['model', 'exchanges', 'clock', 'ws', 'node:'],
+}
+
+/** Folders that nothing else imports: they face a person, or put everything together. */
+const FACES = ['cli', 'pipeline']
+
+/** Files that may read the raw clock, raw timers and raw randomness. */
+const RIM = [
+  'clock/liveClock.ts',
+  'clock/backoff.ts',
+  'cli/',
+  'metrics/',
+  'pipeline/run.ts',
+  'pipeline/sources.ts',
+  'pipeline/liveMarket.ts',
+]
+
+/** Where a process or thread begins, or what begins connections for one. */
+const PROCESS_BEGINS = ['pipeline/liveMarket.ts', 'metrics/pidusageEntry.ts']
+
+const RAW = /\b(Date\.now\(|new Date\(\)|performance\.now\(|setTimeout\(|setInterval\(|Math\.random)/
+
+describe('The source tree', () => {
+  it('imports only what each folder may', () => {
+    const broken: string[] = []
+    for (const file of filesOf(SRC)) {
+      const folder = file.split('/')[0]!
+      const allowed = MAY_IMPORT[folder]
+      if (allowed === undefined) continue
+      for (const imported of importsOf(file)) {
+        const target = resolved(file, imported)
+        if (target.split('/')[0] === folder) continue
+        const fine = allowed.some(
+          (rule) =>
+            target === rule || target.startsWith(`${rule}/`) || (rule === 'node:' && target.startsWith('node:')),
+        )
+        if (!fine) broken.push(`${file} imports ${target}; ${folder}/ may import ${allowed.join(', ') || 'nothing'}`)
+      }
+    }
+    expect(broken).to.deep.equal([])
+  })
+
+  it('lets nobody import what faces a person', () => {
+    const broken: string[] = []
+    for (const file of filesOf(SRC)) {
+      const folder = file.split('/')[0]!
+      if (FACES.includes(folder) || file === 'index.ts') continue
+      for (const imported of importsOf(file)) {
+        const target = resolved(file, imported)
+        if (FACES.includes(target.split('/')[0]!)) broken.push(`${file} imports ${target}`)
+      }
+    }
+    expect(broken).to.deep.equal([])
+  })
+
+  it('names every folder of src in the rules', () => {
+    const folders = readdirSync(SRC, { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? [entry.name] : [],
+    )
+    expect(folders.filter((folder) => MAY_IMPORT[folder] === undefined && !FACES.includes(folder))).to.deep.equal([])
+  })
+
+  it('reads the raw clock, raw timers and raw randomness only at the rim', () => {
+    const broken = filesOf(SRC).flatMap((file) =>
+      RIM.some((place) => file === place || (place.endsWith('/') && file.startsWith(place)))
+        ? []
+        : codeLines(file).flatMap((line, index) => (RAW.test(line) ? [`${file}:${index + 1} ${line.trim()}`] : [])),
+    )
+    expect(broken).to.deep.equal([])
+  })
+
+  it('reads the environment only where a process begins', () => {
+    const broken = filesOf(SRC).filter(
+      (file) =>
+        !file.startsWith('cli/') &&
+        !PROCESS_BEGINS.includes(file) &&
+        codeLines(file).some((line) => line.includes('process.env')),
+    )
+    expect(broken).to.deep.equal([])
+  })
+
+  it('imports nothing from inside rxjs, and names threads in one file', () => {
+    expect(
+      filesOf(SRC).filter((file) => importsOf(file).some((each) => each.startsWith('rxjs/internal'))),
+    ).to.deep.equal([])
+    const threads = filesOf(SRC).filter((file) =>
+      importsOf(file).some((each) => each === 'threads' || each.startsWith('threads/')),
+    )
+    expect(threads.filter((file) => !file.startsWith('workers/'))).to.deep.equal([])
+  })
+
+  it('evaluates nothing that came from outside', () => {
+    const broken = filesOf(SRC).filter((file) => codeLines(file).some((line) => /\beval\(|new Function\(/.test(line)))
+    expect(broken).to.deep.equal([])
+  })
+
+  it('leaves no promise of later work in the code', () => {
+    const broken = [
+      ...filesOf(SRC).map((file) => `src/${file}`),
+      ...filesOf(path.join(ROOT, 'pipelines')).map((file) => `pipelines/${file}`),
+    ].flatMap((file) =>
+      readFileSync(path.join(ROOT, file), 'utf8')
+        .split('\n')
+        .flatMap((line, index) =>
+          /\b(TODO|FIXME|XXX|HACK)\b|for now\b/.test(line) ? [`${file}:${index + 1} ${line.trim()}`] : [],
+        ),
+    )
+    expect(broken).to.deep.equal([])
+  })
+
+  it('keeps the top level as it was asked for', () => {
+    const allowed =
+      /^(package\.json|package-lock\.json|tsconfig[a-z.]*\.json|src|pipelines|test|benchmarks|README\.md|LICENSE|eslint\.config\.mjs|node_modules|dist|out|\..*)$/
+    expect(readdirSync(ROOT).filter((name) => !allowed.test(name))).to.deep.equal([])
+  })
+})
+
+/** Source files below a folder, as paths relative to it. */
+function filesOf(folder: string, below = ''): string[] {
+  return readdirSync(path.join(folder, below), { withFileTypes: true }).flatMap((entry) => {
+    const name = below === '' ? entry.name : `${below}/${entry.name}`
+    if (entry.isDirectory()) return filesOf(folder, name)
+    return name.endsWith('.ts') ? [name] : []
+  })
+}
+
+function importsOf(file: string): string[] {
+  return ts.preProcessFile(readFileSync(path.join(SRC, file), 'utf8')).importedFiles.map((each) => each.fileName)
+}
+
+/** A path relative to `src/` for what is inside, else the package's name as it is. */
+function resolved(file: string, imported: string): string {
+  if (!imported.startsWith('.')) return imported
+  return path.posix.join(path.posix.dirname(file), imported)
+}
+
+/** Lines with comments taken out, at their own numbers. */
+function codeLines(file: string): string[] {
+  return readFileSync(path.join(SRC, file), 'utf8')
+    .replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ''))
+    .split('\n')
+    .map((line) => line.replace(/(^|\s)\/\/.*$/, ''))
+}

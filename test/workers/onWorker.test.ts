@@ -1,0 +1,346 @@
+import { expect } from 'chai'
+import {
+  concat,
+  EMPTY,
+  from,
+  lastValueFrom,
+  NEVER,
+  of,
+  range,
+  Subject,
+  take,
+  throwError,
+  toArray,
+  type Observable,
+} from 'rxjs'
+import { VirtualClock } from '../../src/clock/virtualClock'
+import { Fault } from '../../src/model/fault'
+import { emptyLedger, type Ledger } from '../../src/workers/edgeQueue'
+import { onWorker, type OnWorkerOptions } from '../../src/workers/onWorker'
+import { eventually } from '../kit/eventually'
+import { compileEntries, type CompiledEntries } from './compiledEntries'
+import type { Done, Job } from './entries/work'
+
+const jobs = (count: number, act: Partial<Job> = {}): Job[] =>
+  Array.from({ length: count }, (_, id) => ({ id, ...act }))
+
+/** Counts of real threads: each has a port that keeps the process alive. */
+const threads = (): number => process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length
+
+describe('onWorker', function () {
+  this.slow(1_000)
+  let entries: CompiledEntries
+  const entry = (name: string): string => entries.entry(name)
+  let ledger: Ledger
+  let faults: Fault[]
+  let threadsBefore: number
+  const base = {
+    capacity: 1_000,
+    onFull: 'fail',
+    batchMax: 10,
+    restart: { atMost: 10, withinMs: 60_000, backoffMs: [1, 2] },
+    deadlineMs: 20_000,
+  } as const satisfies OnWorkerOptions<unknown, unknown>
+
+  before(async () => (entries = await compileEntries()))
+  after(() => entries.remove())
+
+  beforeEach(() => {
+    ledger = emptyLedger()
+    faults = []
+    threadsBefore = threads()
+  })
+
+  afterEach('no thread is left', () => eventually(() => void expect(threads()).to.equal(threadsBefore)))
+
+  const run = (source: Observable<Job>, options: Partial<OnWorkerOptions<Job, Done>> = {}): Observable<Done> =>
+    source.pipe(
+      onWorker<Job, Done>(entry('work'), { ...base, ledger, onFault: (fault) => faults.push(fault), ...options }),
+    )
+  const resultsOf = (source: Observable<Job>, options: Partial<OnWorkerOptions<Job, Done>> = {}): Promise<Done[]> =>
+    lastValueFrom(run(source, options).pipe(toArray()))
+  const errorOf = (source: Observable<unknown>): Promise<unknown> =>
+    lastValueFrom(source, { defaultValue: undefined }).then(
+      () => expect.fail('it completed'),
+      (error: unknown) => error,
+    )
+  const ids = (done: Done[]): number[] => done.map(({ id }) => id)
+  const balanced = (): void => {
+    const dropped = Object.values(ledger.dropped).reduce((sum, count) => sum + count, 0)
+    expect(ledger.in).to.equal(ledger.out + dropped + ledger.inFlight)
+  }
+
+  it('emits what the worker answers, in the order of the source, and completes when all has come back', async () => {
+    const done = await resultsOf(from(jobs(500)))
+    expect(ids(done)).to.deep.equal(jobs(500).map(({ id }) => id))
+    expect(ledger).to.deep.equal({ in: 500, out: 500, dropped: {}, inFlight: 0 })
+    expect(done[0]!.threadId).to.be.above(0)
+  })
+
+  it('sends together what came while the worker was busy, never more than its batch', async () => {
+    const done = await resultsOf(from(jobs(95)), { concurrency: 1 })
+    expect(done.filter(({ together }) => together === 10)).to.have.length(90)
+    expect(done.at(-1)!.together).to.equal(5)
+  })
+
+  it('keeps the order when later batches are answered first', async () => {
+    const slowFirst = jobs(30).map((job) => (job.id === 0 ? { ...job, waitMs: 60 } : job))
+    const done = await resultsOf(from(slowFirst), { batchMax: 5, concurrency: 3 })
+    expect(ids(done)).to.deep.equal(jobs(30).map(({ id }) => id))
+  })
+
+  it('completes at once with an empty source', async () => {
+    expect(await resultsOf(EMPTY)).to.deep.equal([])
+  })
+
+  it('emits nothing while its source says nothing, and ends its thread when it is left', async () => {
+    const subscription = run(NEVER).subscribe(() => expect.fail('a value'))
+    await eventually(() => void expect(threads()).to.equal(threadsBefore + 1))
+    subscription.unsubscribe()
+  })
+
+  it('passes on the error of its source after everything that came before it', async () => {
+    const failure = new Error('source')
+    const seen: number[] = []
+    const error = await new Promise((resolve) =>
+      run(
+        concat(
+          from(jobs(20)),
+          throwError(() => failure),
+        ),
+      ).subscribe({ next: ({ id }) => seen.push(id), error: resolve }),
+    )
+    expect(error).to.equal(failure)
+    expect(seen).to.have.length(20)
+    balanced()
+  })
+
+  it('stops an endless source, its thread and what waits when it is left early', async () => {
+    const source = new Subject<Job>()
+    const seen = lastValueFrom(run(source).pipe(take(3), toArray()))
+    for (const job of jobs(50)) source.next(job)
+    expect(ids(await seen)).to.deep.equal([0, 1, 2])
+    expect(source.observed).to.equal(false)
+    expect(ledger.inFlight).to.equal(0)
+    balanced()
+
+    const endless = range(0, Number.MAX_SAFE_INTEGER).pipe(onWorker<number, Done>(entry('work'), base))
+    expect(await errorOf(endless)).to.have.property('code', 'EDGE_FULL')
+  })
+
+  it('hands typed arrays over as copies of exactly what they show', async () => {
+    const pooled = Buffer.from('abc')
+    const numbers = Float64Array.of(1, 2)
+    const echoed = from([pooled, numbers, { plain: true }]).pipe(
+      onWorker<unknown, unknown>(entry('echo'), { ...base, decode: (reply) => [reply] }),
+    )
+    const batch = (await lastValueFrom(echoed)) as [Uint8Array, Float64Array, object, number[]]
+    expect(batch[0]).to.deep.equal(Uint8Array.from([97, 98, 99]))
+    expect(batch[1]).to.deep.equal(Float64Array.of(1, 2))
+    expect(batch[2]).to.deep.equal({ plain: true })
+    expect(batch[3]).to.deep.equal([3, 16]) // bytes that travelled: not the whole pool
+    expect(pooled.toString()).to.equal('abc')
+    expect(numbers).to.have.length(2)
+  })
+
+  describe('when work fails', () => {
+    it('gives up that batch, tells why and goes on', async () => {
+      const acts = jobs(30).map((job) => (job.id === 15 ? { ...job, act: 'throwFault' as const } : job))
+      const done = await resultsOf(from(acts))
+      expect(ids(done)).to.deep.equal(
+        jobs(30)
+          .map(({ id }) => id)
+          .filter((id) => id < 10 || id >= 20),
+      )
+      expect(faults).to.have.length(1)
+      expect(faults[0]).to.deep.include({ code: 'BOOK_GAP', message: 'A gap.', details: { id: 15 } })
+      expect(ledger).to.deep.equal({ in: 30, out: 20, dropped: { failed: 10 }, inFlight: 0 })
+    })
+
+    it('ends with the fault when there is nobody to tell', async () => {
+      const source = from(jobs(5, { act: 'throw' })).pipe(onWorker<Job, Done>(entry('work'), { ...base, ledger }))
+      const error = await errorOf(source)
+      expect(error).to.be.instanceOf(Fault).and.include({ code: 'STAGE_FAILED', message: 'no job 0' })
+      balanced()
+    })
+
+    it('treats an answer that is no array, and callbacks that throw, like work that fails', async () => {
+      const breaks = (): never => {
+        throw new Error('callback')
+      }
+      await resultsOf(of<Job>({ id: 1, act: 'text' }))
+      await resultsOf(from(jobs(25)), { encode: breaks })
+      await resultsOf(from(jobs(2)), { decode: breaks })
+      expect(faults.map(({ code }) => code)).to.deep.equal(Array(5).fill('STAGE_FAILED'))
+      expect(ledger).to.deep.equal({ in: 28, out: 0, dropped: { failed: 28 }, inFlight: 0 })
+    })
+
+    it('loses a thousand batches that cannot be encoded without nesting calls', async () => {
+      const encode = (): never => {
+        throw new Error('callback')
+      }
+      await resultsOf(from(jobs(20_000)), { encode, capacity: 20_000, batchMax: 1 })
+      expect(ledger.dropped).to.deep.equal({ failed: 20_000 })
+    })
+
+    it('ends with the error of `onFault` when that throws', async () => {
+      const broken = new Error('callback')
+      const onFault = (): never => {
+        throw broken
+      }
+      expect(await errorOf(run(from(jobs(5, { act: 'throw' })), { onFault }))).to.equal(broken)
+      balanced()
+    })
+  })
+
+  describe('when the worker dies', () => {
+    it('starts it again and offers what it had once more: nothing is lost, the order is kept', async () => {
+      const seen = new Int32Array(new SharedArrayBuffer(4))
+      const acts = jobs(60).map((job) => (job.id === 25 ? { ...job, act: 'dieOnce' as const, seen } : job))
+      const done = await resultsOf(from(acts))
+      expect(ids(done)).to.deep.equal(jobs(60).map(({ id }) => id))
+      expect(new Set(done.map(({ threadId }) => threadId)).size).to.equal(2)
+      expect(faults.map(({ code }) => code)).to.deep.equal(['WORKER_DIED'])
+      expect(ledger).to.deep.equal({ in: 60, out: 60, dropped: {}, inFlight: 0 })
+    })
+
+    it('gives up a batch that kills it twice, and no other', async () => {
+      const acts = jobs(60).map((job) => (job.id === 25 ? { ...job, act: 'die' as const } : job))
+      const done = await resultsOf(from(acts), { concurrency: 3 })
+      expect(ids(done)).to.deep.equal(
+        jobs(60)
+          .map(({ id }) => id)
+          .filter((id) => id < 20 || id >= 30),
+      )
+      expect(faults.map(({ code }) => code)).to.deep.equal(['WORKER_DIED', 'WORKER_DIED', 'WORKER_DIED'])
+      expect(faults[2]!.details).to.include({ values: 10 })
+      expect(ledger).to.deep.equal({ in: 60, out: 50, dropped: { failed: 10 }, inFlight: 0 })
+    })
+
+    it('ends with a fault when it dies more often than its budget allows', async () => {
+      const restart = { ...base.restart, atMost: 2 }
+      const error = await errorOf(run(from(jobs(100, { act: 'die' })), { restart }))
+      expect(error).to.be.instanceOf(Fault).with.property('code', 'RETRIES_EXHAUSTED')
+      expect((error as Fault).cause).to.have.property('code', 'WORKER_DIED')
+      balanced()
+    })
+
+    it('waits before it starts the worker again, on the clock it was given', async () => {
+      const clock = new VirtualClock()
+      const restart = { ...base.restart, backoffMs: [100, 1_000] } as const
+      const seen = new Int32Array(new SharedArrayBuffer(4))
+      let results: Done[] | undefined
+      const finished = resultsOf(of<Job>({ id: 1, act: 'dieOnce', seen }), { restart, clock, random: () => 0.5 })
+      void finished.then((done) => (results = done))
+      await eventually(() => void expect(faults).to.have.length(1))
+      expect(threads()).to.equal(threadsBefore)
+      clock.advance(49)
+      expect(threads()).to.equal(threadsBefore)
+      clock.advance(1)
+      await eventually(() => void expect(results).to.have.length(1))
+    })
+
+    it('counts a worker that gives no answer within the deadline as dead', async () => {
+      const clock = new VirtualClock()
+      const sent: number[] = []
+      const acts: Job[] = [{ id: 0 }, { id: 1, act: 'spin' }, { id: 2 }]
+      const finished = resultsOf(from(acts), {
+        clock,
+        batchMax: 1,
+        concurrency: 1,
+        encode: (values) => {
+          sent.push(values[0]!.id)
+          return { message: values }
+        },
+      })
+      for (const deaths of [1, 2]) {
+        await eventually(() => void expect(sent).to.have.length(deaths + 1))
+        clock.advance(base.deadlineMs - 1)
+        expect(threads()).to.equal(threadsBefore + 1)
+        clock.advance(1)
+        await eventually(() => void expect(faults).to.have.length(deaths === 1 ? 1 : 3))
+        clock.advance(base.restart.backoffMs[1])
+      }
+      expect(ids(await finished)).to.deep.equal([0, 2])
+      expect(sent).to.deep.equal([0, 1, 1, 2])
+      expect(faults.map(({ details }) => details['reason'])).to.deep.equal(['deadline', 'deadline', 'deadline'])
+      expect(ledger.dropped).to.deep.equal({ failed: 1 })
+    })
+
+    it('ends at once when there is no such entry', async () => {
+      const source = of(1).pipe(onWorker(entry('nowhere'), base))
+      expect(await errorOf(source)).to.have.property('code', 'OPTION_INVALID')
+    })
+
+    it('ends when the entry never loads, within its budget', async () => {
+      const restart = { ...base.restart, atMost: 1 }
+      const error = await errorOf(of(1).pipe(onWorker(entry('throwsAtTop'), { ...base, restart })))
+      expect(error).to.have.property('code', 'RETRIES_EXHAUSTED')
+      expect((error as Fault).message).to.include('broken at the top')
+    })
+  })
+
+  describe('when more wait than it may hold', () => {
+    it('ends with a fault, unless told what to drop', async () => {
+      expect(await errorOf(run(from(jobs(20)), { capacity: 10 }))).to.have.property('code', 'EDGE_FULL')
+      balanced()
+    })
+
+    it('drops what it was told to, and counts it', async () => {
+      expect(ids(await resultsOf(from(jobs(20)), { capacity: 5, onFull: 'dropOldest' }))).to.deep.equal([
+        15, 16, 17, 18, 19,
+      ])
+      expect(ids(await resultsOf(from(jobs(20)), { capacity: 5, onFull: 'dropNewest' }))).to.deep.equal([0, 1, 2, 3, 4])
+      const conflate = (job: Job): number => job.id % 5
+      expect(ids(await resultsOf(from(jobs(20)), { capacity: 5, onFull: { conflate } }))).to.deep.equal([
+        15, 16, 17, 18, 19,
+      ])
+      expect(ledger).to.deep.equal({
+        in: 60,
+        out: 15,
+        dropped: { dropOldest: 15, dropNewest: 15, conflate: 15 },
+        inFlight: 0,
+      })
+    })
+
+    it('pauses a source that can be paused, and loses nothing', async () => {
+      const source = new Subject<Job>()
+      const pressure = {
+        paused: false,
+        pauses: 0,
+        pause() {
+          this.paused = true
+          this.pauses++
+        },
+        resume() {
+          this.paused = false
+        },
+      }
+      const finished = resultsOf(source, { capacity: 20, onFull: 'block', pressure })
+      for (let id = 0; id < 200;) {
+        if (pressure.paused) await new Promise((resolve) => setImmediate(resolve))
+        else source.next({ id: id++ })
+      }
+      source.complete()
+      expect(ids(await finished)).to.deep.equal(jobs(200).map(({ id }) => id))
+      expect(pressure.pauses).to.be.above(2)
+      expect(ledger).to.deep.equal({ in: 200, out: 200, dropped: {}, inFlight: 0 })
+    })
+  })
+
+  for (const options of [
+    { capacity: 0 },
+    { batchMax: 0.5 },
+    { concurrency: 0 },
+    { deadlineMs: Number.NaN },
+    { onFull: 'block' as const },
+    { restart: { atMost: 1, withinMs: 0, backoffMs: [1, 2] as const } },
+    { restart: { atMost: 1, withinMs: 1_000, backoffMs: [3, 2] as const } },
+  ]) {
+    it(`refuses ${JSON.stringify(options)}`, () => {
+      expect(() => onWorker(entry('work'), { ...base, ...options }))
+        .to.throw(Fault)
+        .with.property('code', 'OPTION_INVALID')
+    })
+  }
+})

@@ -6,7 +6,7 @@
  * a script or a notebook.
  */
 export { pipeline, type Pipeline, type RunHandle, type RunOptions } from './pipeline/pipeline'
-export type { PipelineBuilder, PipelineProblem, SinkEdgeOptions, Stream } from './pipeline/description'
+export type { PipelineBuilder, PipelineProblem, Row, SinkEdgeOptions, Stream } from './pipeline/description'
 export { toDot, toMermaid, type GraphEdge, type PipelineGraph } from './pipeline/graph'
 export type { RunMode, RunStatus, RunSummary } from './pipeline/run'
 export type { EdgeReport, SinkReport } from './pipeline/stageGraph'

@@ -28,11 +28,14 @@ export interface SinkEdgeOptions extends EdgeOptions {
   readonly name?: string
 }
 
+/** What a sink is given of a stream: the values of its batches, or its values. */
+export type Row<T> = T extends string ? T : T extends Batch<infer V> ? V : T
+
 export interface PipelineBuilder {
   /** Where values come from: a feed, a metric, any observable. */
   readonly source: <T>(name: string, source: Observable<T>, edge: EdgeOptions) => Stream<T>
   /** Where they go. A batch is written value by value. */
-  readonly sink: <T>(stream: Stream<T> | Stream<Batch<T>>, sink: Sink<T>, edge: SinkEdgeOptions) => void
+  readonly sink: <T>(stream: Stream<T>, sink: Sink<Row<T>>, edge: SinkEdgeOptions) => void
   /** Joins streams of one type; each keeps its own order. */
   readonly merge: <T>(name: string, ...streams: readonly Stream<T>[]) => Stream<T>
 }
@@ -119,13 +122,13 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
       nodes.push({ kind: 'source', name: node, source, edge })
       return stream<T>(node)
     },
-    sink: <T>(from: Stream<T> | Stream<Batch<T>>, sink: Sink<T>, edge: SinkEdgeOptions): void => {
+    sink: <T>(from: Stream<T>, sink: Sink<Row<T>>, edge: SinkEdgeOptions): void => {
       // Plain JavaScript may leave out what the types require: that is a problem with a place, not a crash.
       const given = edge as Partial<SinkEdgeOptions> | undefined
-      const node = given?.name ?? freeName((sink as Partial<Sink<T>> | undefined)?.name ?? 'sink', names)
+      const node = given?.name ?? freeName((sink as Partial<Sink<Row<T>>> | undefined)?.name ?? 'sink', names)
       claim(node, 'sink')
       if (!isStream(from)) at(node, 'A sink reads a stream of this pipeline.')
-      if (typeof (sink as Partial<Sink<T>> | undefined)?.write !== 'function') {
+      if (typeof (sink as Partial<Sink<Row<T>>> | undefined)?.write !== 'function') {
         at(node, 'A sink is a value with open, write and close, such as jsonReport(path).')
       }
       checkEdge(node, edge, at)

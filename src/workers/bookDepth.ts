@@ -56,7 +56,7 @@ interface Side {
 
 /**
  * The prices are sorted by themselves, by the engine's own sort without a comparator, and each size then looks up where
- * its price went: several times faster than sorting pairs through a callback.
+ * its price went: half again as fast as sorting pairs through a callback, and without an object for each level.
  */
 function sortedSide(prices: Float64Array, sizes: Float64Array, descending: boolean): Side {
   const kept = realLevels(prices, sizes)
@@ -162,8 +162,9 @@ function bucketOf(price: number, bucketSize: number, bids: boolean): number {
   return bids ? Math.floor(quotient) : Math.ceil(quotient)
 }
 
-/** `count × step` as the nearest double to the decimal that is meant: 3 × 0.1 is 0.3. */
+/** `count × step` as the nearest double to the decimal that is meant: 3 × 0.1 is 0.3. Text is the last, slow resort. */
 function multiple(count: number, step: number): number {
+  if (Number.isInteger(step)) return count * step
   const perOne = Math.round(1 / step)
   return perOne >= 1 && Math.abs(perOne * step - 1) < 1e-12 ? count / perOne : Number((count * step).toPrecision(15))
 }

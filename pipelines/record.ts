@@ -31,5 +31,5 @@ export default pipeline('record', ({ source, sink }) => {
           ),
       ),
     )
-  sink(counts, consoleSink(), { capacity: 100, onFull: 'dropOldest' })
+  sink(counts, consoleSink({ format: (line: string) => line }), { capacity: 100, onFull: 'dropOldest' })
 })

@@ -28,7 +28,11 @@ export type { SessionRecord } from './feed/record'
 export { startSimulator, type RunningSimulator, type SimulatorOptions } from './simulator/simulator'
 
 export * from './operators/index'
-export { onWorker, type OnWorkerOptions } from './workers/onWorker'
+export { exposeEntry, transferred } from './workers/entry'
+export { onWorker, type OnWorkerOptions, type WorkerMessage } from './workers/onWorker'
+export { sortBooks, type SortBooksOptions, type SortedBook } from './workers/sortBooks'
+export { bookDepth, type BookDepth, type BookSides, type SideDepth } from './workers/bookDepth'
+export type { RestartPolicy } from './workers/supervisedWorker'
 
 export { drain, type DrainOptions, type DrainResult } from './sinks/drain'
 export type { Sink, SinkContext, SinkCounters } from './sinks/sink'

@@ -117,6 +117,11 @@ export class BookGuard {
   private receiveSnapshot(snapshot: BookChange): void {
     const { sequencing } = this.options
     if (sequencing.snapshot === 'rest') {
+      // An answer that was overtaken by the stream would set the book back.
+      if (this.live && snapshot.seq !== undefined && this.seq !== undefined && snapshot.seq <= this.seq) {
+        this.counts.stale++
+        return
+      }
       // The first delta that is not stale must join; when it does not, this snapshot is of another time: ask again.
       const first = this.waiting.find((delta) => sequencing.join(delta, snapshot.seq) !== 'stale')
       if (first !== undefined && sequencing.join(first, snapshot.seq) === 'gap') {

@@ -5,7 +5,7 @@
  * 1 ran, but the data or a sink had faults that were not repaired; 2 wrong usage or an invalid pipeline.
  */
 import { parseArgs, type ParseArgsConfig } from 'node:util'
-import { Fault } from '../model/fault'
+import { Fault, type FaultCode } from '../model/fault'
 import { didYouMean } from '../model/nearest'
 
 export interface Command {
@@ -54,11 +54,7 @@ export function parse(args: readonly string[], specs: Readonly<Record<string, Op
   try {
     parsed = parseArgs({ args: [...args], options: config, allowPositionals: true, strict: true })
   } catch (thrown) {
-    const unknown = /Unknown option '--?([^' =]+)/.exec((thrown as Error).message)?.[1]
-    if (unknown !== undefined) {
-      throw new UsageError(`There is no option --${unknown}. ${didYouMean(unknown, Object.keys(specs))}`.trim())
-    }
-    throw new UsageError((thrown as Error).message.split('\n')[0])
+    throw new UsageError(explain(thrown as Error, specs))
   }
   const values = new Map<string, unknown>(Object.entries(parsed.values))
   const text = (option: string): string | undefined => values.get(option) as string | undefined
@@ -81,6 +77,25 @@ export function parse(args: readonly string[], specs: Readonly<Record<string, Op
   }
 }
 
+/** What is wrong with an option, in the words of the help page. */
+function explain({ message }: Error, specs: Readonly<Record<string, OptionSpec>>): string {
+  const unknown = /Unknown option '(--?[^' =]+)/.exec(message)?.[1]
+  if (unknown !== undefined) {
+    return `There is no option ${unknown}.${didYouMean(unknown.replace(/^-+/, ''), Object.keys(specs))}`
+  }
+  const option = /^Option '(?:-\w, )?--([\w-]+)/.exec(message)?.[1] ?? ''
+  const value = Object.hasOwn(specs, option) ? specs[option]?.value : undefined
+  if (value !== undefined) {
+    return `--${option} needs a value, --${option} ${value}; one that begins with a dash is written --${option}=-1.`
+  }
+  return option === '' ? message.split('\n')[0]! : `--${option} takes no value.`
+}
+
+/** @throws UsageError when words are left over that the command has no use for */
+export function optionsOnly(command: string, { positionals }: ParsedArgs): void {
+  if (positionals.length > 0) throw new UsageError(`${command} takes options only; ${positionals.join(' ')} is none.`)
+}
+
 /** The options' part of a help page. */
 export function optionsHelp(specs: Readonly<Record<string, OptionSpec>>): string {
   const rows = Object.entries(specs).map(([name, { value, meaning }]) => [
@@ -101,7 +116,9 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
 
-/** True for faults that are the caller's to mend. */
+/** Faults that are the caller's to mend: a command that meets one has not begun. */
+const USAGE_FAULTS: ReadonlySet<FaultCode> = new Set(['OPTION_INVALID', 'PIPELINE_INVALID', 'RECORDING_INVALID'])
+
 export function isUsageFault(thrown: unknown): thrown is Fault {
-  return thrown instanceof Fault && (thrown.code === 'OPTION_INVALID' || thrown.code === 'PIPELINE_INVALID')
+  return thrown instanceof Fault && USAGE_FAULTS.has(thrown.code)
 }

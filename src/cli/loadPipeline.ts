@@ -196,6 +196,9 @@ function invalid(thrown: unknown, file: string, absolute: string): Fault {
 function explain(thrown: unknown, file: string, absolute: string): string {
   const { diagnosticText } = thrown as { diagnosticText?: unknown }
   if (typeof diagnosticText === 'string') return `${file} does not compile:\n${diagnosticText.trimEnd()}`
+  if ((thrown as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && provided) {
+    return `${file} is an ES module outside any project, where millrace cannot be provided to it: name it .ts, or make a project with \`millrace init\`. ${messageOf(thrown)}`
+  }
   const stack = thrown instanceof Error ? (thrown.stack ?? '') : ''
   const line = stack.split('\n').find((each) => each.includes(`${absolute}:`))
   const at = line === undefined ? undefined : /:(\d+(?::\d+)?)\)?$/.exec(line.trim())?.[1]

@@ -46,23 +46,21 @@ async function main(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     const topic = name === 'help' ? rest[0] : undefined
-    if (topic !== undefined && COMMANDS[topic] !== undefined) {
-      print((await COMMANDS[topic].load()).help)
-      return EXIT.done
+    if (topic === undefined) {
+      print(overview())
+      return name === undefined ? EXIT.usage : EXIT.done
     }
-    print(overview())
-    return name === undefined ? EXIT.usage : EXIT.done
+    const explained = commandNamed(topic)
+    if (explained === undefined) return EXIT.usage
+    print((await explained.load()).help)
+    return EXIT.done
   }
   if (name === '--version' || name === '-v') {
     print(packageVersion())
     return EXIT.done
   }
-  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (entry === undefined) {
-    say(`There is no command ${JSON.stringify(name)}. ${didYouMean(name, Object.keys(COMMANDS))}`.trim())
-    say('Call `millrace --help` for the list.')
-    return EXIT.usage
-  }
+  const entry = commandNamed(name)
+  if (entry === undefined) return EXIT.usage
   const command = await entry.load()
   if (rest.includes('--help') || rest.includes('-h')) {
     print(command.help)
@@ -78,6 +76,13 @@ async function main(args: readonly string[]): Promise<number> {
     }
     throw thrown
   }
+}
+
+function commandNamed(name: string): (typeof COMMANDS)[string] | undefined {
+  if (Object.hasOwn(COMMANDS, name)) return COMMANDS[name]
+  say(`There is no command ${JSON.stringify(name)}.${didYouMean(name, Object.keys(COMMANDS))}`)
+  say('Call `millrace --help` for the list.')
+  return undefined
 }
 
 function overview(): string {
@@ -104,6 +109,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(EXIT.done)
   throw error
 })
+// Nobody listens to what is said for people: the work goes on.
+process.stderr.on('error', () => undefined)
 
 function die(thrown: unknown): void {
   say(

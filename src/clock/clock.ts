@@ -24,15 +24,20 @@ export function every(clock: Clock, everyMs: number, callback: (nowUs: number) =
   const everyUs = Math.max(1, Math.round(everyMs * 1_000))
   let timer: Timer
   let cancelled = false
-  const arm = (): void => {
-    const nowUs = clock.nowUs()
-    const nextUs = (Math.floor(nowUs / everyUs) + 1) * everyUs
-    timer = clock.after((nextUs - nowUs) / 1_000, () => {
-      callback(nextUs)
-      if (!cancelled) arm()
+  const arm = (dueUs: number): void => {
+    timer = clock.after((dueUs - clock.nowUs()) / 1_000, () => {
+      // Timers of the machine may fire up to a millisecond early: what is not due yet sleeps again, or it would tick twice.
+      const nowUs = clock.nowUs()
+      if (nowUs < dueUs) {
+        arm(dueUs)
+        return
+      }
+      callback(dueUs)
+      if (!cancelled) arm(nextUs(Math.max(nowUs, dueUs)))
     })
   }
-  arm()
+  const nextUs = (afterUs: number): number => (Math.floor(afterUs / everyUs) + 1) * everyUs
+  arm(nextUs(clock.nowUs()))
   return {
     cancel: () => {
       cancelled = true

@@ -5,6 +5,7 @@
 import { Level2Book } from '../book/level2Book'
 import type { ExchangeProtocol } from '../exchanges/protocol'
 import type { LevelText, MarketEvent } from '../model/events'
+import type { Fault } from '../model/fault'
 import type { SessionRecord } from './record'
 import type { SessionCounts } from './session'
 import { Sessions } from './sessions'
@@ -60,8 +61,9 @@ export class Audit {
   private readonly books = new Map<string, Map<string, AuditedBook>>()
   private readonly crossed = new Map<string, number>()
 
-  constructor(protocolOf: (exchange: string) => ExchangeProtocol) {
-    this.sessions = new Sessions({ protocolOf })
+  /** @param onFault  is told of each fault in the data while its record is being taken */
+  constructor(protocolOf: (exchange: string) => ExchangeProtocol, onFault?: (fault: Fault) => void) {
+    this.sessions = new Sessions({ protocolOf, ...(onFault === undefined ? {} : { onFault }) })
   }
 
   take(record: SessionRecord): void {

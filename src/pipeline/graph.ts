@@ -2,6 +2,7 @@
  * The picture of a pipeline: nodes and edges as data, and drawn as Mermaid or DOT.
  */
 import type { EdgeOptions, OnFull } from '../actors/edge'
+import { carriedEdgeOf } from '../actors/wiring'
 import type { PipelineDescription } from './description'
 
 export interface PipelineGraph {
@@ -14,7 +15,7 @@ export interface PipelineGraph {
 export interface GraphEdge {
   readonly from: string
   readonly to: string
-  readonly kind: 'inline' | 'mailbox'
+  readonly kind: 'inline' | 'mailbox' | 'worker'
   /** Values that may wait; 0 in line, where nothing can. */
   readonly capacity: number
   readonly onFull: string
@@ -27,7 +28,16 @@ export function graphOf({ name, nodes }: PipelineDescription): PipelineGraph {
   const edges: GraphEdge[] = []
   for (const node of nodes) {
     if (node.kind === 'source') edges.push(graphEdge(OUTSIDE, node.name, node.edge))
-    else for (const from of node.from) edges.push(graphEdge(from, node.name, node.edge))
+    else {
+      const carried = node.kind === 'stage' ? carriedEdgeOf(node.operator) : undefined
+      for (const from of node.from) {
+        edges.push(
+          node.edge === undefined && carried !== undefined
+            ? { from, to: node.name, ...carried }
+            : graphEdge(from, node.name, node.edge),
+        )
+      }
+    }
   }
   return {
     format: 'millrace-graph/1',

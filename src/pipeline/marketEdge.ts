@@ -41,7 +41,10 @@ function isMarketBatch(batch: readonly unknown[]): batch is readonly MarketEvent
 const NAMED_MAX = 10_000
 
 interface Missing {
-  readonly sample: MarketEvent
+  readonly exchange: string
+  /** '' for all instruments of the exchange that could not be named. */
+  readonly symbol: string
+  readonly instrument: string | undefined
   count: number
   fromUs: number
   toUs: number
@@ -54,10 +57,18 @@ export function marketReceipts(): Receipts<unknown> {
     add(dropped) {
       if (!isList(dropped) || !isMarketBatch(dropped)) return
       for (const event of dropped) {
-        const key = `${event.exchange} ${missing.size < NAMED_MAX ? (event.instrument ?? event.symbol) : ''}`
+        const named = missing.size < NAMED_MAX
+        const key = `${event.exchange} ${named ? (event.instrument ?? event.symbol) : ''}`
         const known = missing.get(key)
         if (known === undefined) {
-          missing.set(key, { sample: event, count: 1, fromUs: event.receiveTimeUs, toUs: event.receiveTimeUs })
+          missing.set(key, {
+            exchange: event.exchange,
+            symbol: named ? event.symbol : '',
+            instrument: named ? event.instrument : undefined,
+            count: 1,
+            fromUs: event.receiveTimeUs,
+            toUs: event.receiveTimeUs,
+          })
         } else {
           known.count++
           known.toUs = event.receiveTimeUs
@@ -66,16 +77,18 @@ export function marketReceipts(): Receipts<unknown> {
     },
     take() {
       if (missing.size === 0) return undefined
-      const notices = [...missing.values()].map(({ sample, count, fromUs, toUs }): MarketEvent => ({
-        kind: 'notice',
-        exchange: sample.exchange,
-        symbol: sample.symbol,
-        instrument: sample.instrument,
-        exchangeTimeUs: undefined,
-        receiveTimeUs: toUs,
-        code: 'dropped',
-        details: { events: count, fromUs, toUs },
-      }))
+      const notices = [...missing.values()].map(
+        ({ exchange, symbol, instrument, count, fromUs, toUs }): MarketEvent => ({
+          kind: 'notice',
+          exchange,
+          symbol,
+          instrument,
+          exchangeTimeUs: undefined,
+          receiveTimeUs: toUs,
+          code: 'dropped',
+          details: { events: count, fromUs, toUs },
+        }),
+      )
       missing.clear()
       return notices
     },

@@ -8,6 +8,7 @@ import { Subject, merge, type Observable } from 'rxjs'
 import type { Dispatcher } from '../actors/dispatcher'
 import { Edge, type EdgeOptions, type Pressure } from '../actors/edge'
 import { ledger, weightOf, type Ledger } from '../actors/ledger'
+import { runWithWiring, type EdgeAccount, type Wiring } from '../actors/wiring'
 import type { Clock } from '../clock/clock'
 import { Fault, messageOf } from '../model/fault'
 import { Drain, type DrainResult } from '../sinks/drain'
@@ -35,12 +36,7 @@ export interface StageGraphOptions {
 }
 
 /** An edge as the run's summary shows it. */
-export interface EdgeReport extends GraphEdge {
-  readonly in: number
-  readonly out: number
-  readonly dropped: Readonly<Record<string, number>>
-  readonly inFlight: number
-}
+export interface EdgeReport extends GraphEdge, EdgeAccount {}
 
 export interface SinkReport {
   readonly name: string
@@ -48,6 +44,12 @@ export interface SinkReport {
   readonly bytes: number
   readonly failed: number
   readonly digest?: string
+}
+
+interface WiredEdge {
+  readonly graph: GraphEdge
+  readonly report: () => EdgeAccount
+  readonly waits: () => boolean
 }
 
 interface WiredSink {
@@ -63,11 +65,7 @@ interface WiredSink {
 export class StageGraph {
   private readonly outputs = new Map<string, Subject<unknown>>()
   private readonly sourceEdges = new Map<string, Edge<unknown>>()
-  private readonly stageEdges: {
-    readonly graph: GraphEdge
-    readonly account: Ledger
-    readonly waits: () => boolean
-  }[] = []
+  private readonly stageEdges: WiredEdge[] = []
   private readonly sinks: WiredSink[] = []
 
   constructor(
@@ -121,9 +119,9 @@ export class StageGraph {
     const reports: EdgeReport[] = []
     for (const node of this.description.nodes) {
       if (node.kind === 'source')
-        reports.push(report(graphEdge(OUTSIDE, node.name, node.edge), this.source(node.name).ledger))
+        reports.push({ ...graphEdge(OUTSIDE, node.name, node.edge), ...accountOf(this.source(node.name).ledger) })
       for (const edge of this.stageEdges)
-        if (edge.graph.to === node.name) reports.push(report(edge.graph, edge.account))
+        if (edge.graph.to === node.name) reports.push({ ...edge.graph, ...edge.report() })
       if (node.kind === 'sink') {
         const sink = this.sinks.find((candidate) => candidate.name === node.name)!
         reports.push({ ...graphEdge(sink.from, sink.name, sink.edge), ...sink.drain.ledger })
@@ -171,14 +169,15 @@ export class StageGraph {
         const output = this.outputs.get(node.name)!
         const inputs = node.from.map((from) => this.input(from, node.name, node.edge))
         const source = inputs.length === 1 ? inputs[0]! : merge(...inputs)
-        let staged: Observable<unknown>
         try {
-          staged = node.operator === undefined ? source : node.operator(source)
-          staged.subscribe({
-            next: (value) => output.next(value),
-            error: (thrown: unknown) => this.stageFailed(node.name, thrown, output),
-            complete: () => output.complete(),
-          })
+          const staged = node.operator === undefined ? source : node.operator(source)
+          runWithWiring(this.wiringOf(node), () =>
+            staged.subscribe({
+              next: (value) => output.next(value),
+              error: (thrown: unknown) => this.stageFailed(node.name, thrown, output),
+              complete: () => output.complete(),
+            }),
+          )
         } catch (thrown) {
           this.stageFailed(node.name, thrown, output)
         }
@@ -209,13 +208,36 @@ export class StageGraph {
     output.complete()
   }
 
+  /** What the run offers to a stage that carries an edge of its own. */
+  private wiringOf(node: Extract<NodeDescription, { kind: 'stage' }>): Wiring {
+    const { options } = this
+    return {
+      pressure: options.pressure,
+      onFault: (fault) => options.onFault(fault, node.name),
+      showEdge: ({ kind, capacity, onFull, account }) => {
+        // It takes the place of the edge in line: that one only hands over.
+        const index = this.stageEdges.findIndex(({ graph }) => graph.to === node.name && graph.kind === 'inline')
+        const from = node.from[0]!
+        this.stageEdges.splice(index, index < 0 ? 0 : 1, {
+          graph: { from, to: node.name, kind, capacity, onFull },
+          report: () => account,
+          waits: () => account.inFlight > capacity / 2,
+        })
+      },
+    }
+  }
+
   /** What a stage reads: in line, or through a mailbox. */
   private input(from: string, to: string, edgeOptions: EdgeOptions | undefined): Observable<unknown> {
     const upstream = this.outputs.get(from)!
     const input = new Subject<unknown>()
     if (edgeOptions === undefined) {
       const account = ledger()
-      this.stageEdges.push({ graph: graphEdge(from, to, undefined), account, waits: () => false })
+      this.stageEdges.push({
+        graph: graphEdge(from, to, undefined),
+        report: () => accountOf(account),
+        waits: () => false,
+      })
       upstream.subscribe({
         next: (value) => {
           const weight = weightOf(value)
@@ -241,7 +263,7 @@ export class StageGraph {
     })
     this.stageEdges.push({
       graph: graphEdge(from, to, edgeOptions),
-      account: edge.ledger,
+      report: () => accountOf(edge.ledger),
       waits: () => edge.ledger.inFlight > edgeOptions.capacity / 2,
     })
     upstream.subscribe({
@@ -286,9 +308,8 @@ function fieldOf(field: string): (value: unknown) => unknown {
   return (value) => (value as Record<string, unknown>)[field]
 }
 
-function report(graph: GraphEdge, account: Ledger): EdgeReport {
+function accountOf(account: Ledger): EdgeAccount {
   return {
-    ...graph,
     in: account.in,
     out: account.out,
     dropped: Object.fromEntries(account.dropped),

@@ -1,6 +1,7 @@
 import path from 'node:path'
 import type { ResourceLimits } from 'node:worker_threads'
 import { Observable, Subject, takeUntil, type OperatorFunction, type Subscriber } from 'rxjs'
+import { currentWiring, type CarriesEdge } from '../actors/wiring'
 import { backoffProblem, liveRandom } from '../clock/backoff'
 import type { Clock, Timer } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
@@ -29,11 +30,11 @@ export interface OnWorkerOptions<T, R> {
   readonly encode?: (values: readonly T[]) => WorkerMessage
   /** What the worker answered to results, in order; with the values that were sent. Default: an array of results. */
   readonly decode?: (reply: unknown, values: readonly T[]) => Iterable<R>
-  /** Asked to pause and resume the source when `onFull` is `block`. */
+  /** Asked to pause and resume the source when `onFull` is `block`. In a pipeline the run's sources without it. */
   readonly pressure?: Pressure
   /**
-   * Told of each death of the worker, and of each batch that was given up. Without it a batch that is given up ends the
-   * output with that fault: nothing is lost silently.
+   * Told of each death of the worker, and of each batch that was given up; in a pipeline the run is told without it. With
+   * neither, a batch that is given up ends the output with that fault: nothing is lost silently.
    */
   readonly onFault?: (fault: Fault) => void
   /** Filled in as values pass; see {@link emptyLedger}. */
@@ -75,9 +76,29 @@ export interface WorkerMessage {
  */
 export function onWorker<T, R>(entry: string | URL, options: OnWorkerOptions<T, R>): OperatorFunction<T, R> {
   check(options)
-  return (source) =>
+  const { capacity } = options
+  const onFull = typeof options.onFull === 'object' ? 'conflate' : options.onFull
+  const operator: OperatorFunction<T, R> = (source) =>
     new Observable((out) => {
-      const edge = new WorkerEdge(entry, options, out)
+      const wiring = currentWiring()
+      const pressure = options.pressure ?? wiring?.pressure
+      if (onFull === 'block' && pressure === undefined) {
+        out.error(new Fault('OPTION_INVALID', NOTHING_TO_PAUSE, {}))
+        return
+      }
+      const onFault = options.onFault ?? wiring?.onFault
+      const account = options.ledger ?? emptyLedger()
+      wiring?.showEdge({ kind: 'worker', capacity, onFull, account })
+      const edge = new WorkerEdge(
+        entry,
+        {
+          ...options,
+          ledger: account,
+          ...(pressure === undefined ? {} : { pressure }),
+          ...(onFault === undefined ? {} : { onFault }),
+        },
+        out,
+      )
       const closed = new Subject<void>() // known before the first value, so that a synchronous endless source stops too
       out.add(() => {
         edge.close()
@@ -89,7 +110,12 @@ export function onWorker<T, R>(entry: string | URL, options: OnWorkerOptions<T, 
         complete: () => edge.end(undefined),
       })
     })
+  const carries: CarriesEdge['carries'] = { kind: 'worker', capacity, onFull }
+  return Object.assign(operator, { carries })
 }
+
+const NOTHING_TO_PAUSE =
+  'onWorker: onFull is block and there is no pressure; give what pauses the source, or choose what to drop.'
 
 /** What the entry offers: `exposeEntry` with one function calls it `run`. */
 interface EntryApi {
@@ -368,15 +394,7 @@ function nameOf(entry: string | URL): string {
   return `onWorker ${path.basename(String(entry))}`
 }
 
-function check<T>({
-  capacity,
-  onFull,
-  batchMax,
-  concurrency = 2,
-  restart,
-  deadlineMs,
-  pressure,
-}: OnWorkerOptions<T, unknown>): void {
+function check<T>({ capacity, batchMax, concurrency = 2, restart, deadlineMs }: OnWorkerOptions<T, unknown>): void {
   const { atMost, withinMs, backoffMs } = restart
   const problem =
     notCount('capacity', capacity) ??
@@ -385,9 +403,6 @@ function check<T>({
     (deadlineMs > 0 && deadlineMs <= LONGEST_WAIT_MS
       ? undefined
       : `deadlineMs is ${deadlineMs}; give milliseconds above 0 and at most ${LONGEST_WAIT_MS}`) ??
-    (onFull === 'block' && pressure === undefined
-      ? 'onFull is block and there is no pressure; give what pauses the source, or choose what to drop'
-      : undefined) ??
     backoffProblem({ atMost, withinMs, minMs: backoffMs[0], maxMs: backoffMs[1] })
   if (problem !== undefined) throw new Fault('OPTION_INVALID', `onWorker: ${problem}.`, {})
 

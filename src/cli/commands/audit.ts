@@ -1,6 +1,7 @@
 import { exchangeById } from '../../exchanges/exchanges'
 import { Audit, isClean, type AuditReport } from '../../feed/audit'
 import { replayRecords } from '../../feed/recording/mergeRecordings'
+import { Fault } from '../../model/fault'
 import { EXIT, optionsHelp, parse, print, say, UsageError, type Command, type OptionSpec } from '../command'
 import { faultLog } from '../faultLog'
 import { onInterrupt } from '../onInterrupt'
@@ -37,13 +38,17 @@ Exit status: 0 clean; 1 frames were unreadable, checksums failed or deltas are m
     if (exchange !== undefined) exchangeById(exchange)
     const log = faultLog(process.stderr.isTTY)
     const records = replayRecords(files, { onFault: log.add, ...(exchange === undefined ? {} : { exchange }) })
-    const audited = new Audit(exchangeById)
+    let timeUs = 0
+    const audited = new Audit(exchangeById, (fault) => log.add(dated(fault, timeUs)))
     const progress = progressLine(process.stderr, await totalLines(records))
     const interrupted = new AbortController()
     const release = onInterrupt(() => interrupted.abort())
     try {
       for await (const batch of records) {
-        for (const record of batch) audited.take(record)
+        for (const record of batch) {
+          timeUs = record.timeUs
+          audited.take(record)
+        }
         progress.update(records.counters.lines)
         if (interrupted.signal.aborted) break
       }
@@ -62,6 +67,11 @@ Exit status: 0 clean; 1 frames were unreadable, checksums failed or deltas are m
 /** Lines of the files that are broken count as unreadable too. */
 function withLines(report: AuditReport, unreadableLines: number): AuditReport {
   return unreadableLines === 0 ? report : { ...report, unreadable: report.unreadable + unreadableLines }
+}
+
+/** What is wrong is looked up in a recording by its time. */
+function dated(fault: Fault, timeUs: number): Fault {
+  return new Fault(fault.code, `${fault.message} At ${new Date(timeUs / 1_000).toISOString()}.`, fault.details)
 }
 
 /** Lines of all files together; 0 where a recorder was killed before it could say. */

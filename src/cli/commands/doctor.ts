@@ -4,7 +4,7 @@ import path from 'node:path'
 import { EXCHANGES } from '../../exchanges/exchanges'
 import { proxyFor, tunnelTo } from '../../feed/proxy'
 import { messageOf } from '../../model/fault'
-import { EXIT, optionsHelp, parse, print, type Command, type OptionSpec } from '../command'
+import { EXIT, optionsHelp, optionsOnly, parse, print, type Command, type OptionSpec } from '../command'
 import { table } from '../table'
 
 const OPTIONS = {
@@ -33,6 +33,7 @@ ${optionsHelp(OPTIONS)}
 Exit status: 0 all that is needed is there; 1 something needed is wrong. What is optional and missing is only said.`,
   async run(args) {
     const parsed = parse(args, OPTIONS)
+    optionsOnly('doctor', parsed)
     const findings = [
       node(),
       typescript(),

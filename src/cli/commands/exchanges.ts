@@ -1,6 +1,6 @@
 import { EXCHANGES } from '../../exchanges/exchanges'
 import { CHANNELS, type ExchangeProtocol } from '../../exchanges/protocol'
-import { EXIT, optionsHelp, parse, print, type Command, type OptionSpec } from '../command'
+import { EXIT, optionsHelp, optionsOnly, parse, print, type Command, type OptionSpec } from '../command'
 import { table } from '../table'
 
 const OPTIONS = { json: { meaning: 'one JSON object instead of the table' } } satisfies Record<string, OptionSpec>
@@ -15,6 +15,7 @@ Lists the exchanges that millrace speaks, their channels, and how each book is v
 ${optionsHelp(OPTIONS)}`,
   run(args) {
     const parsed = parse(args, OPTIONS)
+    optionsOnly('exchanges', parsed)
     if (parsed.flag('json')) {
       print(
         JSON.stringify({ format: 'millrace-exchanges/1', exchanges: [...EXCHANGES.values()].map(describe) }, null, 2),

@@ -19,11 +19,13 @@ ${optionsHelp(OPTIONS)}
   millrace graph pipelines/market-monitor.ts --format dot | dot -Tsvg > monitor.svg`,
   run(args) {
     const parsed = parse(args, OPTIONS)
+    const [file, ...more] = parsed.positionals
+    if (more.length > 0) throw new UsageError(`One pipeline is drawn at a time; ${more.join(', ')} is more.`)
     const format = parsed.text('format') ?? 'mermaid'
     if (!['mermaid', 'dot', 'json'].includes(format)) {
       throw new UsageError(`--format is mermaid, dot or json; it is ${JSON.stringify(format)}.`)
     }
-    const picture = loadPipeline(parsed.positionals[0]).graph()
+    const picture = loadPipeline(file).graph()
     if (format === 'json') print(JSON.stringify(picture, null, 2))
     else process.stdout.write(format === 'dot' ? toDot(picture) : toMermaid(picture))
     return Promise.resolve(EXIT.done)

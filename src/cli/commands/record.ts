@@ -6,7 +6,17 @@ import { openRecording } from '../../feed/recording/recordingWriter'
 import { Fault } from '../../model/fault'
 import { LiveMarket } from '../../pipeline/liveMarket'
 import { wishOf } from '../../pipeline/wish'
-import { EXIT, optionsHelp, parse, print, say, UsageError, type Command, type OptionSpec } from '../command'
+import {
+  EXIT,
+  optionsHelp,
+  optionsOnly,
+  parse,
+  print,
+  say,
+  UsageError,
+  type Command,
+  type OptionSpec,
+} from '../command'
 import { faultLog } from '../faultLog'
 import { onInterrupt } from '../onInterrupt'
 
@@ -39,8 +49,7 @@ ${optionsHelp(OPTIONS)}
   millrace audit kraken.ndjson.gz`,
   async run(args) {
     const parsed = parse(args, OPTIONS)
-    if (parsed.positionals.length > 0)
-      throw new UsageError(`record takes options only; ${parsed.positionals.join(' ')} is none.`)
+    optionsOnly('record', parsed)
     const exchange = required(parsed.text('exchange'), '--exchange', `one of ${[...EXCHANGES.keys()].join(', ')}`)
     const instruments = listed(required(parsed.text('instruments'), '--instruments', 'such as BTC-USDT,ETH-USDT'))
     const channels = listed(required(parsed.text('channels'), '--channels', CHANNELS.join(',')))

@@ -78,6 +78,15 @@ Exit status: 0 done; 1 ran, but faults were not repaired; 2 wrong usage or an in
   },
 }
 
+/** Options that mean something in one mode only: with another they would be a promise not kept. */
+const ONLY_WITH: Readonly<Partial<Record<keyof typeof OPTIONS, '--replay' | '--simulate'>>> = {
+  speed: '--replay',
+  exchange: '--replay',
+  seed: '--simulate',
+  rate: '--simulate',
+  faults: '--simulate',
+}
+
 function optionsOf(parsed: ParsedArgs): RunOptions {
   // `--replay a b` reads as one option and one positional: whatever follows the pipeline file belongs to the replay.
   const [, ...further] = parsed.positionals
@@ -86,6 +95,12 @@ function optionsOf(parsed: ParsedArgs): RunOptions {
     throw new UsageError(
       `One pipeline is run at a time; ${further.join(', ')} is more. Recordings are named with --replay.`,
     )
+  }
+  const mode = parsed.flag('live') ? '--live' : replayed.length > 0 ? '--replay' : '--simulate'
+  for (const [option, of] of Object.entries(ONLY_WITH)) {
+    if (parsed.text(option) !== undefined && of !== mode) {
+      throw new UsageError(`--${option} goes with ${of}; this run is ${mode}.`)
+    }
   }
   const seconds = parsed.number('seconds', { min: 0.001, max: 1e9 })
   const seed = parsed.number('seed', { min: 0, max: 2 ** 32 - 1, integer: true })

@@ -1,6 +1,6 @@
 import { EXCHANGES } from '../../exchanges/exchanges'
 import { startSimulator, type RunningSimulator } from '../../simulator/simulator'
-import { EXIT, optionsHelp, parse, print, say, type Command, type OptionSpec } from '../command'
+import { EXIT, optionsHelp, optionsOnly, parse, print, say, type Command, type OptionSpec } from '../command'
 import { onInterrupt } from '../onInterrupt'
 import { table } from '../table'
 
@@ -29,6 +29,7 @@ ${optionsHelp(OPTIONS)}
   millrace record --exchange kraken --instruments BTC-USDT --channels book,trades --url ws://127.0.0.1:9000 --rest-url http://127.0.0.1:9000 --out session.ndjson.gz`,
   async run(args) {
     const parsed = parse(args, OPTIONS)
+    optionsOnly('simulate', parsed)
     const list = (option: string): readonly string[] | undefined =>
       parsed
         .text(option)
@@ -41,6 +42,7 @@ ${optionsHelp(OPTIONS)}
     const port = parsed.number('port', { min: 0, max: 65_535, integer: true })
     const rate = parsed.number('rate', { min: 1, max: 50_000 })
     const faults = parsed.text('faults')
+    const seconds = parsed.number('seconds', { min: 0.001, max: 1e9 })
     const simulator = await startSimulator({
       ...(exchanges === undefined ? {} : { exchanges }),
       ...(instruments === undefined ? {} : { instruments }),
@@ -50,7 +52,6 @@ ${optionsHelp(OPTIONS)}
       ...(faults === undefined ? {} : { faults }),
     })
     announce(simulator, parsed.flag('json'))
-    const seconds = parsed.number('seconds', { min: 0.001, max: 1e9 })
     await new Promise<void>((resolve) => {
       const timer = seconds === undefined ? undefined : setTimeout(resolve, seconds * 1_000)
       onInterrupt(() => {

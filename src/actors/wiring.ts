@@ -1,0 +1,58 @@
+/**
+ * What a run offers to the stage that is being wired: the account books, the brake and the ear for faults.
+ *
+ * An operator that carries values elsewhere (to a thread, say) has an edge of its own. In a pipeline it finds here where to
+ * show that edge's account, how to hold back the sources, and whom to tell of faults; outside of one there is nothing,
+ * and its options say it. To be asked at subscription, which is synchronous, so no other stage can come in between.
+ */
+import type { Fault } from '../model/fault'
+import type { Pressure } from './edge'
+
+export interface Wiring {
+  readonly pressure: Pressure
+  readonly onFault: (fault: Fault) => void
+  /** Shows the edge between this stage and the one before it. */
+  readonly showEdge: (edge: CarriedEdge) => void
+}
+
+/** An edge that an operator carries itself. */
+export interface CarriedEdge {
+  readonly kind: 'worker'
+  readonly capacity: number
+  readonly onFull: string
+  /** Plain fields that the operator counts in; read whenever somebody looks. */
+  readonly account: EdgeAccount
+}
+
+export interface EdgeAccount {
+  readonly in: number
+  readonly out: number
+  readonly dropped: Readonly<Record<string, number>>
+  readonly inFlight: number
+}
+
+/** An operator that says, before it runs, what edge it will carry: for the picture of a pipeline. */
+export interface CarriesEdge {
+  readonly carries: Omit<CarriedEdge, 'account'>
+}
+
+let current: Wiring | undefined
+
+/** What the run that is being wired offers; undefined outside of one. */
+export function currentWiring(): Wiring | undefined {
+  return current
+}
+
+export function runWithWiring<T>(wiring: Wiring, wire: () => T): T {
+  const outer = current
+  current = wiring
+  try {
+    return wire()
+  } finally {
+    current = outer
+  }
+}
+
+export function carriedEdgeOf(operator: unknown): CarriesEdge['carries'] | undefined {
+  return (operator as Partial<CarriesEdge> | undefined)?.carries
+}

@@ -107,6 +107,8 @@ export class Run {
   private resolveStopped!: () => void
   private readonly stopped = new Promise<void>((resolve) => (this.resolveStopped = resolve))
   private stopRequested = false
+  /** Why the stages could not be wired. */
+  private failure: unknown
   /** Sources that have not ended by themselves. */
   private openSources = 0
 
@@ -170,6 +172,7 @@ export class Run {
         })
       }
       await this.stopped
+      if (this.failure !== undefined) throw this.failure
       this.quietTimer?.cancel()
       this.judgeBooks()
       await market?.stop()
@@ -179,6 +182,12 @@ export class Run {
       await this.withinDeadline(this.dispatcher.idle())
       await this.graph!.finish(options.stopWithinMs)
       await this.closeRecorder()
+    } catch (thrown) {
+      // It could not begin: what was opened for it is closed again.
+      await market?.stop()
+      await options.recorder?.close()
+      this.loop.stop()
+      throw thrown
     } finally {
       this.quietTimer?.cancel()
       this.stopRequested = true
@@ -192,8 +201,16 @@ export class Run {
     this.records++
     this.options.recorder?.write(record)
     if (this.graph === undefined) {
+      if (this.failure !== undefined) return
       this.streamClock.advanceTo(record.timeUs)
-      this.wire()
+      try {
+        this.wire()
+      } catch (thrown) {
+        // Whoever delivers records must not be hurt by stages that cannot be wired.
+        this.failure = thrown
+        this.resolveStopped()
+        return
+      }
       if (this.options.mode !== 'replay') this.armQuietTimer()
     }
     // The end of a connection moves the time of the stream: by it a replay knows how long the run went on.
@@ -202,6 +219,7 @@ export class Run {
   }
 
   private takeEvents(record: SessionRecord, events: readonly MarketEvent[]): void {
+    if (this.graph === undefined) return
     this.eventCount += events.length
     this.monitor.events(events)
     const [only] = this.taps

@@ -92,7 +92,7 @@ describe('A deleted delta', function () {
 })
 
 /** Books with more deltas than this are left to the checksums of the others: the work grows with the square. */
-const QUIET_DELTAS_MAX = 260
+const QUIET_DELTAS_MAX = 220
 const COINBASE_STEP = 37
 
 /** Deletes each delta of each book alone, holds the audit to what is provable, and returns how many were not noticed. */
@@ -170,8 +170,9 @@ async function bookSessions(name: string): Promise<BookSession[]> {
       const changes = events.filter((event) => event.kind === 'snapshot' || event.kind === 'delta')
       const ofRest =
         record.dir === 'rest' ? exchangeById(record.exchange).book.snapshot?.symbolOf(record.url) : undefined
-      // Trades and tickers of the session do not concern its books.
-      if (record.dir === 'in' && changes.length === 0 && events.length > 0) continue
+      // Trades, tickers and names of instruments do not concern the books.
+      if (changes.length === 0 && events.length > 0 && record.dir === 'in') continue
+      if (record.dir === 'rest' && ofRest === undefined) continue
       frames.push({ record, changes, symbol: ofRest ?? changes[0]?.symbol })
     }
   }

@@ -98,7 +98,7 @@ function toBooks(records: readonly SessionRecord[]): void {
       if (book === undefined) books.set(event.symbol, (book = new Level2Book()))
       if (event.kind === 'snapshot') book.snapshot(event)
       else book.delta(event)
-      sum += book.bids.bestPrice
+      sum += book.bids.length
     }
   }
 }

@@ -1,33 +1,85 @@
 /**
- * The account of an edge: at every quiescent point, in = out + dropped (by reason) + in flight.
+ * The account of an edge: at every moment between two calls, in = out + dropped (by reason) + in flight.
  *
- * Counted in values: the events of a batch, or one for whatever is not a batch. Plain fields; reading them is the
- * sampler's work.
+ * Counted in values: the values of a batch, or one for whatever is not a batch. A value enters by {@link receive} and
+ * leaves by {@link pass} or {@link drop}; nobody else writes here, so the account balances by construction. Plain fields;
+ * reading them is the sampler's work.
  */
+
+/**
+ * Why a value did not come out.
+ *
+ * dropOldest   it had waited longest, and made room for a newer one
+ * dropNewest   it came when the edge was full
+ * keepLatest   a newer one came when the edge was full
+ * conflated    merged into, or replaced by, a newer one of the same key
+ * fail         it came when an edge that may not drop was full; the edge failed with it
+ * overrun      it came when twice the capacity waited, long after its source was asked to pause
+ * rejected     the sink refused its batch for longer than the retry budget
+ * unencodable  it has no form in which it could be written
+ * failed       the work on it failed
+ * deadline     it was left over when closing took too long
+ * stopped      it was still here when the edge was left
+ * closed       it came after the end
+ */
+export type DropReason =
+  | 'dropOldest'
+  | 'dropNewest'
+  | 'keepLatest'
+  | 'conflated'
+  | 'fail'
+  | 'overrun'
+  | 'rejected'
+  | 'unencodable'
+  | 'failed'
+  | 'deadline'
+  | 'stopped'
+  | 'closed'
+
 export interface Ledger {
   in: number
   out: number
-  readonly dropped: Map<string, number>
+  /** Only reasons that there were. */
+  readonly dropped: Partial<Record<DropReason, number>>
   inFlight: number
 }
 
-export function ledger(): Ledger {
-  return { in: 0, out: 0, dropped: new Map(), inFlight: 0 }
+export function emptyLedger(): Ledger {
+  return { in: 0, out: 0, dropped: {}, inFlight: 0 }
 }
 
-export function countDropped(account: Ledger, reason: string, values: number): void {
-  if (values > 0) account.dropped.set(reason, (account.dropped.get(reason) ?? 0) + values)
+/** Values have come. */
+export function receive(ledger: Ledger, values: number): void {
+  ledger.in += values
+  ledger.inFlight += values
 }
 
-export function droppedOf(account: Ledger): number {
-  let sum = 0
-  for (const values of account.dropped.values()) sum += values
-  return sum
+/** Values that were in flight have reached what is behind the edge. */
+export function pass(ledger: Ledger, values: number): void {
+  ledger.inFlight -= values
+  ledger.out += values
+}
+
+/** Values that were in flight will not come out. */
+export function drop(ledger: Ledger, reason: DropReason, values: number): void {
+  if (values === 0) return
+  ledger.inFlight -= values
+  ledger.dropped[reason] = (ledger.dropped[reason] ?? 0) + values
+}
+
+/** All values that were dropped, for whatever reason. */
+export function droppedOf({ dropped }: Readonly<Ledger>): number {
+  return Object.values(dropped).reduce((sum, values) => sum + values, 0)
 }
 
 /** True when nothing has vanished and nothing has appeared. */
-export function balances(account: Ledger): boolean {
-  return account.in === account.out + droppedOf(account) + account.inFlight
+export function balances(ledger: Readonly<Ledger>): boolean {
+  return ledger.in === ledger.out + droppedOf(ledger) + ledger.inFlight
+}
+
+/** The account as it is now, for a report: it no longer changes. */
+export function copyOf({ in: received, out, dropped, inFlight }: Readonly<Ledger>): Ledger {
+  return { in: received, out, dropped: { ...dropped }, inFlight }
 }
 
 /** The number of values that a value stands for: the length of a batch, else one. */

@@ -6,7 +6,8 @@
  * and its options say it. To be asked at subscription, which is synchronous, so no other stage can come in between.
  */
 import type { Fault } from '../model/fault'
-import type { Pressure } from './edge'
+import type { Ledger } from './ledger'
+import type { Pressure } from './pressure'
 
 export interface Wiring {
   readonly pressure: Pressure
@@ -21,14 +22,7 @@ export interface CarriedEdge {
   readonly capacity: number
   readonly onFull: string
   /** Plain fields that the operator counts in; read whenever somebody looks. */
-  readonly account: EdgeAccount
-}
-
-export interface EdgeAccount {
-  readonly in: number
-  readonly out: number
-  readonly dropped: Readonly<Record<string, number>>
-  readonly inFlight: number
+  readonly account: Readonly<Ledger>
 }
 
 /** An operator that says, before it runs, what edge it will carry: for the picture of a pipeline. */

@@ -238,6 +238,10 @@ export class LiveFeed {
         random,
         atOnce: limits.restAtOnce,
         capacity: limits.restWaitingMax,
+        retried: (reason, url) => {
+          const message = `${protocol.title} did not answer ${url}: ${reason}. It is asked again.`
+          this.options.onFault(new Fault('REQUEST_FAILED', message, { exchange: protocol.id, url }))
+        },
         limited: (reason, waitMs) => {
           const message = `${protocol.title} asks to wait before more REST requests: ${reason}; ${Math.ceil(waitMs / 1_000)} s are waited.`
           this.options.onFault(new Fault('FEED_RATE_LIMITED', message, { exchange: protocol.id, waitMs }))

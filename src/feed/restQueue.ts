@@ -31,6 +31,8 @@ export interface RestQueueOptions {
   readonly capacity: number
   /** The exchange asked for a pause. */
   readonly limited: (reason: string, waitMs: number) => void
+  /** A request failed and is asked again. */
+  readonly retried?: (reason: string, url: string) => void
 }
 
 export interface RestCounts {
@@ -166,6 +168,7 @@ export class RestQueue {
       return
     }
     counts.retries++
+    if (answer.outcome === 'failed') this.options.retried?.(answer.reason, asked.question.url)
     this.resting.set(
       asked,
       clock.after(waitMs, () => {

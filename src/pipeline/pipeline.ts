@@ -121,7 +121,9 @@ function startRun(description: PipelineDescription, options: RunOptions): RunHan
       })
       run = current
       const timer =
-        options.seconds === undefined ? undefined : liveClock.after(options.seconds * 1_000, () => void current.stop())
+        options.seconds === undefined
+          ? undefined
+          : liveClock.after(options.seconds * 1_000, () => void current.expire())
       const abort = (): void => void current.stop()
       options.signal?.addEventListener('abort', abort, { once: true })
       if (stopRequested || options.signal?.aborted === true) abort()

@@ -127,6 +127,14 @@ export class Run {
     this.done = this.life()
   }
 
+  /** Ends the run because its time is over: by then something must have come. */
+  expire(): Promise<RunSummary> {
+    if (this.market !== undefined && this.records === 0) {
+      this.problem(`Nothing was received within ${this.seconds.toFixed(0)} s.`)
+    }
+    return this.stop()
+  }
+
   /** Ends the run: sources first, then what is under way, then the sinks. Resolves with the summary. */
   stop(): Promise<RunSummary> {
     this.stopRequested = true
@@ -161,7 +169,7 @@ export class Run {
     try {
       if (market === undefined) this.wire()
       else {
-        await market.start({
+        const started = market.start({
           record: (record) => this.takeRecord(record),
           events: (record, events) => this.takeEvents(record, events),
           fault: (fault) => {
@@ -170,6 +178,9 @@ export class Run {
           },
           ended: () => this.resolveStopped(),
         })
+        // Exchanges that do not answer must not keep a run from being stopped.
+        started.catch(() => undefined)
+        await Promise.race([started, this.stopped])
       }
       await this.stopped
       if (this.failure !== undefined) throw this.failure

@@ -62,7 +62,7 @@ describe('millrace decode', function () {
   for (const [args, sentence] of [
     [[], 'Name a recording'],
     [['-'], 'Standard input is not a recording: say with --exchange whose frames these are.'],
-    [['-', '--exchange', 'okex'], 'There is no exchange "okex". Did you mean okx?'],
+    [['-', '--exchange', 'okxx'], 'There is no exchange "okxx". Did you mean okx?'],
     [['nowhere.txt', '--exchange', 'okx'], 'nowhere.txt cannot be read'],
   ] as const) {
     it(`refuses \`${['decode', ...args].join(' ')}\` with one sentence`, async () => {

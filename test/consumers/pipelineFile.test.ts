@@ -107,7 +107,7 @@ describe('a pipeline file outside any project', function () {
        })`,
     )
     expect(result.status).to.equal(2)
-    expect(result.stderr).to.match(/has 4 problems|has \d problems/)
+    expect(result.stderr).to.match(/The pipeline invalid has \d problems:/)
     expect(result.stderr).to.include('capacity is a whole number')
     expect(result.stderr).to.include('onFull is one of')
     expect(result.stderr).to.include('needs a sink')

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -81,7 +81,7 @@ describe('millrace init', function () {
     for (const [folder, name] of names) {
       const result = await millrace(['init', folder], { cwd })
       expect(result.status, said(result)).to.equal(0)
-      const manifest = (await import(path.join(cwd, folder, 'package.json'))) as { name: string }
+      const manifest = JSON.parse(readFileSync(path.join(cwd, folder, 'package.json'), 'utf8')) as { name: string }
       expect(manifest.name).to.equal(name)
     }
   })

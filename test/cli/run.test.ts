@@ -1,0 +1,248 @@
+/**
+ * `millrace run`: a run and the replay of its recording leave the same bytes, and every way of stopping is orderly.
+ */
+import { expect } from 'chai'
+import { readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { RunSummary } from '../../src/pipeline/run'
+import { eventually } from '../kit/eventually'
+import { millrace, needsBuild, ROOT, startMillrace, startSimulator, temporaryFolder, type Ran } from './millrace'
+
+const MONITOR = path.join(ROOT, 'pipelines/market-monitor.ts')
+
+/** Stands for a pipeline file in the calls below. */
+const PIPELINE = 'PIPELINE'
+
+/** A pipeline in plain JavaScript starts without a compiler. */
+const TRADES = `
+const { pipeline, feed, jsonLines, ofKind } = require('millrace')
+exports.default = pipeline('trades', ({ source, sink }) => {
+  const market = source('market', feed(WISH), { capacity: 10_000, onFull: 'block' })
+  sink(market.through('only-trades', ofKind('trade')), jsonLines('trades.jsonl'), { capacity: 10_000, onFull: 'block', name: 'trades' })
+})`
+const WISH = { exchanges: ['binance', 'okx'], instruments: ['BTC-USDT'], channels: ['book', 'trades'] }
+
+describe('millrace run', function () {
+  this.timeout(120_000)
+  const file = temporaryFolder()
+
+  before(function () {
+    needsBuild(this)
+  })
+
+  describe('gives the same digests for a run and for the replay of its recording', () => {
+    for (const [how, options] of [
+      ['when nothing goes wrong', []],
+      ['through dropped connections, skipped deltas and wrong checksums', ['--faults', 'drop=2s,skip=1s,checksum=2s']],
+    ] as const) {
+      it(how, async () => {
+        const recording = file('run.ndjson.gz')
+        const [live, again] = [file('live'), file('again')]
+        const common = ['--digest', '--json'] as const
+        const ran = await millrace([
+          'run',
+          MONITOR,
+          '--simulate',
+          ...options,
+          ...['--seconds', '5', '--record', recording, '--out', live],
+          ...common,
+        ])
+        const replayed = await millrace(['run', MONITOR, '--replay', recording, '--out', again, ...common])
+        const first = summaryOf(ran)
+        const second = summaryOf(replayed)
+        expect(first.mode).to.equal('simulate')
+        expect(second.mode).to.equal('replay')
+
+        const digests = digestsOf(first)
+        expect(Object.keys(digests)).to.include.members(['report-json', 'bars-jsonl', 'quotes-csv'])
+        expect(digestsOf(second)).to.deep.equal(digests)
+        for (const name of ['bars-1s.jsonl', 'quotes.csv', 'liquidations.jsonl', 'market-monitor.json']) {
+          const bytes = await readFile(path.join(live, name), 'utf8')
+          expect(await readFile(path.join(again, name), 'utf8'), name).to.equal(bytes)
+        }
+        for (const name of ['bars-1s.jsonl', 'quotes.csv']) {
+          expect((await readFile(path.join(live, name), 'utf8')).length, name).to.be.greaterThan(1_000)
+        }
+        expect([second.books.gaps, second.books.resyncs]).to.deep.equal([first.books.gaps, first.books.resyncs])
+        if (options.length === 0) expect(first.books).to.deep.equal({ live: 16, gaps: 0, resyncs: 0 })
+        else expect(first.books.gaps).to.be.greaterThan(3)
+        for (const { edges } of [first, second]) expectBalanced(edges)
+        if (options.length === 0) expect([ran.status, replayed.status], ran.err + replayed.err).to.deep.equal([0, 0])
+      })
+    }
+  })
+
+  it('prints a summary of the agreed shape, and nothing else, on standard output', async () => {
+    const ran = await millrace(['run', await trades(), '--seconds', '2', '--out', file('out'), '--json'])
+    const summary = summaryOf(ran)
+    expect(ran.out.trimEnd().split('\n')).to.have.length(1)
+    expect(summary).to.include({ format: 'millrace-run/1', pipeline: 'trades', mode: 'simulate' })
+    expect(summary.seconds).to.be.within(1.9, 30)
+    const edge = summary.edges.find(({ from }) => from === 'market')!
+    expect(edge).to.include({ from: 'market', to: 'only-trades' })
+    expect(Object.keys(edge)).to.have.members([
+      'from',
+      'to',
+      'kind',
+      'capacity',
+      'onFull',
+      'in',
+      'out',
+      'dropped',
+      'inFlight',
+    ])
+    expect(summary.sinks).to.have.length(1)
+    expect(summary.sinks[0]).to.have.keys('name', 'written', 'bytes', 'failed')
+    expect(summary.sinks[0]).to.include({ name: 'trades', failed: 0 })
+    expect(summary.faults).to.deep.equal({})
+    expect(summary.books).to.deep.equal({ live: 2, gaps: 0, resyncs: 0 })
+    expect(summary.latencyUs.receiveToSink).to.have.keys('p50', 'p99', 'max')
+    expect(summary.process).to.have.keys('cpuPercent', 'rssBytes', 'loopDelayMs')
+    const lines = (await readFile(file('out/trades.jsonl'), 'utf8')).trimEnd().split('\n')
+    expect(lines).to.have.length(summary.sinks[0]!.written)
+    expectBalanced(summary.edges)
+    expect(ran.err, 'without a terminal a line a second').to.match(/^ +1 s .*events\/s .*books 2 live/m)
+    expect(ran.err, 'no colours without a terminal').to.not.contain('\x1b')
+    expect(ran.status, ran.err).to.equal(0)
+  })
+
+  it('drains and flushes when it is interrupted, and exits 0', async () => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      const running = startMillrace(['run', await trades(), '--out', file(signal), '--json'])
+      await eventually(() => expect(running.err()).to.match(/[1-9]\d* events\/s/), { withinMs: 20_000, everyMs: 50 })
+      const askedMs = performance.now()
+      running.child.kill(signal)
+      const ran = await running.done
+      const tookMs = performance.now() - askedMs
+      expect(tookMs, 'milliseconds to stop').to.be.lessThan(8_000)
+      expect(ran.err).to.contain('Stopping: draining and flushing.')
+      const summary = summaryOf(ran)
+      const lines = (await readFile(file(`${signal}/trades.jsonl`), 'utf8')).trimEnd().split('\n')
+      expect(lines, 'what was counted is there').to.have.length(summary.sinks[0]!.written)
+      for (const line of lines) JSON.parse(line)
+      expectBalanced(summary.edges)
+      expect(ran.status, ran.err).to.equal(0)
+    }
+  })
+
+  it('replays at the speed that is asked for', async () => {
+    const recording = file('short.ndjson.gz')
+    await millrace(['run', await trades(), '--seconds', '3', '--record', recording, '--out', file('out')])
+    const seconds: number[] = []
+    for (const speed of ['max', '2x']) {
+      const ran = await millrace([
+        'run',
+        await trades(),
+        '--replay',
+        recording,
+        '--speed',
+        speed,
+        '--out',
+        file(speed),
+        '--json',
+      ])
+      expect(ran.status, ran.err).to.equal(0)
+      seconds.push(summaryOf(ran).seconds)
+    }
+    expect(seconds[0]).to.be.lessThan(1.4)
+    expect(seconds[1]).to.be.within(1.2, 10)
+    const [fast, slow] = await Promise.all(
+      ['max', '2x'].map((speed) => readFile(file(`${speed}/trades.jsonl`), 'utf8')),
+    )
+    expect(slow).to.equal(fast)
+  })
+
+  it('replays a recording with a broken line: the line is named and the rest is there', async () => {
+    const recording = file('whole.ndjson')
+    await millrace(['run', await trades(), '--seconds', '2', '--record', recording, '--out', file('out')])
+    const lines = (await readFile(recording, 'utf8')).split('\n')
+    const at = lines.findLastIndex((line) => line.includes('"dir":"in"'))
+    await writeFile(recording, lines.map((line, index) => (index === at ? line.slice(0, 50) : line)).join('\n'))
+    const ran = await millrace(['run', await trades(), '--replay', recording, '--out', file('again'), '--json'])
+    expect(ran.err).to.match(new RegExp(`RECORD_UNREADABLE: .*\\b${at + 1}\\b`))
+    expect(summaryOf(ran).faults).to.deep.equal({ RECORD_UNREADABLE: 1 })
+    expect(summaryOf(ran).sinks[0]!.written).to.be.greaterThan(0)
+  })
+
+  it('shows the exchange’s own reason when it refuses a subscription', async () => {
+    // One simulator lists an instrument that the other, to which the connection goes, does not know.
+    const lists = await startSimulator(['--exchanges', 'okx', '--instruments', 'BTC-USDT,SOL-USDT'])
+    const refuses = await startSimulator(['--exchanges', 'okx', '--instruments', 'BTC-USDT'])
+    const ran = await millrace([
+      ...['record', '--exchange', 'okx', '--instruments', 'SOL-USDT', '--channels', 'book', '--out', file('x.ndjson')],
+      ...['--url', refuses.address('okx').ws, '--rest-url', lists.address('okx').rest, '--seconds', '20'],
+    ])
+    for (const { running } of [lists, refuses]) {
+      running.child.kill('SIGTERM')
+      await running.done
+    }
+    expect(ran.err).to.match(/SUBSCRIBE_REFUSED: .*OKX.*SOL-USDT/)
+    expect(ran.status, ran.err).to.equal(1)
+  })
+
+  describe('refuses with a sentence and exit 2', () => {
+    for (const [what, wish, sentence] of [
+      ['an unknown exchange', { exchanges: ['binanse'] }, 'There is no exchange "binanse". Did you mean binance'],
+      ['an unknown channel', { channels: ['boook'] }, 'There is no channel "boook". Did you mean book?'],
+      ['an unknown instrument', { instruments: ['BTC-USTD'] }, 'BTC-USTD'],
+    ] as const) {
+      it(what, async () => {
+        const ran = await millrace(['run', await trades({ ...WISH, ...wish }), '--seconds', '1', '--out', file('out')])
+        expect(ran.err).to.contain(sentence)
+        expect(ran.status).to.equal(2)
+        expect(ran.out).to.equal('')
+      })
+    }
+
+    for (const [args, sentence] of [
+      [[], 'Name a pipeline file'],
+      [['nowhere.ts'], 'There is no file nowhere.ts.'],
+      [['package.json'], 'A pipeline is a .ts or .js file; package.json is neither.'],
+      [[PIPELINE, '--recrod', 'x'], 'There is no option --recrod. Did you mean record?'],
+      [[PIPELINE, '--live', '--simulate'], 'choose one of live, simulate'],
+      [[PIPELINE, '--speed', '2x'], '--speed goes with --replay; this run is --simulate.'],
+      [[PIPELINE, '--replay', 'a.ndjson', '--seed', '3'], '--seed goes with --simulate; this run is --replay.'],
+      [[PIPELINE, '--replay', 'nowhere.ndjson'], 'The recording nowhere.ndjson does not exist'],
+      [[PIPELINE, '--replay', 'nowhere.ndjson', '--speed', 'fast'], 'The speed "fast" is not one'],
+      [[PIPELINE, '--seconds'], '--seconds needs a value'],
+      [[PIPELINE, '--seconds', '-1'], '--seconds needs a value'],
+      [[PIPELINE, '--seconds=-1'], '--seconds is a number from 0.001'],
+      [[PIPELINE, '--faults', 'explode=1s'], 'there is no fault "explode"'],
+      [[PIPELINE, PIPELINE], 'One pipeline is run at a time'],
+    ] as const) {
+      it(`\`${['run', ...args].join(' ')}\``, async () => {
+        const pipeline = await trades()
+        const ran = await millrace(['run', ...args.map((arg) => (arg === PIPELINE ? pipeline : arg))])
+        expect(ran.err).to.contain(sentence)
+        expect(ran.status, ran.err).to.equal(2)
+        expect(ran.out).to.equal('')
+      })
+    }
+  })
+
+  async function trades(wish: object = WISH): Promise<string> {
+    const written = file('trades.js')
+    await writeFile(written, TRADES.replace('WISH', JSON.stringify(wish)))
+    return written
+  }
+})
+
+function summaryOf(ran: Ran): RunSummary {
+  expect(ran.out, ran.err).to.not.equal('')
+  return JSON.parse(ran.out) as RunSummary
+}
+
+/** Digests by sink; a sink whose output depends on the machine has none. */
+function digestsOf(summary: RunSummary): Record<string, string> {
+  const digests = summary.sinks.flatMap(({ name, digest }) => (digest === undefined ? [] : [[name, digest] as const]))
+  for (const [name, digest] of digests) expect(digest, name).to.match(/^sha256:[0-9a-f]{64}$/)
+  return Object.fromEntries(digests)
+}
+
+function expectBalanced(edges: RunSummary['edges']): void {
+  expect(edges).to.not.have.length(0)
+  for (const edge of edges) {
+    const dropped = Object.values(edge.dropped).reduce((sum, count) => sum + count, 0)
+    expect(edge.in, `${edge.from} → ${edge.to}`).to.equal(edge.out + dropped + edge.inFlight)
+  }
+}

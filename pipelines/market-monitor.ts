@@ -53,6 +53,8 @@ export default pipeline('market-monitor', ({ source, merge, sink }) => {
     }),
     { capacity: 50_000, onFull: 'block' },
   )
+  // Before the books, so that what a notice puts in doubt leaves the quotes before a repaired book joins them again.
+  const notices = market.through('notices', ofKind('notice'))
   const books = market.through('books', toBooks({ depth: 100 }))
 
   // Different instruments side by side, each strictly in its own order.
@@ -64,7 +66,7 @@ export default pipeline('market-monitor', ({ source, merge, sink }) => {
       { concurrency: 64, perKey: 1 },
     ),
   )
-  const quotes = summaries.through('quotes', consolidate({ expireMs: 5_000 }))
+  const quotes = merge('tops', notices, summaries).through('quotes', consolidate({ expireMs: 5_000 }))
   const trades = market.through('trades', ofKind('trade'))
   const bars1s = trades.through('bars-1s', bars.time({ everyMs: 1_000 }))
   const liquidations = market.through('liquidations', ofKind('liquidation'))

@@ -127,11 +127,23 @@ export class Dispatcher {
   }
 
   private run(posted: Posted): void {
+    if (posted.timeUs !== undefined) this.advanceTo(posted.timeUs)
     try {
-      if (posted.timeUs !== undefined) this.options.clock.advanceTo(posted.timeUs)
       posted.to.process(posted.value)
     } catch (thrown) {
       this.options.onBroken(thrown)
+    }
+  }
+
+  /** A timer that throws costs neither the timers behind it nor the piece whose time has come. */
+  private advanceTo(timeUs: number): void {
+    for (;;) {
+      try {
+        this.options.clock.advanceTo(timeUs)
+        return
+      } catch (thrown) {
+        this.options.onBroken(thrown)
+      }
     }
   }
 }

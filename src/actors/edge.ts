@@ -4,44 +4,23 @@
  * It has a capacity, counted in values, and a policy for what happens when it is full; both are chosen where the pipeline
  * is written and known to no stage. Values wait in the dispatcher, in one order with those of all other edges.
  */
-import { Fault } from '../model/fault'
+import { Fault, messageOf } from '../model/fault'
 import type { Dispatcher, Posted, Receiver } from './dispatcher'
-import { countDropped, ledger, weightOf, type Ledger } from './ledger'
-
-/**
- * What happens to values that do not fit:
- *
- * block       the source is paused and resumed at half; pressure reaches its socket
- * dropOldest  the values that have waited longest go
- * dropNewest  the values that just came go
- * keepLatest  only the newest value waits
- * fail        the stage behind the edge dies with EDGE_FULL
- * conflate    values of one key that wait are merged into one
- */
-export type OnFull = 'block' | 'dropOldest' | 'dropNewest' | 'keepLatest' | 'fail' | { readonly conflate: string }
-
-/** Required wherever values may wait: there is no default for what may be lost. */
-export interface EdgeOptions {
-  /** Values that may wait, 1 or more. */
-  readonly capacity: number
-  readonly onFull: OnFull
-}
-
-/** Holds back and lets go whatever produces the values. */
-export interface Pressure {
-  pause(): void
-  resume(): void
-}
+import { drop, emptyLedger, pass, receive, weightOf, type DropReason, type Ledger } from './ledger'
+import { edgeFull, type EdgeOptions } from './overflow'
+import type { Pressure } from './pressure'
 
 export interface EdgeHooks<T> {
+  /** What the edge is called in a sentence: `The edge to spreads/best`. */
+  readonly name: string
   /** Delivers a value to the stages. May throw: the edge then reports a fault and goes on. */
   deliver(value: T): void
   fault(fault: Fault): void
-  /** The stages behind the edge can go on no more. */
+  /** The stages behind the edge can go on no more: nothing is delivered afterwards. */
   fail(fault: Fault): void
   readonly pressure: Pressure | undefined
-  /** Merges two values that wait into one; undefined when these two cannot be merged. */
-  conflate?: ((older: T, newer: T) => T | undefined) | undefined
+  /** Merges values that wait, oldest first, into fewer (one or more) that have the effect of all. May give back as many. */
+  conflate?: ((values: readonly T[]) => readonly T[]) | undefined
   /** Where it matters downstream what was dropped. */
   readonly receipts?: Receipts<T> | undefined
 }
@@ -54,16 +33,21 @@ export interface Receipts<T> {
 }
 
 /** Beyond its capacity a blocked edge takes what was already on its way when the source was paused, but no more than this. */
-const OVERRUN_MAX = 65_536
+export const OVERRUN_MAX = 65_536
 
 export class Edge<T> implements Receiver<T> {
-  readonly ledger: Ledger = ledger()
+  readonly ledger: Ledger = emptyLedger()
   /** Most values that have waited at once. */
   highWater = 0
   private readonly waiting: Posted[] = []
   private head = 0
+  private processed = 0
   private paused = false
-  private dropping = false
+  private failed = false
+  /** Something was dropped of which the stages have not been told. */
+  private untold = false
+  /** Values still to come before merging is tried again, after it made no room. */
+  private mergeAgainAfter = 0
 
   constructor(
     readonly options: EdgeOptions,
@@ -73,125 +57,154 @@ export class Edge<T> implements Receiver<T> {
 
   /** Takes a value that happened at `timeUs` (undefined: outside the stream's time). */
   offer(timeUs: number | undefined, value: T): void {
+    const { ledger } = this
     const weight = weightOf(value)
-    this.ledger.in += weight
-    // An edge with nothing waiting takes any one value, however large its batch.
-    if (this.ledger.inFlight > 0 && this.ledger.inFlight + weight > this.options.capacity) {
-      if (!this.makeRoom(value, weight)) return
+    const held = ledger.inFlight
+    receive(ledger, weight)
+    this.mergeAgainAfter -= weight
+    if (this.failed) {
+      drop(ledger, 'closed', weight)
+      return
     }
-    this.accept(timeUs, value, weight)
+    // An edge with nothing waiting takes any one value, however large its batch.
+    if (held > 0 && ledger.inFlight > this.options.capacity && !this.makeRoom(value, weight)) return
+    this.accept(timeUs, value)
   }
 
   process(value: T | undefined): void {
+    this.processed++
     if (this.head < this.waiting.length) this.head++
     if (this.head > 256 && this.head * 2 > this.waiting.length) {
       this.waiting.splice(0, this.head)
       this.head = 0
     }
     if (value === undefined) return // withdrawn: merged into another, or dropped
-    if (this.dropping) this.deliverReceipt()
-    const weight = weightOf(value)
-    try {
-      this.hooks.deliver(value)
-    } finally {
-      this.ledger.inFlight -= weight
-      this.ledger.out += weight
-      if (this.paused && this.ledger.inFlight <= this.options.capacity / 2) {
-        this.paused = false
-        this.hooks.pressure?.resume()
-      }
+    if (this.untold && this.dropsOldest) this.deliver(this.takeReceipt())
+    this.deliver(value)
+    pass(this.ledger, weightOf(value))
+    if (this.paused && this.ledger.inFlight <= this.options.capacity / 2) {
+      this.paused = false
+      this.hooks.pressure?.resume()
     }
   }
 
-  private accept(timeUs: number | undefined, value: T, weight: number): void {
-    this.ledger.inFlight += weight
-    if (this.ledger.inFlight > this.highWater) this.highWater = this.ledger.inFlight
-    const before = this.ledger.out
+  /** True when room is made by giving up what waits: then what is missing is missing before all that is still delivered. */
+  private get dropsOldest(): boolean {
+    const { onFull } = this.options
+    return onFull === 'dropOldest' || onFull === 'keepLatest' || typeof onFull === 'object'
+  }
+
+  private accept(timeUs: number | undefined, value: T): void {
+    const { ledger, options } = this
+    if (this.untold && !this.dropsOldest) {
+      // In the place of what is missing, behind all that waits: earlier, it could be undone by a snapshot that waits.
+      this.dispatcher.post(timeUs, this.receiptReceiver, this.takeReceipt())
+    }
+    if (ledger.inFlight > this.highWater) this.highWater = ledger.inFlight
+    const before = this.processed
     const posted = this.dispatcher.post(timeUs, this, value)
-    // Run at once: nothing of it waits.
-    if (this.ledger.out === before) this.waiting.push(posted)
+    if (this.processed !== before) return // run at once
+    this.waiting.push(posted)
+    if (options.onFull === 'block' && ledger.inFlight >= options.capacity && !this.paused) {
+      this.paused = true
+      this.hooks.pressure?.pause()
+    }
   }
 
   /** True when the value may be accepted now. */
   private makeRoom(value: T, weight: number): boolean {
     const { onFull, capacity } = this.options
-    if (onFull === 'block') {
-      if (!this.paused) {
-        this.paused = true
-        this.hooks.pressure?.pause()
+    switch (onFull) {
+      case 'block':
+        if (this.ledger.inFlight <= capacity + OVERRUN_MAX) return true
+        this.drop(value, 'overrun')
+        return false
+      case 'dropNewest':
+        this.drop(value, 'dropNewest')
+        return false
+      case 'dropOldest':
+        this.dropWaiting('dropOldest', () => this.ledger.inFlight <= capacity)
+        return true
+      case 'keepLatest':
+        this.dropWaiting('keepLatest', () => false)
+        return true
+      case 'fail': {
+        const fault = edgeFull(this.hooks.name, this.options, this.ledger.inFlight - weight, false)
+        drop(this.ledger, 'fail', weight)
+        this.dropWaiting('stopped', () => false)
+        this.failed = true
+        this.hooks.fail(fault)
+        return false
       }
-      if (this.ledger.inFlight + weight <= capacity + OVERRUN_MAX) return true
-      this.drop(value, 'overrun')
+      default:
+        if (this.merge(value)) return false
+        this.dropWaiting('dropOldest', () => this.ledger.inFlight <= capacity)
+        return true
+    }
+  }
+
+  /** Merges this value with all that wait, in the places of the first of them; false when that makes no room. */
+  private merge(value: T): boolean {
+    if (this.mergeAgainAfter > 0 || this.hooks.conflate === undefined) return false
+    const entries = this.waiting.slice(this.head).filter((posted) => posted.value !== undefined)
+    if (entries.length === 0) return false
+    const values = [...entries.map((posted) => posted.value as T), value]
+    const merged = this.hooks.conflate(values)
+    const saved = weightOfAll(values) - weightOfAll(merged)
+    if (merged.length > entries.length || this.ledger.inFlight - saved > this.options.capacity) {
+      // Merging costs as much as waits: where it does not help it is paid once in a while, not for every value.
+      this.mergeAgainAfter = this.options.capacity / 4
       return false
     }
-    if (onFull === 'dropNewest') {
-      this.drop(value, 'dropNewest')
-      return false
-    }
-    if (onFull === 'fail') {
-      this.drop(value, 'fail')
-      this.hooks.fail(
-        new Fault(
-          'EDGE_FULL',
-          `An edge that may not drop is full: ${capacity} values wait. Raise its capacity or choose what may be lost.`,
-          {
-            capacity,
-          },
-        ),
-      )
-      return false
-    }
-    if (typeof onFull === 'object') {
-      if (this.conflate(value)) return false
-      this.dropOldest(weight, 'conflate')
-      return true
-    }
-    this.dropOldest(onFull === 'keepLatest' ? capacity : weight, onFull)
+    entries.forEach((posted, index) => (posted.value = merged[index]))
+    drop(this.ledger, 'conflated', saved)
     return true
   }
 
-  /** Merges the newest waiting value with this one. */
-  private conflate(value: T): boolean {
-    for (let index = this.waiting.length - 1; index >= this.head; index--) {
-      const posted = this.waiting[index]!
-      if (posted.value === undefined) continue
-      const older = posted.value as T
-      const merged = this.hooks.conflate?.(older, value)
-      if (merged === undefined) return false
-      const weightMerged = weightOf(merged)
-      const weightBoth = weightOf(older) + weightOf(value)
-      posted.value = merged
-      this.ledger.inFlight += weightMerged - weightOf(older)
-      countDropped(this.ledger, 'conflated', weightBoth - weightMerged)
-      return true
-    }
-    return false
-  }
-
-  private dropOldest(weight: number, reason: string): void {
-    const { capacity } = this.options
-    for (let index = this.head; index < this.waiting.length; index++) {
-      if (this.ledger.inFlight === 0 || this.ledger.inFlight + weight <= capacity) return
+  /** Gives up what waits, oldest first, until there is room. */
+  private dropWaiting(reason: DropReason, isEnough: () => boolean): void {
+    for (let index = this.head; index < this.waiting.length && !isEnough(); index++) {
       const posted = this.waiting[index]!
       if (posted.value === undefined) continue
       const value = posted.value as T
       posted.value = undefined
-      this.ledger.inFlight -= weightOf(value)
       this.drop(value, reason)
     }
   }
 
-  private drop(value: T, reason: string): void {
-    countDropped(this.ledger, reason, weightOf(value))
+  private drop(value: T, reason: DropReason): void {
+    drop(this.ledger, reason, weightOf(value))
     if (this.hooks.receipts === undefined) return
     this.hooks.receipts.add(value)
-    this.dropping = true
+    this.untold = true
   }
 
-  /** The receipt comes before the next value that is delivered, in place of what is missing. */
-  private deliverReceipt(): void {
-    this.dropping = false
-    const receipt = this.hooks.receipts?.take()
-    if (receipt !== undefined) this.hooks.deliver(receipt)
+  private takeReceipt(): T | undefined {
+    this.untold = false
+    return this.hooks.receipts?.take()
   }
+
+  private readonly receiptReceiver: Receiver<T | undefined> = { process: (receipt) => this.deliver(receipt) }
+
+  private deliver(value: T | undefined): void {
+    if (value === undefined) return
+    try {
+      this.hooks.deliver(value)
+    } catch (cause) {
+      this.hooks.fault(
+        cause instanceof Fault
+          ? cause
+          : new Fault(
+              'STAGE_FAILED',
+              `${this.hooks.name} leads to a stage that threw: ${messageOf(cause)}`,
+              {},
+              { cause },
+            ),
+      )
+    }
+  }
+}
+
+function weightOfAll(values: readonly unknown[]): number {
+  return values.reduce<number>((sum, value) => sum + weightOf(value), 0)
 }

@@ -14,7 +14,7 @@
  * keepLatest   a newer one came when the edge was full
  * conflated    merged into, or replaced by, a newer one of the same key
  * fail         it came when an edge that may not drop was full; the edge failed with it
- * overrun      it came when twice the capacity waited, long after its source was asked to pause
+ * overrun      it came when an edge that blocks had already kept all it may of what its paused source had on the way
  * rejected     the sink refused its batch for longer than the retry budget
  * unencodable  it has no form in which it could be written
  * failed       the work on it failed

@@ -14,7 +14,12 @@ import { Fault } from '../model/fault'
  *             A text names the field that is the key
  */
 export type OnFull<T = unknown> =
-  'block' | 'dropOldest' | 'dropNewest' | 'keepLatest' | 'fail' | { readonly conflate: string | ((value: T) => unknown) }
+  | 'block'
+  | 'dropOldest'
+  | 'dropNewest'
+  | 'keepLatest'
+  | 'fail'
+  | { readonly conflate: string | ((value: T) => unknown) }
 
 /** The policies that are a word. */
 export const POLICIES = ['block', 'dropOldest', 'dropNewest', 'keepLatest', 'fail'] as const satisfies readonly OnFull[]
@@ -44,7 +49,12 @@ export function conflateKey<T>(conflate: string | ((value: T) => unknown), value
  * @param waiting  values that wait
  * @param paused   true when its source was asked to pause
  */
-export function edgeFull<T>(edge: string, { capacity, onFull }: EdgeOptions<T>, waiting: number, paused: boolean): Fault {
+export function edgeFull<T>(
+  edge: string,
+  { capacity, onFull }: EdgeOptions<T>,
+  waiting: number,
+  paused: boolean,
+): Fault {
   const why = paused
     ? 'its source did not stop when it was paused'
     : onFull === 'block'

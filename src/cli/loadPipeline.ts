@@ -2,7 +2,7 @@
  * Loads a pipeline file: `.ts` through ts-node with its types checked, `.js` as it is. What is wrong with it is said with
  * its line, before anything runs.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import Module, { createRequire } from 'node:module'
 import path from 'node:path'
 import type { RegisterOptions } from 'ts-node'
@@ -23,8 +23,8 @@ export function loadPipeline(file: string | undefined): Pipeline {
     throw new UsageError(`A pipeline is a .ts or .js file; ${file} is neither.`)
   }
   const ownMillrace = findsMillrace(absolute)
-  if (!ownMillrace) provideMillrace()
   if (typescript) registerTypeScript(absolute, ownMillrace)
+  if (!ownMillrace) provideMillrace() // last, in front of the resolver that ts-node may have put in the place of Node's
   let loaded: unknown
   try {
     // Through require, where ts-node listens; Node 20.19 and newer load ES modules so too.
@@ -109,7 +109,10 @@ function registerTypeScript(file: string, ownMillrace: boolean): void {
     skipProject,
     transpileOnly: false,
     typeCheck: true,
-    ignoreDiagnostics: [ROOT_DIR_UNSET],
+    ignoreDiagnostics: [ROOT_DIR_UNSET, MODULE_RESOLUTION_OTHER],
+    // Where TypeScript would become ES modules, ts-node refuses to load them: they are compiled to CommonJS all the same,
+    // and what they import as `./strategy.js` is found as the TypeScript it is.
+    ...(isModuleScope(file) ? { moduleTypes: { '**/*': 'cjs' as const }, experimentalResolver: true } : {}),
     compilerOptions: {
       module: 'nodenext',
       moduleResolution: 'nodenext',
@@ -122,6 +125,9 @@ function registerTypeScript(file: string, ownMillrace: boolean): void {
 
 /** TypeScript 6 wants `rootDir` to be said; nothing is written here, so it does not matter. */
 const ROOT_DIR_UNSET = 5011
+
+/** TypeScript complains of the mixture when a file that it reads as an ES module is compiled to CommonJS. */
+const MODULE_RESOLUTION_OTHER = 5110
 
 /** Those of tsconfig.quant.json. */
 const COMPILER_OPTIONS = { target: 'es2023', strict: true, esModuleInterop: true, skipLibCheck: true } as const
@@ -143,6 +149,19 @@ function typeScriptCompiler(places: readonly NodeJS.Require[]): string {
   }
   const found = tooNew === undefined ? '' : ` ts-node does not start on the typescript ${tooNew} that is installed.`
   throw new UsageError(`Pipelines in TypeScript need typescript below 7.${found} ${INSTALL_TYPESCRIPT}`)
+}
+
+function isModuleScope(file: string): boolean {
+  if (file.endsWith('.mts')) return true
+  if (file.endsWith('.cts')) return false
+  for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
+    try {
+      const manifest = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as { type?: unknown } | null
+      return manifest?.type === 'module'
+    } catch {
+      if (path.dirname(folder) === folder) return false // no package.json anywhere above
+    }
+  }
 }
 
 function hasTsconfig(folder: string): boolean {
@@ -196,7 +215,8 @@ function invalid(thrown: unknown, file: string, absolute: string): Fault {
 function explain(thrown: unknown, file: string, absolute: string): string {
   const { diagnosticText } = thrown as { diagnosticText?: unknown }
   if (typeof diagnosticText === 'string') return `${file} does not compile:\n${diagnosticText.trimEnd()}`
-  if ((thrown as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && provided) {
+  const { code } = thrown as NodeJS.ErrnoException
+  if (provided && code === 'ERR_MODULE_NOT_FOUND' && /package '(millrace|rxjs)'/.test(messageOf(thrown))) {
     return `${file} is an ES module outside any project, where millrace cannot be provided to it: name it .ts, or make a project with \`millrace init\`. ${messageOf(thrown)}`
   }
   const stack = thrown instanceof Error ? (thrown.stack ?? '') : ''

@@ -7,6 +7,8 @@
  *
  * Nothing here waits or reads a clock; callers do.
  */
+import { LONGEST_WAIT_MS } from './clock'
+
 export interface Backoff {
   /** The ceiling of the first wait, milliseconds, > 0. */
   readonly minMs: number
@@ -80,9 +82,6 @@ export class RetryBudget {
     this.failingSinceUs = undefined
   }
 }
-
-/** Timers of Node fire at once when asked to wait longer than this, so no bound may exceed it: almost 25 days. */
-const LONGEST_WAIT_MS = 2 ** 31 - 1
 
 /** What is wrong with the bounds of a schedule and its budget, as the end of a sentence; undefined when they are usable. */
 export function backoffProblem({

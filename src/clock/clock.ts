@@ -19,31 +19,53 @@ export interface Timer {
   cancel(): void
 }
 
+/** Timers of Node that are asked to wait longer than this, almost 25 days, fire at once: the bound of options that are a wait. */
+export const LONGEST_WAIT_MS = 2 ** 31 - 1
+
 /** Calls `callback` every `everyMs` milliseconds, on multiples of it since 1970, until cancelled. Ticks that were missed are skipped. */
-export function every(clock: Clock, everyMs: number, callback: (nowUs: number) => void): Timer {
-  const everyUs = Math.max(1, Math.round(everyMs * 1_000))
+export function every(clock: Clock, everyMs: number, callback: (tickUs: number) => void): Timer {
   let timer: Timer
   let cancelled = false
-  const arm = (dueUs: number): void => {
-    timer = clock.after((dueUs - clock.nowUs()) / 1_000, () => {
-      // Timers of the machine may fire up to a millisecond early: what is not due yet sleeps again, or it would tick twice.
-      const nowUs = clock.nowUs()
-      if (nowUs < dueUs) {
-        arm(dueUs)
-        return
-      }
-      callback(dueUs)
-      if (!cancelled) arm(nextUs(Math.max(nowUs, dueUs)))
+  const arm = (): void => {
+    timer = atNextTick(clock, everyMs, (tickUs) => {
+      callback(tickUs)
+      if (!cancelled) arm()
     })
   }
-  const nextUs = (afterUs: number): number => (Math.floor(afterUs / everyUs) + 1) * everyUs
-  arm(nextUs(clock.nowUs()))
+  arm()
   return {
     cancel: () => {
       cancelled = true
       timer.cancel()
     },
   }
+}
+
+/**
+ * Calls `callback` at the next multiple of `everyMs` since 1970, with that time. Timers of the machine may fire up to a
+ * millisecond early; then it sleeps for what remains, so that no multiple is met twice.
+ */
+export function atNextTick(clock: Clock, everyMs: number, callback: (tickUs: number) => void): Timer {
+  const tickUs = tickBefore(clock, everyMs) + everyUsOf(everyMs)
+  let timer: Timer
+  const arm = (): void => {
+    timer = clock.after((tickUs - clock.nowUs()) / 1_000, () => {
+      if (clock.nowUs() < tickUs) arm()
+      else callback(tickUs)
+    })
+  }
+  arm()
+  return { cancel: () => timer.cancel() }
+}
+
+/** The latest multiple of `everyMs` since 1970 that is not after now. */
+export function tickBefore(clock: Clock, everyMs: number): number {
+  const everyUs = everyUsOf(everyMs)
+  return Math.floor(clock.nowUs() / everyUs) * everyUs
+}
+
+function everyUsOf(everyMs: number): number {
+  return Math.max(1, Math.round(everyMs * 1_000))
 }
 
 /** Resolves after `delayMs`, or rejects with the signal's reason as soon as it is aborted. */

@@ -253,7 +253,9 @@ export class Session {
       return
     }
     counts.inexactNumbers += writer.counts.inexactNumbers - inexactBefore
-    const events = writer.events
+    if (writer.events.length === 0) this.reason = 'data without events'
+    const events = this.listed(writer.events)
+    writer.events = events
     for (const event of events) {
       switch (event.kind) {
         case 'trade':
@@ -278,13 +280,29 @@ export class Session {
           break
       }
     }
-    if (events.length === 0) this.reason = 'data without events'
     if (this.options.guarded === false || !events.some(isBookChange)) return
     writer.events = []
     for (const event of events) {
       if (isBookChange(event)) this.guardOf(event.symbol)?.receive(event)
       else writer.events.push(event)
     }
+  }
+
+  /** Events of instruments that the exchange lists: nobody can have asked for others. All of them where its list is not known. */
+  private listed(events: MarketEvent[]): MarketEvent[] {
+    if (this.options.instruments.size === 0) return events
+    const unlisted = events.find(isUnlisted)
+    if (unlisted === undefined) return events
+    const { symbol } = unlisted
+    const fault = new Fault(
+      'SYMBOL_UNKNOWN',
+      `${this.protocol.title} sent data of ${JSON.stringify(symbol)}, which is not in its list of instruments: they are left out.`,
+      { symbol },
+    )
+    this.fault(fault)
+    const listed = events.filter((event) => !isUnlisted(event))
+    if (listed.length === 0) this.reason = `${fault.code}: ${fault.message}`
+    return listed
   }
 
   private guardOf(symbol: string): BookGuard | undefined {
@@ -357,6 +375,10 @@ export class Session {
     if (this.control !== undefined) this.control.fault(fault)
     else this.options.onFault?.(fault)
   }
+}
+
+function isUnlisted(event: MarketEvent): boolean {
+  return event.instrument === undefined && event.symbol !== ''
 }
 
 function isBookChange(event: MarketEvent): event is BookChange {

@@ -31,10 +31,26 @@ export function printDecimal(value: number, decimals: number): string {
 /**
  * True when the double nearest to `text`, printed with `decimals` digits, gives the digits of `text` again.
  *
- * Fifteen significant digits always survive; only longer texts are printed and compared.
+ * Fifteen significant digits always survive at the magnitudes of markets; only other texts are printed and compared.
  */
 export function isExactDecimal(text: string, value: number, decimals: number): boolean {
-  if (text.length <= 15) return true
-  if (/[eE]/.test(text)) return text.replace(/[eE].*|[-.]/g, '').replace(/^0+/, '').length <= 15
-  return printDecimal(value, decimals) === text.replace(/^(-?)0+(?=\d)/, '$1')
+  const magnitude = Math.abs(value)
+  if (text.length <= 15 && magnitude >= 1e-60 && magnitude < 1e21) return true
+  return printDecimal(value, decimals) === withoutExponent(text, decimals)
+}
+
+/** The text's digits with the point where the exponent puts it; undefined when they do not end within `decimals`. */
+function withoutExponent(text: string, decimals: number): string | undefined {
+  const [mantissa = '', exponent = '0'] = text.toLowerCase().split('e')
+  const sign = mantissa.startsWith('-') ? '-' : ''
+  const [whole = '', fraction = ''] = mantissa.slice(sign.length).split('.')
+  const places = whole.length + Number(exponent)
+  const integers = Math.max(0, places)
+  const digits = ('0'.repeat(integers - places) + whole + fraction).padEnd(integers + decimals, '0')
+  const end = integers + decimals
+  if (/[1-9]/.test(digits.slice(end))) return undefined
+  const integer = digits.slice(0, integers).replace(/^0+(?=\d)/, '') || '0'
+  // The double zero has no sign to print.
+  const printedSign = /[1-9]/.test(digits) ? sign : ''
+  return printedSign + integer + (decimals > 0 ? `.${digits.slice(integers, end)}` : '')
 }

@@ -1,11 +1,10 @@
 import { Observable, type OperatorFunction } from 'rxjs'
-import type { Clock, Timer } from '../clock/clock'
+import { atNextTick, type Clock, type Timer } from '../clock/clock'
 import { currentClock } from '../clock/currentClock'
 import type { Batch } from '../model/events'
 import { compareTexts } from './instrumentStates'
 import { requireCount, requireMs } from './options'
 import { subscribeWhileOpen } from './subscribeWhileOpen'
-import { atNextTick } from './tick'
 
 export interface CollectLatestOptions<T> {
   /** What a value replaces the former value of. */

@@ -1,11 +1,10 @@
 import { Observable, type OperatorFunction } from 'rxjs'
-import type { Clock, Timer } from '../clock/clock'
+import { atNextTick, tickBefore, type Clock, type Timer } from '../clock/clock'
 import { currentClock } from '../clock/currentClock'
 import type { Batch, MarketEvent, NoticeCode } from '../model/events'
 import { byInstrument, InstrumentStates, type OfInstrument } from './instrumentStates'
 import { requireCount, requireMs } from './options'
 import { subscribeWhileOpen } from './subscribeWhileOpen'
-import { atNextTick, tickBefore } from './tick'
 
 export interface CountEventsOptions {
   /** Milliseconds from tick to tick, > 0; ticks fall on multiples of it since 1970. */

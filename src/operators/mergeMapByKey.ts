@@ -1,4 +1,6 @@
 import { from, Observable, Subscription, type ObservableInput, type ObservedValueOf, type OperatorFunction } from 'rxjs'
+import { drop, emptyLedger, pass, receive as receiveInto, type Ledger } from '../actors/ledger'
+import type { OnFull } from '../actors/overflow'
 import type { Clock } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import { Fault } from '../model/fault'
@@ -17,7 +19,7 @@ export interface MergeMapByKeyOptions<T, K> {
   /** The most values that wait for their turn, all keys together. Default 65 536. */
   readonly capacity?: number
   /** What happens to a value when `capacity` wait already. Default `fail`: an `EDGE_FULL` fault. */
-  readonly onFull?: 'fail' | 'dropOldest' | 'dropNewest'
+  readonly onFull?: Extract<OnFull, 'fail' | 'dropOldest' | 'dropNewest'>
   /**
    * What an error of `key`, `project` or the work does. `fail`, the default, ends the output with it. `skip` gives up
    * that value alone: its key goes on with its next value, other keys are untouched.
@@ -34,21 +36,14 @@ export interface MergeMapByKeyOptions<T, K> {
   readonly clock?: Clock
 }
 
-/** Where each value is: `in = out + sum(dropped) + inFlight` whenever no call is running. */
-export interface KeyedLedger {
-  in: number
-  /** Values whose work has ended well. */
-  out: number
-  /** By reason: `dropOldest`, `dropNewest`, `fail` (what did not fit), `failed` (whose work did), `stopped` (still here when the output ended). */
-  readonly dropped: Record<string, number>
-  /** Values that wait or are worked on. */
-  inFlight: number
+/** `out` are the values whose work has ended well, `inFlight` those that wait or are worked on. */
+export interface KeyedLedger extends Ledger {
   /** Keys that are remembered: those that have work. */
   keys: number
 }
 
 export function keyedLedger(): KeyedLedger {
-  return { in: 0, out: 0, dropped: {}, inFlight: 0, keys: 0 }
+  return { ...emptyLedger(), keys: 0 }
 }
 
 /**
@@ -91,7 +86,7 @@ export function mergeMapByKey<T, K, Work extends ObservableInput<unknown>>(
       let startingReady = false
 
       out.add(() => {
-        drop('stopped', waiting.size + working)
+        drop(ledger, 'stopped', waiting.size + working)
         ledger.keys -= lanes.size
         lanes.clear()
         waiting.clear()
@@ -108,8 +103,7 @@ export function mergeMapByKey<T, K, Work extends ObservableInput<unknown>>(
       })
 
       function receive(value: T): void {
-        ledger.in++
-        ledger.inFlight++
+        receiveInto(ledger, 1)
         let lane: Lane<T, K> | undefined
         let valueKey: K
         try {
@@ -131,12 +125,12 @@ export function mergeMapByKey<T, K, Work extends ObservableInput<unknown>>(
 
       function makeRoom(value: T): boolean {
         if (onFull === 'fail') {
-          drop('fail', 1)
+          drop(ledger, 'fail', 1)
           out.error(full(capacity, lanes.size))
           return false
         }
         const oldest = onFull === 'dropOldest' ? waiting.shift() : undefined
-        drop(onFull, 1)
+        drop(ledger, onFull, 1)
         if (oldest === undefined) {
           tell(() => onDropped?.(value, 'dropNewest'))
           return false
@@ -191,10 +185,7 @@ export function mergeMapByKey<T, K, Work extends ObservableInput<unknown>>(
           complete: () => {
             out.remove(stop)
             stop.unsubscribe()
-            end(() => {
-              ledger.out++
-              ledger.inFlight--
-            })
+            end(() => pass(ledger, 1))
           },
         })
         stop.add(subscription)
@@ -217,7 +208,7 @@ export function mergeMapByKey<T, K, Work extends ObservableInput<unknown>>(
       }
 
       function failed(error: unknown, value: T, valueKey: K | undefined): void {
-        drop('failed', 1)
+        drop(ledger, 'failed', 1)
         if (onError === 'fail') out.error(error)
         else tell(() => onFault?.(error, value, valueKey))
       }
@@ -228,12 +219,6 @@ export function mergeMapByKey<T, K, Work extends ObservableInput<unknown>>(
         } catch (error) {
           out.error(error)
         }
-      }
-
-      function drop(reason: string, count: number): void {
-        if (count === 0) return
-        ledger.dropped[reason] = (ledger.dropped[reason] ?? 0) + count
-        ledger.inFlight -= count
       }
 
       function addLane(laneKey: K): Lane<T, K> {

@@ -1,3 +1,4 @@
+import { LONGEST_WAIT_MS } from '../clock/clock'
 import { Fault } from '../model/fault'
 
 /** Throws a sentence about an option that an operator cannot work with; `wanted` is what to give instead. */
@@ -5,9 +6,6 @@ export function requireOption(usable: boolean, operator: string, option: string,
   if (usable) return
   throw new Fault('OPTION_INVALID', `${operator}: ${option} is ${String(value)}; give ${wanted}.`, { operator, option })
 }
-
-/** Node's timers fire at once when asked to wait longer than this: almost 25 days. */
-export const LONGEST_WAIT_MS = 2 ** 31 - 1
 
 export function requireMs(operator: string, option: string, value: number): void {
   const wanted = `milliseconds above 0 and at most ${LONGEST_WAIT_MS}`

@@ -1,9 +1,8 @@
 import { Observable, type OperatorFunction } from 'rxjs'
-import type { Clock, Timer } from '../clock/clock'
+import { atNextTick, type Clock, type Timer } from '../clock/clock'
 import { currentClock } from '../clock/currentClock'
 import { requireMs } from './options'
 import { subscribeWhileOpen } from './subscribeWhileOpen'
-import { atNextTick } from './tick'
 
 export interface SampleEveryOptions {
   /** Milliseconds from tick to tick, > 0; ticks fall on multiples of it since 1970. */

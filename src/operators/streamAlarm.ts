@@ -8,8 +8,7 @@
  * Events that are far older than the clock when they arrive come from a recording that is read outside a run, under the
  * machine's clock. There the clock says nothing about the stream: time is what the events say.
  */
-import type { Clock, Timer } from '../clock/clock'
-import { LONGEST_WAIT_MS } from './options'
+import { LONGEST_WAIT_MS, type Clock, type Timer } from '../clock/clock'
 
 const ANOTHER_TIME_US = 60_000_000
 

@@ -6,11 +6,11 @@
  * not when the next trade happens to come; bars that close together are emitted together.
  */
 import { Observable, type OperatorFunction } from 'rxjs'
-import type { Clock } from '../clock/clock'
+import { LONGEST_WAIT_MS, type Clock } from '../clock/clock'
 import { currentClock } from '../clock/currentClock'
 import type { Batch, EventBase, MarketEvent, Trade } from '../model/events'
 import { byInstrument, InstrumentStates, type OfInstrument } from './instrumentStates'
-import { LONGEST_WAIT_MS, requireCount, requireMs, requireOption } from './options'
+import { requireCount, requireMs, requireOption } from './options'
 import { StreamAlarm } from './streamAlarm'
 import { subscribeWhileOpen } from './subscribeWhileOpen'
 

@@ -100,7 +100,9 @@ class KeptBook {
       if (!this.live) return false
       this.levels.delta(change)
     }
-    this.last = change
+    // Deltas that waited for a REST snapshot were received before it, but this state of the book was not known before.
+    const { receiveTimeUs } = this.last ?? change
+    this.last = change.kind === 'delta' && change.receiveTimeUs < receiveTimeUs ? { ...change, receiveTimeUs } : change
     return true
   }
 }

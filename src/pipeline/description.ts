@@ -4,7 +4,7 @@
  * Building calls no source and opens no sink. The same description is checked, drawn, and wired.
  */
 import type { Observable, OperatorFunction } from 'rxjs'
-import type { EdgeOptions } from '../actors/edge'
+import { POLICIES, type EdgeOptions } from '../actors/overflow'
 import type { Batch } from '../model/events'
 import { Fault } from '../model/fault'
 import type { Sink } from '../sinks/sink'
@@ -16,10 +16,10 @@ export interface Stream<T> {
    * Adds a stage. Any RxJS operator fits. Without `edge` the stage runs in line with the one before it, where nothing can
    * wait; with one it has a mailbox.
    */
-  through<R>(name: string, operator: OperatorFunction<T, R>, edge?: EdgeOptions): Stream<R>
+  through<R>(name: string, operator: OperatorFunction<T, R>, edge?: EdgeOptions<Row<T>>): Stream<R>
 }
 
-export interface SinkEdgeOptions extends EdgeOptions {
+export interface SinkEdgeOptions<V = unknown> extends EdgeOptions<V> {
   /** Values written at once at most. Default 512. */
   readonly batchMax?: number
   /** Milliseconds that a value waits at most for others to be written with. Default 50. */
@@ -33,11 +33,14 @@ export type Row<T> = T extends string ? T : T extends Batch<infer V> ? V : T
 
 export interface PipelineBuilder {
   /** Where values come from: a feed, a metric, any observable. */
-  readonly source: <T>(name: string, source: Observable<T>, edge: EdgeOptions) => Stream<T>
+  readonly source: <T>(name: string, source: Observable<T>, edge: EdgeOptions<Row<T>>) => Stream<T>
   /** Where they go. A batch is written value by value. */
-  readonly sink: <T>(stream: Stream<T>, sink: Sink<Row<T>>, edge: SinkEdgeOptions) => void
-  /** Joins streams of one type; each keeps its own order. */
-  readonly merge: <T>(name: string, ...streams: readonly Stream<T>[]) => Stream<T>
+  readonly sink: <T>(stream: Stream<T>, sink: Sink<Row<T>>, edge: SinkEdgeOptions<Row<T>>) => void
+  /** Joins streams; each keeps its own order. */
+  readonly merge: <T extends readonly unknown[]>(
+    name: string,
+    ...streams: { readonly [K in keyof T]: Stream<T[K]> }
+  ) => Stream<T[number]>
 }
 
 export type NodeDescription =
@@ -94,8 +97,9 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
   const stream = <T>(node: string): Stream<T> => {
     const made: Stream<T> = {
       name: node,
-      through<R>(stage: string, operator: OperatorFunction<T, R>, edge?: EdgeOptions): Stream<R> {
+      through<R>(stage: string, operator: OperatorFunction<T, R>, typed?: EdgeOptions<Row<T>>): Stream<R> {
         claim(stage, 'stage')
+        const edge = typed as EdgeOptions | undefined
         if (typeof operator !== 'function') at(stage, 'A stage needs an operator.')
         if (edge !== undefined) checkEdge(stage, edge, at)
         nodes.push({
@@ -113,7 +117,8 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
   }
 
   const builder: PipelineBuilder = {
-    source: <T>(node: string, source: Observable<T>, edge: EdgeOptions): Stream<T> => {
+    source: <T>(node: string, source: Observable<T>, typed: EdgeOptions<Row<T>>): Stream<T> => {
+      const edge = typed as EdgeOptions
       claim(node, 'source')
       if (typeof (source as { subscribe?: unknown } | undefined)?.subscribe !== 'function') {
         at(node, 'A source is an observable, such as feed({...}).')
@@ -122,7 +127,8 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
       nodes.push({ kind: 'source', name: node, source, edge })
       return stream<T>(node)
     },
-    sink: <T>(from: Stream<T>, sink: Sink<Row<T>>, edge: SinkEdgeOptions): void => {
+    sink: <T>(from: Stream<T>, sink: Sink<Row<T>>, typed: SinkEdgeOptions<Row<T>>): void => {
+      const edge = typed as SinkEdgeOptions
       // Plain JavaScript may leave out what the types require: that is a problem with a place, not a crash.
       const given = edge as Partial<SinkEdgeOptions> | undefined
       const node = given?.name ?? freeName((sink as Partial<Sink<Row<T>>> | undefined)?.name ?? 'sink', names)
@@ -141,7 +147,10 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
         edge,
       })
     },
-    merge: <T>(node: string, ...from: readonly Stream<T>[]): Stream<T> => {
+    merge: <T extends readonly unknown[]>(
+      node: string,
+      ...from: { readonly [K in keyof T]: Stream<T[K]> }
+    ): Stream<T[number]> => {
       claim(node, 'merge')
       if (from.length === 0) at(node, 'A merge joins at least one stream.')
       if (!from.every(isStream)) at(node, 'A merge joins streams of this pipeline.')
@@ -152,7 +161,7 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
         operator: undefined,
         edge: undefined,
       })
-      return stream<T>(node)
+      return stream<T[number]>(node)
     },
   }
 
@@ -181,8 +190,6 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
   return { name, nodes }
 }
 
-const POLICIES = ['block', 'dropOldest', 'dropNewest', 'keepLatest', 'fail']
-
 function checkEdge(node: string, edge: EdgeOptions | undefined, at: (node: string, problem: string) => void): void {
   if (typeof edge !== 'object') {
     at(node, 'An edge needs { capacity, onFull }: how much may wait, and what happens when that much does.')
@@ -191,9 +198,10 @@ function checkEdge(node: string, edge: EdgeOptions | undefined, at: (node: strin
   if (!isCount(edge.capacity))
     at(node, `capacity is a whole number of values, 1 or more; it is ${String(edge.capacity)}.`)
   const { onFull } = edge as { onFull: unknown }
-  const conflates =
-    typeof onFull === 'object' && onFull !== null && typeof (onFull as { conflate?: unknown }).conflate === 'string'
-  if (!conflates && !(typeof onFull === 'string' && POLICIES.includes(onFull))) {
+  const conflate =
+    typeof onFull === 'object' && onFull !== null ? (onFull as { conflate?: unknown }).conflate : undefined
+  const conflates = typeof conflate === 'string' || typeof conflate === 'function'
+  if (!conflates && !(POLICIES as readonly unknown[]).includes(onFull)) {
     at(
       node,
       `onFull is one of ${POLICIES.join(', ')} or { conflate: key }; it is ${onFull === undefined ? 'missing' : JSON.stringify(onFull)}.`,

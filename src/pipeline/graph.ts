@@ -1,7 +1,7 @@
 /**
  * The picture of a pipeline: nodes and edges as data, and drawn as Mermaid or DOT.
  */
-import type { EdgeOptions, OnFull } from '../actors/edge'
+import { policyName, type EdgeOptions } from '../actors/overflow'
 import { carriedEdgeOf } from '../actors/wiring'
 import type { PipelineDescription } from './description'
 
@@ -50,10 +50,6 @@ export function graphOf({ name, nodes }: PipelineDescription): PipelineGraph {
 export function graphEdge(from: string, to: string, edge: EdgeOptions | undefined): GraphEdge {
   if (edge === undefined) return { from, to, kind: 'inline', capacity: 0, onFull: 'none' }
   return { from, to, kind: 'mailbox', capacity: edge.capacity, onFull: policyName(edge.onFull) }
-}
-
-export function policyName(onFull: OnFull): string {
-  return typeof onFull === 'object' ? 'conflate' : onFull
 }
 
 /** For Markdown and notebooks. */

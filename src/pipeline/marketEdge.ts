@@ -2,30 +2,38 @@
  * What a mailbox does with batches of market data when it is full: how two batches are merged, and how it tells the stages
  * behind it what they did not get.
  */
-import type { OnFull, Receipts } from '../actors/edge'
+import type { Receipts } from '../actors/edge'
+import { conflateKey, type OnFull } from '../actors/overflow'
 import { BookView } from '../book/bookView'
 import { conflateEvents } from '../book/conflate'
 import { EVENT_KINDS, type MarketEvent } from '../model/events'
 
-/** Merges two batches that wait. Market events merge by their meaning, other rows by the field that the policy names. */
-export function conflateBatches(onFull: OnFull): ((older: unknown, newer: unknown) => unknown) | undefined {
+/** Merges what waits. Market events merge by their meaning, other rows by the key that the policy names. */
+export function conflateBatches(onFull: OnFull): ((values: readonly unknown[]) => readonly unknown[]) | undefined {
   if (typeof onFull !== 'object') return undefined
-  const field = onFull.conflate
-  return (older, newer) => {
-    if (!isList(older) || !isList(newer)) return newer
-    if (isMarketBatch(older) && isMarketBatch(newer)) return conflateEvents(older, newer)
-    const latest = new Map<unknown, unknown>()
-    for (const row of [...older, ...newer]) {
-      const key = row instanceof BookView ? `${row.exchange} ${row.instrument ?? row.symbol}` : keyed(row, field)
-      latest.delete(key)
-      latest.set(key, row)
-    }
-    return [...latest.values()]
+  const { conflate } = onFull
+  return (values) => {
+    if (!values.every(isList)) return latestByKey(conflate, values)
+    if (values.every(isMarketBatch)) return [conflateEvents([], values.flat())]
+    return [latestByKey(conflate, values.flat())]
   }
 }
 
-function keyed(row: unknown, field: string): unknown {
-  return typeof row === 'object' && row !== null ? (row as Record<string, unknown>)[field] : row
+/** The latest row of each key, in the place of the first. */
+function latestByKey(conflate: string | ((row: unknown) => unknown), rows: readonly unknown[]): unknown[] {
+  const latest = new Map<unknown, unknown>()
+  for (const row of rows) latest.set(keyOf(conflate, row), row)
+  return [...latest.values()]
+}
+
+/** Books have no field of the kind that names are conflated by: two exchanges trade one instrument. */
+function keyOf(conflate: string | ((row: unknown) => unknown), row: unknown): unknown {
+  if (typeof conflate === 'string' && row instanceof BookView) return `${row.exchange} ${row.instrument ?? row.symbol}`
+  try {
+    return conflateKey(conflate, row)
+  } catch {
+    return row // a row whose key cannot be told is like no other
+  }
 }
 
 function isList(value: unknown): value is readonly unknown[] {

@@ -77,7 +77,7 @@ export function pipeline(name: string, build: (builder: PipelineBuilder) => void
   const describe = (): PipelineDescription => describePipeline(name, build)
   const made: Pipeline = {
     name,
-    run: (options) => made.start(options).done,
+    run: async (options) => made.start(options).done,
     start: (options = {}) => startRun(describe(), options),
     graph: () => graphOf(describe()),
   }

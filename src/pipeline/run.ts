@@ -10,7 +10,7 @@
 import { performance } from 'node:perf_hooks'
 import type { Subscription } from 'rxjs'
 import { Dispatcher } from '../actors/dispatcher'
-import type { Pressure } from '../actors/edge'
+import type { Pressure } from '../actors/pressure'
 import type { Clock, Timer } from '../clock/clock'
 import { runWithClock } from '../clock/currentClock'
 import { VirtualClock } from '../clock/virtualClock'

@@ -6,9 +6,11 @@
  */
 import { Subject, merge, type Observable } from 'rxjs'
 import type { Dispatcher } from '../actors/dispatcher'
-import { Edge, type EdgeOptions, type Pressure } from '../actors/edge'
-import { ledger, weightOf, type Ledger } from '../actors/ledger'
-import { runWithWiring, type EdgeAccount, type Wiring } from '../actors/wiring'
+import { Edge } from '../actors/edge'
+import { copyOf, emptyLedger, pass, receive, weightOf, type Ledger } from '../actors/ledger'
+import type { EdgeOptions } from '../actors/overflow'
+import type { Pressure } from '../actors/pressure'
+import { runWithWiring, type Wiring } from '../actors/wiring'
 import type { Clock } from '../clock/clock'
 import { Fault, messageOf } from '../model/fault'
 import { Drain, type DrainResult } from '../sinks/drain'
@@ -36,7 +38,7 @@ export interface StageGraphOptions {
 }
 
 /** An edge as the run's summary shows it. */
-export interface EdgeReport extends GraphEdge, EdgeAccount {}
+export interface EdgeReport extends GraphEdge, Readonly<Ledger> {}
 
 export interface SinkReport {
   readonly name: string
@@ -48,7 +50,7 @@ export interface SinkReport {
 
 interface WiredEdge {
   readonly graph: GraphEdge
-  readonly report: () => EdgeAccount
+  readonly account: Readonly<Ledger>
   readonly waits: () => boolean
 }
 
@@ -119,12 +121,12 @@ export class StageGraph {
     const reports: EdgeReport[] = []
     for (const node of this.description.nodes) {
       if (node.kind === 'source')
-        reports.push({ ...graphEdge(OUTSIDE, node.name, node.edge), ...accountOf(this.source(node.name).ledger) })
+        reports.push({ ...graphEdge(OUTSIDE, node.name, node.edge), ...copyOf(this.source(node.name).ledger) })
       for (const edge of this.stageEdges)
-        if (edge.graph.to === node.name) reports.push({ ...edge.graph, ...edge.report() })
+        if (edge.graph.to === node.name) reports.push({ ...edge.graph, ...copyOf(edge.account) })
       if (node.kind === 'sink') {
         const sink = this.sinks.find((candidate) => candidate.name === node.name)!
-        reports.push({ ...graphEdge(sink.from, sink.name, sink.edge), ...sink.drain.ledger })
+        reports.push({ ...graphEdge(sink.from, sink.name, sink.edge), ...copyOf(sink.drain.ledger) })
       }
     }
     return reports
@@ -152,6 +154,7 @@ export class StageGraph {
       case 'source': {
         const output = this.outputs.get(node.name)!
         const edge = new Edge<unknown>(node.edge, options.dispatcher, {
+          name: this.edgeName(node.name),
           deliver: (value) => output.next(value),
           fault: (fault) => options.onFault(fault, node.name),
           fail: (fault) => {
@@ -208,6 +211,10 @@ export class StageGraph {
     output.complete()
   }
 
+  private edgeName(to: string): string {
+    return `The edge to ${this.description.name}/${to}`
+  }
+
   /** What the run offers to a stage that carries an edge of its own. */
   private wiringOf(node: Extract<NodeDescription, { kind: 'stage' }>): Wiring {
     const { options } = this
@@ -220,7 +227,7 @@ export class StageGraph {
         const from = node.from[0]!
         this.stageEdges.splice(index, index < 0 ? 0 : 1, {
           graph: { from, to: node.name, kind, capacity, onFull },
-          report: () => account,
+          account,
           waits: () => account.inFlight > capacity / 2,
         })
       },
@@ -232,18 +239,18 @@ export class StageGraph {
     const upstream = this.outputs.get(from)!
     const input = new Subject<unknown>()
     if (edgeOptions === undefined) {
-      const account = ledger()
+      const account = emptyLedger()
       this.stageEdges.push({
         graph: graphEdge(from, to, undefined),
-        report: () => accountOf(account),
+        account,
         waits: () => false,
       })
       upstream.subscribe({
         next: (value) => {
           const weight = weightOf(value)
-          account.in += weight
+          receive(account, weight)
           input.next(value)
-          account.out += weight
+          pass(account, weight)
         },
         complete: () => input.complete(),
       })
@@ -251,6 +258,7 @@ export class StageGraph {
     }
     const { options } = this
     const edge = new Edge<unknown>(edgeOptions, options.dispatcher, {
+      name: this.edgeName(to),
       deliver: (value) => input.next(value),
       fault: (fault) => options.onFault(fault, to),
       fail: (fault) => {
@@ -263,7 +271,7 @@ export class StageGraph {
     })
     this.stageEdges.push({
       graph: graphEdge(from, to, edgeOptions),
-      report: () => accountOf(edge.ledger),
+      account: edge.ledger,
       waits: () => edge.ledger.inFlight > edgeOptions.capacity / 2,
     })
     upstream.subscribe({
@@ -282,12 +290,11 @@ export class StageGraph {
 
   private wireSink(name: string, from: string, sink: Sink<unknown>, edge: SinkEdgeOptions): void {
     const { options } = this
-    const { onFull } = edge
     const drain = new Drain<unknown>(sink, {
       capacity: edge.capacity,
       batchMax: edge.batchMax ?? 512,
       flushMs: edge.flushMs ?? 50,
-      onFull: typeof onFull === 'object' ? { conflate: fieldOf(onFull.conflate) } : onFull,
+      onFull: edge.onFull,
       clock: options.liveClock,
       streamClock: options.streamClock,
       outDir: options.outDir,
@@ -301,18 +308,5 @@ export class StageGraph {
       this.outputs.get(from)!.subscribe({ next: (value) => drain.push(value), complete: resolve })
     })
     this.sinks.push({ name, from, edge, sink, drain, ended, result: undefined })
-  }
-}
-
-function fieldOf(field: string): (value: unknown) => unknown {
-  return (value) => (value as Record<string, unknown>)[field]
-}
-
-function accountOf(account: Ledger): EdgeAccount {
-  return {
-    in: account.in,
-    out: account.out,
-    dropped: Object.fromEntries(account.dropped),
-    inFlight: account.inFlight,
   }
 }

@@ -7,28 +7,22 @@
  *
  *     in = out + sum(dropped) + inFlight        at every moment between two calls
  *
- * `inFlight` is what waits and what is being written. The reasons: `oldest`, `newest`, `superseded`, `conflated` (the
- * queue was full, by policy), `full` (it was full and may not drop), `rejected` (the sink refused a batch for longer than
- * the retry budget), `unencodable` (a value without a text), `deadline` (left over when closing took too long), `closed`
- * (came after the end).
+ * `inFlight` is what waits and what is being written.
  */
 import { Subject, takeUntil, type Observable } from 'rxjs'
+import { BoundedQueue } from '../actors/boundedQueue'
+import { copyOf, drop, emptyLedger, pass, receive, type Ledger } from '../actors/ledger'
+import type { EdgeOptions } from '../actors/overflow'
+import type { Pressure } from '../actors/pressure'
 import type { Clock, Timer } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import type { Batch } from '../model/events'
 import { Fault, messageOf } from '../model/fault'
 import { DEFAULT_OUT_DIR, type Sink, type SinkContext } from './sink'
-import { WaitingValues, type OnFull } from './waitingValues'
 
-export type { OnFull } from './waitingValues'
-
-export interface DrainOptions<T> {
-  /** How many values may wait. */
-  readonly capacity: number
+export interface DrainOptions<T> extends EdgeOptions<T> {
   /** How many values are offered to the sink at once, at most. */
   readonly batchMax: number
-  /** What happens when a value comes and `capacity` values wait. */
-  readonly onFull: OnFull<T>
   /** How long the first value of a batch may wait for others. Default 0: whatever has come while the sink was busy. */
   readonly flushMs?: number
   readonly retry?: RetryBudget
@@ -65,20 +59,6 @@ export interface RetryBudget {
   readonly capMs?: number
 }
 
-/** What a full edge asks of its source. */
-export interface Pressure {
-  pause(): void
-  resume(): void
-}
-
-/** What went through an edge. At every moment `in = out + sum(dropped) + inFlight`. */
-export interface Ledger {
-  readonly in: number
-  readonly out: number
-  readonly dropped: Readonly<Record<string, number>>
-  readonly inFlight: number
-}
-
 export type DrainState = 'running' | 'finishing' | 'closed' | 'failed'
 
 export interface DrainResult {
@@ -86,7 +66,7 @@ export interface DrainResult {
   readonly ended: 'completed' | 'aborted' | 'failed'
   /** Why it failed. */
   readonly fault: Fault | undefined
-  readonly ledger: Ledger
+  readonly ledger: Readonly<Ledger>
   /** Of the sink: values and bytes at the destination, batches given up, attempts after the first. */
   readonly written: number
   readonly bytes: number
@@ -157,14 +137,11 @@ export class Drain<T> {
   private readonly firstMs: number
   private readonly capMs: number
   private readonly random: () => number
-  private readonly waiting: WaitingValues<T>
-  private readonly dropped = new Map<string, number>()
+  private readonly account = emptyLedger()
+  private readonly waiting: BoundedQueue<T>
   private readonly context: SinkContext
-  private received = 0
-  private acknowledged = 0
   /** The batch that is with the sink, or between two attempts. */
   private writing: readonly T[] = []
-  private paused = false
   private opened = false
   private everOpened = false
   private current: DrainState = 'running'
@@ -198,7 +175,13 @@ export class Drain<T> {
     this.capMs = duration(name, 'retry.capMs', options.retry?.capMs ?? 5_000)
     this.clock = options.clock ?? liveClock
     this.random = seeded(options.seed ?? 1)
-    this.waiting = new WaitingValues(this.options.capacity, options.onFull, (reason) => this.drop(reason, 1))
+    const { capacity, onFull } = this.options
+    this.waiting = new BoundedQueue({
+      capacity,
+      onFull,
+      pressure: this.guarded(options.pressure),
+      ledger: this.account,
+    })
     this.context = {
       outDir: this.options.outDir,
       clock: options.streamClock ?? this.clock,
@@ -214,24 +197,17 @@ export class Drain<T> {
     return this.current
   }
 
-  get ledger(): Ledger {
-    return {
-      in: this.received,
-      out: this.acknowledged,
-      dropped: Object.fromEntries(this.dropped),
-      inFlight: this.waiting.size + this.writing.length,
-    }
+  /** Goes on changing. */
+  get ledger(): Readonly<Ledger> {
+    return this.account
   }
 
   /** Takes a value, or each value of a batch. Never waits and never throws: what cannot be kept is in the ledger. */
   push(value: T | Batch<T>): void {
     if (!isBatch(value)) {
-      this.take(value, this.bound)
+      this.take(value, this.waiting.boundFor(1))
     } else {
-      // A batch is taken whole by an edge that can pause its source: it cannot be stopped within one.
-      const room = this.options.pressure !== undefined && this.waiting.size < this.options.capacity
-      const bound =
-        this.options.onFull === 'block' && room ? Math.max(this.bound, this.waiting.size + value.length) : this.bound
+      const bound = this.waiting.boundFor(value.length)
       try {
         for (const one of value) this.take(one, bound)
       } catch (cause) {
@@ -246,7 +222,6 @@ export class Drain<T> {
       }
     }
     if (this.waiting.size > 0) this.wakeUp()
-    if (this.waiting.size >= this.options.capacity) this.pressFor('pause')
   }
 
   /**
@@ -257,38 +232,13 @@ export class Drain<T> {
     return (this.finishing ??= this.finishWithin(how))
   }
 
-  /** How many values may wait. A paused source still delivers what it had on the way: as much again as `capacity`. */
-  private get bound(): number {
-    const { capacity, onFull, pressure } = this.options
-    return onFull === 'block' && pressure !== undefined ? 2 * capacity : capacity
-  }
-
   private take(value: T, bound: number): void {
-    this.received++
     if (this.current !== 'running') {
-      this.drop('closed', 1)
+      receive(this.account, 1)
+      drop(this.account, 'closed', 1)
       return
     }
-    if (this.waiting.add(value, bound)) return
-    this.drop('full', 1)
-    const { capacity, onFull, pressure } = this.options
-    const why =
-      onFull === 'fail'
-        ? 'and it is told to fail then'
-        : pressure === undefined
-          ? 'and its source cannot be paused'
-          : 'and its source did not stop when it was paused'
-    this.fail(
-      new Fault(
-        'EDGE_FULL',
-        `The edge to the sink ${this.sink.name} is full: ${capacity} values wait, ${why}. Give it more capacity, or a policy that drops.`,
-        { sink: this.sink.name, capacity, onFull: typeof onFull === 'string' ? onFull : 'conflate' },
-      ),
-    )
-  }
-
-  private drop(reason: string, count: number): void {
-    if (count > 0) this.dropped.set(reason, (this.dropped.get(reason) ?? 0) + count)
+    if (!this.waiting.add(value, bound)) this.fail(this.waiting.full(`The edge to the sink ${this.sink.name}`))
   }
 
   private fail(fault: Fault): void {
@@ -321,8 +271,7 @@ export class Drain<T> {
     await this.attempt(() => this.openSink(), 1)
     while (!this.abandoned) {
       if (this.hopeless) {
-        this.drop('rejected', this.waiting.size)
-        this.waiting.clear()
+        this.waiting.clear('rejected')
         return
       }
       if (this.waiting.size === 0) {
@@ -332,7 +281,6 @@ export class Drain<T> {
       }
       if (this.options.flushMs > 0 && this.waiting.size < this.options.batchMax) await this.gather()
       this.writing = this.waiting.take(this.options.batchMax)
-      if (this.waiting.size <= this.options.capacity / 2) this.pressFor('resume')
       await this.deliver()
     }
   }
@@ -350,22 +298,24 @@ export class Drain<T> {
     timer.cancel()
   }
 
-  private pressFor(what: 'pause' | 'resume'): void {
-    const { pressure, onFull } = this.options
-    if (pressure === undefined || onFull !== 'block' || this.paused === (what === 'pause')) return
-    this.paused = what === 'pause'
-    try {
-      pressure[what]()
-    } catch (cause) {
-      this.fail(
-        new Fault(
-          'STAGE_FAILED',
-          `The source of the sink ${this.sink.name} could not be told to ${what}: ${messageOf(cause)}.`,
-          { sink: this.sink.name },
-          { cause },
-        ),
-      )
+  /** A source that cannot be told to pause is a fault, not an error in the middle of the queue. */
+  private guarded(pressure: Pressure | undefined): Pressure | undefined {
+    if (pressure === undefined) return undefined
+    const tell = (what: 'pause' | 'resume'): void => {
+      try {
+        pressure[what]()
+      } catch (cause) {
+        this.fail(
+          new Fault(
+            'STAGE_FAILED',
+            `The source of the sink ${this.sink.name} could not be told to ${what}: ${messageOf(cause)}.`,
+            { sink: this.sink.name },
+            { cause },
+          ),
+        )
+      }
     }
+    return { pause: () => tell('pause'), resume: () => tell('resume') }
   }
 
   /** Has the sink write the current batch, or gives it up. */
@@ -377,19 +327,19 @@ export class Drain<T> {
       })
       if (this.abandoned) return
       if (fault === undefined) {
-        this.acknowledged += this.writing.length
+        pass(this.account, this.writing.length)
         this.options.onWritten?.(this.writing)
         this.writing = []
         return
       }
       const index = unwritable(fault, this.writing.length)
       if (index !== undefined) {
-        this.drop('unencodable', 1)
+        drop(this.account, 'unencodable', 1)
         this.writing = this.writing.filter((_, at) => at !== index)
         this.report(fault)
         continue
       }
-      this.drop('rejected', this.writing.length)
+      drop(this.account, 'rejected', this.writing.length)
       this.sink.counters.failed++
       const lost = this.writing.length
       this.writing = []
@@ -493,13 +443,12 @@ export class Drain<T> {
     const outcome = await Promise.race([closing, deadline])
     timer?.cancel()
     if (outcome === 'late') this.abandon()
-    this.pressFor('resume')
     this.current = this.failure === undefined ? 'closed' : 'failed'
     const { counters } = this.sink
     return {
       ended: this.failure !== undefined ? 'failed' : how,
       fault: this.failure,
-      ledger: this.ledger,
+      ledger: copyOf(this.account),
       written: counters.written,
       bytes: counters.bytes,
       failed: counters.failed,
@@ -524,8 +473,8 @@ export class Drain<T> {
   private abandon(): void {
     this.abandoned = true
     const left = this.waiting.size + this.writing.length
-    this.drop('deadline', left)
-    this.waiting.clear()
+    this.waiting.clear('deadline')
+    drop(this.account, 'deadline', this.writing.length)
     this.writing = []
     this.pauseTimer?.timer.cancel()
     this.pauseTimer?.over()

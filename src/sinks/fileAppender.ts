@@ -18,8 +18,8 @@ import { open, mkdir, readdir, rename, stat, type FileHandle } from 'node:fs/pro
 import path from 'node:path'
 import type { Clock } from '../clock/clock'
 import { Fault } from '../model/fault'
+import { errnoOf, fileFault } from '../model/fileFault'
 import { ByteDigest } from './byteDigest'
-import { errnoOf, fileFault } from './fileFault'
 import { resolveOut, type SinkContext, type SinkCounters } from './sink'
 
 export interface AppendOptions {

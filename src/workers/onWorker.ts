@@ -1,20 +1,20 @@
 import path from 'node:path'
 import type { ResourceLimits } from 'node:worker_threads'
 import { Observable, Subject, takeUntil, type OperatorFunction, type Subscriber } from 'rxjs'
+import { BoundedQueue } from '../actors/boundedQueue'
+import { drop, emptyLedger, pass, type Ledger } from '../actors/ledger'
+import { policyName, type EdgeOptions } from '../actors/overflow'
+import type { Pressure } from '../actors/pressure'
 import { currentWiring, type CarriesEdge } from '../actors/wiring'
 import { backoffProblem, liveRandom } from '../clock/backoff'
-import type { Clock, Timer } from '../clock/clock'
+import { LONGEST_WAIT_MS, type Clock, type Timer } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import { Fault, messageOf } from '../model/fault'
-import { dropFrom, EdgeQueue, emptyLedger, type Ledger, type OnFull, type Pressure } from './edgeQueue'
 import type { WorkerHandle } from './spawn'
 import { SupervisedWorker, type RestartPolicy } from './supervisedWorker'
 
-export interface OnWorkerOptions<T, R> {
-  /** The most values that wait to be sent. */
-  readonly capacity: number
-  /** What happens to a value when that many wait. */
-  readonly onFull: OnFull<T>
+/** `capacity` is the most values that wait to be sent. */
+export interface OnWorkerOptions<T, R> extends EdgeOptions<T> {
   /** The most values that are sent together. */
   readonly batchMax: number
   /** Batches that are away at once, so that the worker need not wait for the next one. Default 2. */
@@ -77,7 +77,7 @@ export interface WorkerMessage {
 export function onWorker<T, R>(entry: string | URL, options: OnWorkerOptions<T, R>): OperatorFunction<T, R> {
   check(options)
   const { capacity } = options
-  const onFull = typeof options.onFull === 'object' ? 'conflate' : options.onFull
+  const onFull = policyName(options.onFull)
   const operator: OperatorFunction<T, R> = (source) =>
     new Observable((out) => {
       const wiring = currentWiring()
@@ -133,9 +133,10 @@ interface Batch<T, R> {
 
 /** One subscription: the queue, the worker, and the batches between them. */
 class WorkerEdge<T, R> {
+  private readonly name: string
   private readonly clock: Clock
   private readonly ledger: Ledger
-  private readonly queue: EdgeQueue<T>
+  private readonly queue: BoundedQueue<T>
   private readonly concurrency: number
   private readonly supervisor: SupervisedWorker<EntryApi>
   private worker: WorkerHandle<EntryApi> | undefined
@@ -165,7 +166,8 @@ class WorkerEdge<T, R> {
     this.clock = clock
     this.ledger = ledger
     this.concurrency = concurrency
-    this.queue = new EdgeQueue({ name: nameOf(entry), capacity, onFull, pressure, ledger })
+    this.name = `The edge to onWorker ${path.basename(String(entry))}`
+    this.queue = new BoundedQueue({ capacity, onFull, pressure, ledger })
     this.supervisor = new SupervisedWorker<EntryApi>(entry, options, clock, random, {
       started: (worker) => {
         this.worker = worker
@@ -177,10 +179,8 @@ class WorkerEdge<T, R> {
   }
 
   receive(value: T): void {
-    try {
-      this.queue.push(value)
-    } catch (error) {
-      this.out.error(error)
+    if (!this.queue.add(value)) {
+      this.out.error(this.queue.full(this.name))
       return
     }
     if (this.worker === undefined) return
@@ -203,14 +203,11 @@ class WorkerEdge<T, R> {
 
   close(): void {
     this.watch?.cancel()
-    const held = this.sent.reduce(
-      (sum, { state, values }) => sum + (state === 'lost' ? 0 : values.length),
-      this.queue.size,
-    )
-    dropFrom(this.ledger, 'stopped', held)
+    const held = this.sent.reduce((sum, { state, values }) => sum + (state === 'lost' ? 0 : values.length), 0)
+    drop(this.ledger, 'stopped', held)
     this.sent.length = 0
     this.again = []
-    this.queue.close()
+    this.queue.clear('stopped')
     void this.supervisor.stop()
   }
 
@@ -287,7 +284,7 @@ class WorkerEdge<T, R> {
 
   private lose(batch: Batch<T, R>, fault: Fault): void {
     batch.state = 'lost'
-    dropFrom(this.ledger, 'failed', batch.values.length)
+    drop(this.ledger, 'failed', batch.values.length)
     if (this.options.onFault === undefined) this.out.error(fault)
     else this.report(fault)
     this.release()
@@ -308,8 +305,7 @@ class WorkerEdge<T, R> {
     for (let batch = this.sent[0]; batch?.state === 'back' || batch?.state === 'lost'; batch = this.sent[0]) {
       this.sent.shift()
       if (batch.state === 'lost') continue
-      this.ledger.out += batch.values.length
-      this.ledger.inFlight -= batch.values.length
+      pass(this.ledger, batch.values.length)
       for (const result of batch.results) this.out.next(result)
     }
     this.releasing = false
@@ -390,10 +386,6 @@ function tooSlow(worker: string, deadlineMs: number): Fault {
   return new Fault('WORKER_DIED', message, { worker, reason: 'deadline', deadlineMs })
 }
 
-function nameOf(entry: string | URL): string {
-  return `onWorker ${path.basename(String(entry))}`
-}
-
 function check<T>({ capacity, batchMax, concurrency = 2, restart, deadlineMs }: OnWorkerOptions<T, unknown>): void {
   const { atMost, withinMs, backoffMs } = restart
   const problem =
@@ -412,6 +404,3 @@ function check<T>({ capacity, batchMax, concurrency = 2, restart, deadlineMs }: 
       : `${option} is ${value}; give a whole number, 1 or more`
   }
 }
-
-/** Node's timers fire at once when asked to wait longer than this: almost 25 days. */
-const LONGEST_WAIT_MS = 2 ** 31 - 1

@@ -81,10 +81,10 @@ describe('millrace audit', function () {
 
     it('gives the same for the files of a set in any order, and for a REST file that is named too', async () => {
       const files = [...SETS['kraken']!.map(recorded), recorded('kraken.rest')].reverse()
-      const { files: named, ...rest } = reportOf(await millrace(['audit', ...files, '--json']))
-      const { files: _, ...inOrder } = reportOf(await millrace(['audit', ...SETS['kraken']!.map(recorded), '--json']))
-      expect(named).to.have.length(4)
-      expect({ ...rest, books: sorted(rest.books) }).to.deep.equal({ ...inOrder, books: sorted(inOrder.books) })
+      const report = reportOf(await millrace(['audit', ...files, '--json']))
+      const inOrder = reportOf(await millrace(['audit', ...SETS['kraken']!.map(recorded), '--json']))
+      expect(report.files).to.have.length(4)
+      expect({ ...report, files: inOrder.files }).to.deep.equal(inOrder)
     })
 
     it('reports two exchanges side by side and together', async () => {
@@ -195,8 +195,4 @@ async function written(file: string, lines: readonly string[]): Promise<string> 
   const text = `${lines.join('\n')}\n`
   await writeFile(file, file.endsWith('.gz') ? gzipSync(text) : text)
   return file
-}
-
-function sorted<T>(books: Readonly<Record<string, T>>): [string, T][] {
-  return Object.entries(books).sort(([a], [b]) => (a < b ? -1 : 1))
 }

@@ -20,6 +20,14 @@ exports.default = pipeline('trades', ({ source, sink }) => {
   const market = source('market', feed(WISH), { capacity: 10_000, onFull: 'block' })
   sink(market.through('only-trades', ofKind('trade')), jsonLines('trades.jsonl'), { capacity: 10_000, onFull: 'block', name: 'trades' })
 })`
+/** Its sink never says that a batch is safe. */
+const STUCK = `
+const { pipeline, feed } = require('millrace')
+const stuck = { name: 'stuck', counters: { written: 0, bytes: 0, failed: 0, retries: 0 }, open: async () => {}, write: () => new Promise(() => {}), close: async () => {} }
+exports.default = pipeline('stuck', ({ source, sink }) => {
+  const market = source('market', feed({ exchanges: ['okx'], instruments: ['BTC-USDT'], channel: 'book' }), { capacity: 1_000, onFull: 'dropOldest' })
+  sink(market, stuck, { capacity: 100, onFull: 'dropOldest', name: 'stuck' })
+})`
 const WISH = { exchanges: ['binance', 'okx'], instruments: ['BTC-USDT'], channels: ['book', 'trades'] }
 
 describe('millrace run', function () {
@@ -123,6 +131,29 @@ describe('millrace run', function () {
       expectBalanced(summary.edges)
       expect(ran.status, ran.err).to.equal(0)
     }
+  })
+
+  it('stops at once when it is interrupted a second time', async () => {
+    await writeFile(file('stuck.js'), STUCK)
+    const running = startMillrace(['run', file('stuck.js'), '--out', file('out')])
+    await eventually(() => expect(running.err()).to.match(/[1-9]\d* events\/s/), { withinMs: 20_000, everyMs: 50 })
+    running.child.kill('SIGINT')
+    await eventually(() => expect(running.err()).to.contain('Once more to stop at once'), { withinMs: 10_000 })
+    const askedMs = performance.now()
+    running.child.kill('SIGINT')
+    const { status, err } = await running.done
+    expect(performance.now() - askedMs, 'milliseconds to stop').to.be.lessThan(2_000)
+    expect(err).to.contain('Stopped at once')
+    expect(status).to.equal(130)
+  })
+
+  it('gives up a sink that does not finish within the deadline, and exits 1', async () => {
+    await writeFile(file('stuck.js'), STUCK)
+    const ran = await millrace(['run', file('stuck.js'), '--seconds', '1', '--out', file('out'), '--json'])
+    const summary = summaryOf(ran)
+    expect(summary.seconds, 'seconds with the deadline of five').to.be.within(5.5, 20)
+    expect(ran.err).to.match(/Not repaired: .*stuck/)
+    expect(ran.status, ran.err).to.equal(1)
   })
 
   it('replays at the speed that is asked for', async () => {

@@ -51,6 +51,19 @@ describe('every', () => {
     expect(ticks).to.deep.equal([10_000, 20_000, 60_000])
   })
 
+  it('skips the ticks that its own callback took too long for', () => {
+    const clock = new LateClock()
+    const ticks: number[] = []
+    every(clock, 10, (nowUs) => {
+      ticks.push(nowUs)
+      if (ticks.length === 1) clock.passTo(45_000)
+    })
+    clock.fireAt(10_000)
+    clock.fireAt(45_100)
+    clock.fireAt(50_000)
+    expect(ticks).to.deep.equal([10_000, 50_000])
+  })
+
   it('stops when it is cancelled, also from within a tick', () => {
     const clock = new VirtualClock()
     let ticks = 0
@@ -185,8 +198,12 @@ class LateClock implements Clock {
     return { cancel: () => (this.callback = undefined) }
   }
 
-  fireAt(timeUs: number): void {
+  passTo(timeUs: number): void {
     this.now = timeUs
+  }
+
+  fireAt(timeUs: number): void {
+    this.passTo(timeUs)
     const { callback } = this
     this.callback = undefined
     callback?.()

@@ -11,11 +11,7 @@ describe('The current clock', () => {
   it('is the one that a run is wired with, and the outer one again behind it', () => {
     const outer = new VirtualClock()
     const inner = new VirtualClock()
-    const seen = runWithClock(outer, () => [
-      currentClock(),
-      runWithClock(inner, () => currentClock()),
-      currentClock(),
-    ])
+    const seen = runWithClock(outer, () => [currentClock(), runWithClock(inner, () => currentClock()), currentClock()])
     expect(seen).to.deep.equal([outer, inner, outer])
     expect(currentClock()).to.equal(liveClock)
   })

@@ -29,6 +29,13 @@ describe('millrace in a notebook', function () {
     }
     installed = await needsInstallation(this)
     env = await kernelOf(installed.folder)
+    await installed.write(
+      'squareWorker.ts',
+      `import { threadId } from 'node:worker_threads'
+       import { exposeEntry } from 'millrace'
+       enum Kind { Square = 'square' }
+       exposeEntry((values: { n: number }[]) => values.map(({ n }) => ({ kind: Kind.Square, n: n * n, threadId })))`,
+    )
   })
 
   it('runs what millrace init has written: books from the simulator, and the pipeline file', async () => {
@@ -40,13 +47,6 @@ describe('millrace in a notebook', function () {
   })
 
   it('hops to a worker thread in TypeScript and back, and a pipeline runs beside it', async () => {
-    await installed.write(
-      'squareWorker.ts',
-      `import { threadId } from 'node:worker_threads'
-       import { exposeEntry } from 'millrace'
-       enum Kind { Square = 'square' }
-       exposeEntry((values: { n: number }[]) => values.map(({ n }) => ({ kind: Kind.Square, n: n * n, threadId })))`,
-    )
     await writeNotebook('worker.ipynb', [
       `import path from 'node:path'
        import { range, map } from 'rxjs'
@@ -57,7 +57,7 @@ describe('millrace in a notebook', function () {
          map((n) => ({ n })),
          onWorker<{ n: number }, Squared>(path.resolve('squareWorker.ts'), {
            capacity: 100, onFull: 'fail', batchMax: 16, deadlineMs: 30_000,
-           restart: RESTART,
+           restart: { atMost: 1, withinMs: 60_000, backoffMs: [100, 1_000] },
          }),
        )
        const squared = await collect(squares, { forMs: 40_000 })
@@ -92,7 +92,7 @@ def run(code):
     print(reply['content']['status'], ''.join(said).strip(), flush=True)
 run("import path from 'node:path'\\nimport { of } from 'rxjs'\\nimport { collect, onWorker } from 'millrace'")
 run("""const squared = await collect(of({ n: 3 }).pipe(onWorker<{ n: number }, { n: number }>(path.resolve('squareWorker.ts'), {
-  capacity: 1, onFull: 'fail', batchMax: 1, deadlineMs: 30_000, restart: RESTART })))
+  capacity: 1, onFull: 'fail', batchMax: 1, deadlineMs: 30_000, restart: { atMost: 1, withinMs: 60_000, backoffMs: [100, 1_000] } })))
 console.log('squared', squared[0].n)""")
 manager.interrupt_kernel()
 time.sleep(1)

@@ -133,6 +133,14 @@ describe('a pipeline file outside any project', function () {
     expect(result.status, said(result)).to.equal(0)
   })
 
+  it('may be an ES module by its folder, with neighbours that are imported by their .js names', async () => {
+    await writeFile(path.join(cwd, 'package.json'), '{ "type": "module" }')
+    await writeFile(path.join(cwd, 'every.ts'), 'export enum Every { bar = 250 }\n')
+    const text = `import { Every } from './every.js'\n${PIPELINE.replace('everyMs: 250', 'everyMs: Every.bar')}`
+    const result = await run('p.ts', text, '--seconds', '1')
+    expect(result.status, said(result)).to.equal(0)
+  })
+
   it('is compiled by a TypeScript that ts-node starts on, when a newer one is nearer', async () => {
     const newer = path.join(cwd, 'node_modules/typescript')
     await mkdir(newer, { recursive: true })

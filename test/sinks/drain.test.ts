@@ -1,12 +1,12 @@
 import { expect } from 'chai'
 import { EMPTY, NEVER, Observable, Subject, from, of, throwError } from 'rxjs'
+import { droppedOf, type Ledger } from '../../src/actors/ledger'
 import type { Batch } from '../../src/model/events'
 import { Fault } from '../../src/model/fault'
-import { Drain, drain, isBatch, type DrainOptions, type DrainResult, type Ledger } from '../../src/sinks/drain'
+import { Drain, drain, isBatch, type DrainOptions, type DrainResult } from '../../src/sinks/drain'
 import { ScriptedSink, VirtualClock, faultOf, turns, until } from './support'
 
-const balance = ({ in: received, out, dropped, inFlight }: Ledger): number =>
-  received - out - inFlight - Object.values(dropped).reduce((sum, count) => sum + count, 0)
+const balance = (ledger: Readonly<Ledger>): number => ledger.in - ledger.out - ledger.inFlight - droppedOf(ledger)
 
 const refuse = (): never => {
   throw new Fault('SINK_REJECTED', 'The sink scripted cannot write: it was told so.')
@@ -307,9 +307,9 @@ describe('drain', () => {
     let open: (() => void) | undefined
 
     const expectations: [DrainOptions<number>['onFull'], number[], Record<string, number>][] = [
-      ['dropOldest', [0, 3, 4, 5], { oldest: 2 }],
-      ['dropNewest', [0, 1, 2, 3], { newest: 2 }],
-      ['keepLatest', [0, 4, 5], { superseded: 3 }],
+      ['dropOldest', [0, 3, 4, 5], { dropOldest: 2 }],
+      ['dropNewest', [0, 1, 2, 3], { dropNewest: 2 }],
+      ['keepLatest', [0, 4, 5], { keepLatest: 3 }],
       [{ conflate: (value) => value % 2 }, [0, 5, 4], { conflated: 3 }],
     ]
     for (const [onFull, written, dropped] of expectations) {
@@ -339,7 +339,7 @@ describe('drain', () => {
       release()
       const result = await edge.finish()
       expect(sink.values).to.deep.equal([0, 1, 2, 3])
-      expect(result.ledger).to.deep.equal({ in: 6, out: 4, dropped: { full: 1, closed: 1 }, inFlight: 0 })
+      expect(result.ledger).to.deep.equal({ in: 6, out: 4, dropped: { fail: 1, closed: 1 }, inFlight: 0 })
       expect(result.fault?.code).to.equal('EDGE_FULL')
       expect(faults.length).to.equal(1)
     })
@@ -379,7 +379,7 @@ describe('drain', () => {
       expect(edge.state).to.equal('failed')
       expect(faults[0]!.message).to.contain('did not stop when it was paused')
       release()
-      expect((await edge.finish()).ledger).to.deep.equal({ in: 9, out: 8, dropped: { full: 1 }, inFlight: 0 })
+      expect((await edge.finish()).ledger).to.deep.equal({ in: 9, out: 8, dropped: { overrun: 1 }, inFlight: 0 })
     })
 
     it('block without anything to pause fails when full', async () => {

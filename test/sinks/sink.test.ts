@@ -3,7 +3,7 @@ import path from 'node:path'
 import { CounterRegistry } from '../../src/metrics/counters'
 import { Fault } from '../../src/model/fault'
 import { ByteDigest } from '../../src/sinks/byteDigest'
-import { fileFault } from '../../src/sinks/fileFault'
+import { fileFault } from '../../src/model/fileFault'
 import { SINK_COUNTERS, resolveOut, sinkCounters } from '../../src/sinks/sink'
 
 describe('the path of a sink', () => {
@@ -52,7 +52,7 @@ describe('the fault of a file', () => {
     for (const code of ['ENOSPC', 'EROFS', 'EACCES', 'ENOENT', 'ENOTDIR', 'EIO', 'EDQUOT', 'EMFILE']) {
       const fault = fileFault('bars', '/data/bars.jsonl', system(code))
       expect(fault.code).to.equal('SINK_REJECTED')
-      expect(fault.message).to.match(/^The sink bars cannot write \/data\/bars\.jsonl: [a-z].*\. [A-Z].*\.$/)
+      expect(fault.message).to.match(/^The sink bars cannot write \/data\/bars\.jsonl: [a-z].*; [a-z].*\.$/)
       expect(fault.details).to.deep.equal({ sink: 'bars', path: '/data/bars.jsonl', errno: code })
     }
   })

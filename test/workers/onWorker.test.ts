@@ -13,9 +13,9 @@ import {
   toArray,
   type Observable,
 } from 'rxjs'
+import { balances, emptyLedger, type Ledger } from '../../src/actors/ledger'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { Fault } from '../../src/model/fault'
-import { emptyLedger, type Ledger } from '../../src/workers/edgeQueue'
 import { onWorker, type OnWorkerOptions } from '../../src/workers/onWorker'
 import { eventually } from '../kit/eventually'
 import { compileEntries, type CompiledEntries } from './compiledEntries'
@@ -66,8 +66,7 @@ describe('onWorker', function () {
     )
   const ids = (done: Done[]): number[] => done.map(({ id }) => id)
   const balanced = (): void => {
-    const dropped = Object.values(ledger.dropped).reduce((sum, count) => sum + count, 0)
-    expect(ledger.in).to.equal(ledger.out + dropped + ledger.inFlight)
+    expect(balances(ledger)).to.equal(true)
   }
 
   it('emits what the worker answers, in the order of the source, and completes when all has come back', async () => {
@@ -298,9 +297,14 @@ describe('onWorker', function () {
       expect(ledger).to.deep.equal({
         in: 60,
         out: 15,
-        dropped: { dropOldest: 15, dropNewest: 15, conflate: 15 },
+        dropped: { dropOldest: 15, dropNewest: 15, conflated: 15 },
         inFlight: 0,
       })
+    })
+
+    it('ends at once when it is to pause a source and is given nothing to pause it with', async () => {
+      const error = await errorOf(run(from(jobs(1)), { onFull: 'block' }))
+      expect(error).to.be.instanceOf(Fault).with.property('code', 'OPTION_INVALID')
     })
 
     it('pauses a source that can be paused, and loses nothing', async () => {
@@ -333,7 +337,6 @@ describe('onWorker', function () {
     { batchMax: 0.5 },
     { concurrency: 0 },
     { deadlineMs: Number.NaN },
-    { onFull: 'block' as const },
     { restart: { atMost: 1, withinMs: 0, backoffMs: [1, 2] as const } },
     { restart: { atMost: 1, withinMs: 1_000, backoffMs: [3, 2] as const } },
   ]) {

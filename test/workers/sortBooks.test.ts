@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { from, lastValueFrom, toArray } from 'rxjs'
+import { emptyLedger } from '../../src/actors/ledger'
 import { bookDepth, type BookSides } from '../../src/workers/bookDepth'
-import { emptyLedger } from '../../src/workers/edgeQueue'
 import { sortBooks } from '../../src/workers/sortBooks'
 
 interface NamedBook extends BookSides {

@@ -2,7 +2,8 @@ import { every } from '../../clock/clock'
 import { liveClock } from '../../clock/liveClock'
 import { EXCHANGES } from '../../exchanges/exchanges'
 import { CHANNELS, type ChannelName } from '../../exchanges/protocol'
-import { openRecording } from '../../feed/recording/recordingWriter'
+import type { SessionRecord } from '../../feed/record'
+import { openRecording, type RecordingSummary, type RecordingWriter } from '../../feed/recording/recordingWriter'
 import { Fault } from '../../model/fault'
 import { LiveMarket } from '../../pipeline/liveMarket'
 import { wishOf } from '../../pipeline/wish'
@@ -70,56 +71,126 @@ ${optionsHelp(OPTIONS)}
     const rest = host(parsed.text('rest-url'), '--rest-url', ['http:', 'https:']) ?? hosts.rest
 
     const log = faultLog(false)
-    const terminal: Fault[] = []
     const market = new LiveMarket({ wishes: [wish], addresses: new Map([[exchange, { ws, rest }]]) })
-    const writer = await openRecording(
-      out,
-      {
-        venues: [exchange],
-        subscribed: Object.fromEntries(wish.channels.map((channel) => [channel, wish.instruments])),
-      },
-      { clock: liveClock, onFault: log.add },
-    )
+    const header = {
+      venues: [exchange],
+      subscribed: Object.fromEntries(wish.channels.map((channel) => [channel, wish.instruments])),
+    }
+    const file = new RecordingToCome(() => openRecording(out, header, { clock: liveClock, onFault: log.add }))
     const counts = { frames: 0, events: 0 }
+    const terminal: Fault[] = []
     let finish!: () => void
-    const finished = new Promise<void>((resolve) => (finish = resolve))
+    let fail!: (thrown: unknown) => void
+    const finished = new Promise<void>((resolve, reject) => {
+      finish = resolve
+      fail = reject
+    })
+    file.failed.catch(fail)
     const release = onInterrupt(finish)
     const timer = seconds === undefined ? undefined : liveClock.after(seconds * 1_000, finish)
     const lines = every(liveClock, 1_000, () =>
-      say(`${counts.frames} frames, ${counts.events} events, ${(writer.counters.bytes / 1e6).toFixed(1)} MB`),
+      say(`${counts.frames} frames, ${counts.events} events, ${(file.bytes / 1e6).toFixed(1)} MB`),
     )
+    let summary: RecordingSummary | undefined
     try {
-      await market.start({
-        record: (each) => {
-          writer.write(each)
-          if (each.dir === 'in') counts.frames++
-        },
-        events: (_, events) => (counts.events += events.length),
-        fault: (fault) => {
-          log.add(fault)
-          if (fault.repair === 'stop') terminal.push(fault)
-        },
-        ended: finish,
-      })
+      market
+        .start({
+          record: (each) => {
+            file.write(each)
+            if (each.dir === 'in') counts.frames++
+          },
+          events: (_, events) => (counts.events += events.length),
+          fault: (fault) => {
+            log.add(fault)
+            if (fault.repair === 'stop') terminal.push(fault)
+          },
+          ended: finish,
+        })
+        .catch(fail)
       await finished
     } finally {
       lines.cancel()
       timer?.cancel()
       await market.stop()
       release()
-      const summary = await writer.close()
+      summary = await file.close()
       log.close()
-      say(
-        `${summary.path}: ${summary.lines} lines, ${(summary.bytes / 1e6).toFixed(1)} MB${summary.restPath === undefined ? '' : `, with ${summary.restLines} REST answers in ${summary.restPath}`}.`,
-      )
-      if (summary.lost > 0) say(`${summary.lost} lines are missing: the disk did not take them.`)
-      if (summary.lost > 0 || !summary.complete)
-        terminal.push(new Fault('SINK_REJECTED', 'The recording is not complete.'))
-      if (parsed.flag('json'))
-        print(JSON.stringify({ format: 'millrace-record/1', ...summary, frames: counts.frames, events: counts.events }))
     }
-    return terminal.length > 0 ? EXIT.faults : EXIT.done
+    tell(summary, out)
+    if (parsed.flag('json')) {
+      const nothing = { path: out, lines: 0, restLines: 0, lost: 0, bytes: 0, complete: true }
+      print(JSON.stringify({ format: 'millrace-record/1', ...(summary ?? nothing), ...counts }))
+    }
+    const whole = summary !== undefined && summary.lost === 0 && summary.complete
+    return whole && terminal.length === 0 ? EXIT.done : EXIT.faults
   },
+}
+
+/** Records before the first connection that may wait for the file: REST answers, a few for each exchange. */
+const EARLY_MAX = 10_000
+
+/**
+ * The recording, created with the first connection: a command that never gets so far (a mistyped instrument, no network)
+ * leaves alone what stood at its path.
+ */
+class RecordingToCome {
+  /** Rejects when the file cannot be created. */
+  readonly failed: Promise<void>
+  private early: SessionRecord[] = []
+  private opening: Promise<void> | undefined
+  private writer: RecordingWriter | undefined
+  private fail!: (thrown: unknown) => void
+
+  constructor(private readonly create: () => Promise<RecordingWriter>) {
+    this.failed = new Promise((_, reject) => (this.fail = reject))
+    this.failed.catch(() => undefined)
+  }
+
+  get bytes(): number {
+    return this.writer?.counters.bytes ?? 0
+  }
+
+  write(record: SessionRecord): void {
+    if (this.writer !== undefined) {
+      this.writer.write(record)
+      return
+    }
+    if (this.early.length >= EARLY_MAX) {
+      this.fail(new Fault('SINK_REJECTED', 'The disk takes too long to create the recording.'))
+      return
+    }
+    this.early.push(record)
+    if (record.dir === 'open') this.opening ??= this.open()
+  }
+
+  /** Undefined when there was nothing to record. */
+  async close(): Promise<RecordingSummary | undefined> {
+    await this.opening
+    return this.writer?.close()
+  }
+
+  private async open(): Promise<void> {
+    try {
+      const writer = await this.create()
+      for (const record of this.early) writer.write(record)
+      this.early = []
+      this.writer = writer
+    } catch (thrown) {
+      this.fail(thrown)
+    }
+  }
+}
+
+function tell(summary: RecordingSummary | undefined, out: string): void {
+  if (summary === undefined) {
+    say(`There was no connection, so nothing was recorded: ${out} is as it was.`)
+    return
+  }
+  const { path, lines, bytes, restPath, restLines, lost, complete } = summary
+  const rest = restPath === undefined ? '' : `, with ${restLines} REST answers in ${restPath}`
+  say(`${path}: ${lines} lines, ${(bytes / 1e6).toFixed(1)} MB${rest}.`)
+  if (lost > 0) say(`${lost} lines are missing: the disk did not take them.`)
+  else if (!complete) say('The recording is not complete: the disk did not take its end.')
 }
 
 function required(value: string | undefined, option: string, example: string): string {

@@ -9,6 +9,7 @@
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { constants, createGunzip, type Gunzip } from 'node:zlib'
 import { Fault, messageOf } from '../../model/fault'
+import { errnoOf } from '../../model/fileFault'
 
 export interface FileBlocks {
   /** The next blocks, or how the file ended. Not to be called again before it has settled, nor after the end. */
@@ -208,7 +209,7 @@ async function openFile(path: string): Promise<FileHandle> {
 
 function refusal(path: string, cause: unknown, what?: string): Fault {
   if (cause instanceof Fault) return cause
-  const errno = cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined
+  const errno = errnoOf(cause)
   const reason = what ?? REASONS.get(errno ?? '') ?? `cannot be opened: ${messageOf(cause)}`
   return new Fault('RECORDING_INVALID', `The recording ${path} ${reason}.`, { path, errno }, { cause })
 }

@@ -16,7 +16,8 @@
 import { constants, createGzip, gzipSync, type Gzip } from 'node:zlib'
 import { backoffDelayMs, RetryBudget, type Backoff, type Budget } from '../../clock/backoff'
 import { sleep, type Clock, type Timer } from '../../clock/clock'
-import { Fault, messageOf } from '../../model/fault'
+import { Fault } from '../../model/fault'
+import { fileProblem } from '../../model/fileFault'
 import { headerLine, type NewHeader } from './recordingHeader'
 import { gapLine } from './recordLine'
 
@@ -270,7 +271,7 @@ export class LineFile {
       this.report(
         new Fault(
           'SINK_REJECTED',
-          `The recording ${this.path} cannot be written: ${reasonOf(cause)} It is tried again.`,
+          `The recording ${this.path} cannot be written: ${fileProblem(cause)} It is tried again.`,
           {
             path: this.path,
           },
@@ -284,7 +285,7 @@ export class LineFile {
     if (!this.budget.take(nowUs, delayMs)) {
       this.giveUp(
         'RETRIES_EXHAUSTED',
-        `was given up after ${this.counters.retries} more attempts: ${reasonOf(cause)}`,
+        `was given up after ${this.counters.retries} more attempts: ${fileProblem(cause)}`,
         cause,
       )
       return false
@@ -338,7 +339,7 @@ export class LineFile {
       await this.file?.close()
       return true
     } catch (cause) {
-      this.giveUp('SINK_REJECTED', `could not be finished: ${reasonOf(cause)} What was written can be read.`, cause)
+      this.giveUp('SINK_REJECTED', `could not be finished: ${fileProblem(cause)} What was written can be read.`, cause)
       return false
     }
   }
@@ -388,23 +389,3 @@ interface Chunk {
   readonly bytes: Buffer
   readonly lines: number
 }
-
-/** Why a file cannot be written and what to do, as a sentence. */
-export function reasonOf(cause: unknown): string {
-  const errno = cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
-  return REASONS.get(errno) ?? `${messageOf(cause)}.`
-}
-
-const REASONS: ReadonlyMap<string, string> = new Map([
-  ['ENOSPC', 'the disk is full; free some space on it.'],
-  ['EDQUOT', 'the disk quota is used up; free some space or raise the quota.'],
-  ['EROFS', 'the file system is read-only; remount it, or record elsewhere.'],
-  ['EACCES', 'permission is denied; allow this user to write there, or record elsewhere.'],
-  ['EPERM', 'the operation is not permitted; allow this user to write there, or record elsewhere.'],
-  ['ENOENT', 'its folder has gone; put it back.'],
-  ['ENOTDIR', 'a part of its path is a file where a folder should be; choose another path.'],
-  ['EEXIST', 'a part of its path is a file where a folder should be; choose another path.'],
-  ['EISDIR', 'there is a folder of that name; choose another one.'],
-  ['EFBIG', 'the file is as large as the file system allows; start another recording.'],
-  ['EIO', 'the disk reported an error; check the disk.'],
-])

@@ -14,9 +14,10 @@ import { backoffProblem, liveRandom, type Budget } from '../../clock/backoff'
 import type { Clock } from '../../clock/clock'
 import type { CounterSpecs } from '../../metrics/counters'
 import { Fault, messageOf } from '../../model/fault'
+import { fileProblem } from '../../model/fileFault'
 import type { SessionRecord } from '../record'
 import { ConnectionVenues } from './connectionVenues'
-import { LineFile, reasonOf, type LineFileCounters, type LineFileOptions, type WritableFile } from './lineFile'
+import { LineFile, type LineFileCounters, type LineFileOptions, type WritableFile } from './lineFile'
 import { recordLine, timeText } from './recordLine'
 import { SEVERAL, type NewHeader } from './recordingHeader'
 import { readHeader } from './recordingReader'
@@ -296,7 +297,7 @@ async function belongsTo(restFile: string, session: string): Promise<boolean> {
 function notCreated(file: string, cause: unknown): Fault {
   return new Fault(
     'OPTION_INVALID',
-    `The recording ${file} cannot be created: ${reasonOf(cause)}`,
+    `The recording ${file} cannot be created: ${fileProblem(cause)}`,
     { path: file },
     { cause },
   )

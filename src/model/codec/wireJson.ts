@@ -65,8 +65,13 @@ function checkDepth(text: string): void {
   }
 }
 
-/** Strings are matched whole so that digits inside them stay as they are. */
-const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/gs
+/**
+ * Strings are matched whole so that digits inside them stay as they are. One that does not end is matched to the end of the
+ * text: searching for another beginning inside it would take the square of its length. Numbers are JSON's own, and none
+ * that stands for a key: what is not JSON must not become it by being quoted.
+ */
+const STRING_OR_NUMBER =
+  /"[^"\\]*(?:\\.[^"\\]*)*"?|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\s*:)/gs
 
 function quoteNumbers(text: string): string {
   return text.replace(STRING_OR_NUMBER, (token) => (token.charCodeAt(0) === 0x22 ? token : `"${token}"`))

@@ -3,15 +3,15 @@
  */
 import { say } from './command'
 
-export function onInterrupt(stop: () => void): () => void {
+export function onInterrupt(stop: () => void, tell: (sentence: string) => void = say): () => void {
   let asked = false
   const listen = (signal: NodeJS.Signals): void => {
     if (asked) {
-      say('Stopped at once; what was under way is lost.')
+      process.once('exit', () => say('Stopped at once; what was under way is lost.')) // after a view has left the screen
       process.exit(signal === 'SIGINT' ? 130 : 143)
     }
     asked = true
-    say('Stopping: draining and flushing. Once more to stop at once.')
+    tell('Stopping: draining and flushing. Once more to stop at once.')
     stop()
   }
   process.on('SIGINT', listen)

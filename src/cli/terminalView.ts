@@ -1,6 +1,7 @@
 /**
- * A running pipeline on a terminal: per exchange and instrument its state, rate, best prices, gaps; per edge what waits and
- * what was dropped; the process. Redrawn in place, fitted to the window. Without a terminal: one line a second.
+ * A running pipeline on a terminal: per instrument and exchange its state, rate, best prices, gaps; per edge what waits and
+ * what was dropped; the process. On a screen of its own, drawn in one write and fitted to the window, so that nothing
+ * flickers and a resize mends itself; the last picture stays. Without a terminal: one line a second.
  */
 import { performance } from 'node:perf_hooks'
 import { styleText } from 'node:util'
@@ -10,10 +11,13 @@ import type { InstrumentRow } from '../pipeline/monitor'
 import type { RunStatus } from '../pipeline/run'
 
 export interface TerminalView {
+  /** A sentence that stays in the picture; without a terminal it is said as it is. */
+  note(sentence: string): void
   /** Ends it and leaves the last picture standing. */
   stop(): void
 }
 
+/** What is compared with the picture before. */
 interface Reading {
   readonly atMs: number
   readonly events: number
@@ -21,50 +25,89 @@ interface Reading {
   readonly cpuUs: number
 }
 
-/** Instruments shown when the window does not limit them. */
-const ROWS_SHOWN_MAX = 200
+/** What happened between two pictures. */
+interface Rates {
+  readonly eventsPerSecond: number
+  readonly perSecondOf: (key: string, row: InstrumentRow) => number
+  readonly cpuPercent: number
+  readonly rssMb: number
+  readonly loopMsP99: number
+}
 
-export function terminalView(status: () => RunStatus, stream: NodeJS.WriteStream, everyMs?: number): TerminalView {
-  const tty = stream.isTTY
+/** Instruments in the last picture, which no window limits. */
+const ROWS_SHOWN_MAX = 200
+const PICTURE_EVERY_MS = 500
+const LINE_EVERY_MS = 1_000
+
+const OWN_SCREEN = '\x1b[?1049h\x1b[?25l'
+const BACK_TO_THE_SHELL = '\x1b[?25h\x1b[?1049l'
+const HOME = '\x1b[H'
+const ERASE_LINE_END = '\x1b[K'
+const ERASE_BELOW = '\x1b[J'
+
+export function terminalView(status: () => RunStatus, stream: NodeJS.WriteStream): TerminalView {
+  const drawn = canDraw(stream)
+  const style = drawn && stream.hasColors() ? styleText : plain
   const delay = loopDelay()
   let before = read(status())
-  let drawnLines = 0
+  let sentence = ''
+  let last: readonly string[] | undefined
 
-  const draw = (final: boolean): void => {
+  const show = (final: boolean): void => {
     const now = status()
     const reading = read(now)
-    const seconds = Math.max(0.001, (reading.atMs - before.atMs) / 1_000)
-    const loop = delay.read()
-    const process_ = {
-      cpuPercent: (reading.cpuUs - before.cpuUs) / 1e4 / seconds,
-      rssMb: process.memoryUsage.rss() / 1e6,
-      loopMsP99: loop.p99,
-    }
-    if (tty) {
-      const lines = picture(now, before, reading, seconds, process_, stream.columns, final ? undefined : stream.rows)
-      const up = drawnLines > 0 ? `\x1b[${drawnLines}A` : ''
-      stream.write(`${up}${lines.map((line) => `\x1b[2K${line}`).join('\n')}\n\x1b[0J`)
-      drawnLines = lines.length
-    } else if (!final) {
-      stream.write(`${oneLine(now, before, reading, seconds, process_)}\n`)
-    }
+    const rates = ratesOf(before, reading, delay.read().p99)
     before = reading
+    if (!drawn) {
+      if (!final) stream.write(`${oneLine(now, rates)}\n`)
+      return
+    }
+    const columns = stream.columns || 80
+    // Closing the connections voids every book: what stays is the market as it was before.
+    if (last === undefined || countStates(now).live > 0) {
+      last = picture(now, rates, '', { columns, rows: undefined }, style)
+    }
+    if (final) {
+      stream.write(`${BACK_TO_THE_SHELL}${last.join('\n')}\n`)
+      return
+    }
+    const lines = picture(now, rates, sentence, { columns, rows: stream.rows || 24 }, style)
+    stream.write(`${HOME}${lines.map((line) => line + ERASE_LINE_END).join('\r\n')}${ERASE_BELOW}`)
   }
 
-  if (tty) stream.write('\x1b[?25l')
-  const interval = everyMs ?? (tty ? 500 : 1_000)
+  const interval = drawn ? PICTURE_EVERY_MS : LINE_EVERY_MS
   let timer = liveClock.after(interval, function again() {
-    draw(false)
+    show(false)
     timer = liveClock.after(interval, again)
   })
+  const redraw = (): void => show(false)
+  const restore = (): void => void stream.write(BACK_TO_THE_SHELL)
+  if (drawn) {
+    stream.write(OWN_SCREEN + HOME + ERASE_BELOW)
+    stream.on('resize', redraw)
+    process.on('exit', restore) // whatever ends the process: the shell gets its screen back
+  }
   return {
+    note(said) {
+      sentence = said
+      if (drawn) show(false)
+      else stream.write(`${said}\n`)
+    },
     stop() {
       timer.cancel()
-      draw(true)
+      if (drawn) {
+        stream.off('resize', redraw)
+        process.off('exit', restore)
+      }
+      show(true)
       delay.stop()
-      if (tty) stream.write('\x1b[?25h')
     },
   }
+}
+
+/** True for a terminal on which the cursor can be moved. */
+export function canDraw(stream: NodeJS.WriteStream): boolean {
+  return stream.isTTY && process.env['TERM'] !== 'dumb'
 }
 
 function read(status: RunStatus): Reading {
@@ -74,87 +117,192 @@ function read(status: RunStatus): Reading {
   return { atMs: performance.now(), events: status.events, byRow, cpuUs: user + system }
 }
 
-interface ProcessReading {
-  readonly cpuPercent: number
-  readonly rssMb: number
-  readonly loopMsP99: number
+function ratesOf(before: Reading, now: Reading, loopMsP99: number): Rates {
+  const seconds = Math.max(0.001, (now.atMs - before.atMs) / 1_000)
+  return {
+    eventsPerSecond: (now.events - before.events) / seconds,
+    perSecondOf: (key, row) => (row.events - (before.byRow.get(key) ?? 0)) / seconds,
+    cpuPercent: (now.cpuUs - before.cpuUs) / 1e4 / seconds,
+    rssMb: process.memoryUsage.rss() / 1e6,
+    loopMsP99,
+  }
 }
 
-function oneLine(now: RunStatus, before: Reading, reading: Reading, seconds: number, own: ProcessReading): string {
+function oneLine(now: RunStatus, rates: Rates): string {
   const books = countStates(now)
-  const dropped = now.edges.reduce((sum, edge) => sum + Object.values(edge.dropped).reduce((a, b) => a + b, 0), 0)
-  const faults = Object.values(now.faults).reduce((a, b) => a + b, 0)
+  const repairing = books.gap + books.down
   return [
     `${now.seconds.toFixed(0).padStart(4)} s`,
-    `${rate((reading.events - before.events) / seconds)} events/s`,
-    `books ${books.live} live${books.gap + books.down > 0 ? `, ${books.gap + books.down} in repair` : ''}`,
+    `${rate(rates.eventsPerSecond)} events/s`,
+    `books ${books.live} live${repairing > 0 ? `, ${repairing} in repair` : ''}`,
     `gaps ${books.gaps} resyncs ${books.resyncs}`,
-    `dropped ${dropped}`,
-    `faults ${faults}`,
-    `cpu ${own.cpuPercent.toFixed(0)} %`,
-    `rss ${own.rssMb.toFixed(0)} MB`,
-    `loop p99 ${own.loopMsP99.toFixed(1)} ms`,
+    `dropped ${sum(now.edges.flatMap((edge) => losses(edge).map(([, count]) => count)))}`,
+    `faults ${sum(Object.values(now.faults))}`,
+    processText(rates),
   ].join('  ')
 }
 
+type Style = (format: Parameters<typeof styleText>[0], text: string) => string
+
+const plain: Style = (_, text) => text
+
 function picture(
   now: RunStatus,
-  before: Reading,
-  reading: Reading,
-  seconds: number,
-  own: ProcessReading,
-  columns: number,
-  windowRows: number | undefined,
+  rates: Rates,
+  sentence: string,
+  { columns, rows }: { columns: number; rows: number | undefined },
+  style: Style,
 ): string[] {
   const books = countStates(now)
-  const head = `${styleText('bold', now.pipeline)}  ${now.mode}  ${now.seconds.toFixed(0)} s  ${rate((reading.events - before.events) / seconds)} events/s  ${now.connections.length} connections`
-  const process_ = `cpu ${own.cpuPercent.toFixed(0)} %  rss ${own.rssMb.toFixed(0)} MB  loop delay p99 ${own.loopMsP99.toFixed(1)} ms  books ${books.live} live  gaps ${books.gaps}  resyncs ${books.resyncs}`
-  const faults = Object.entries(now.faults)
-    .map(([code, count]) => `${code} ${count}`)
-    .join('  ')
+  const repairing = books.gap + books.down
+  const time =
+    now.mode === 'replay' && now.streamTimeUs !== undefined
+      ? `  ${new Date(now.streamTimeUs / 1_000).toISOString().replace('T', ' ').slice(0, 19)} UTC`
+      : ''
+  const head = [
+    `${style('bold', now.pipeline)}  ${now.mode}  ${now.seconds.toFixed(0)} s${time}  ${rate(rates.eventsPerSecond)} events/s`,
+    [
+      `books ${style('green', `${books.live} live`)}`,
+      ...(repairing > 0 ? [style('red', `${repairing} in repair`)] : []),
+      `gaps ${books.gaps}`,
+      `resyncs ${books.resyncs}`,
+      processText(rates),
+    ].join('  '),
+  ]
+  if (sentence !== '') head.push(style('yellow', sentence))
 
-  const edges = now.edges
-    .filter((edge) => edge.kind !== 'inline')
-    .map((edge) => {
-      const dropped = Object.values(edge.dropped).reduce((a, b) => a + b, 0)
-      return `  ${`${edge.from} → ${edge.to}`.padEnd(34)} ${edge.onFull.padEnd(10)} waiting ${String(edge.inFlight).padStart(6)} of ${String(edge.capacity).padEnd(7)} in ${String(edge.in).padStart(9)}${dropped > 0 ? styleText('yellow', `  dropped ${dropped}`) : ''}`
-    })
-  const sinks = now.sinks.map(
-    (sink) =>
-      `  ${sink.name.padEnd(34)} written ${String(sink.written).padStart(9)}  ${megabytes(sink.bytes)}${sink.failed > 0 ? styleText('red', `  failed ${sink.failed}`) : ''}`,
-  )
-  const tail = ['', styleText('dim', 'edges'), ...edges, styleText('dim', 'sinks'), ...sinks]
-  if (faults !== '') tail.push(styleText('yellow', `faults  ${faults}`))
-
-  const rows = [...now.rows.entries()].sort(([a], [b]) => (a < b ? -1 : 1))
-  const room = windowRows === undefined ? ROWS_SHOWN_MAX : Math.max(3, windowRows - tail.length - 6)
-  const shown = rows.slice(0, room).map(([key, row]) => instrumentLine(key, row, before, seconds))
-  if (rows.length > room) shown.push(styleText('dim', `… ${rows.length - room} more`))
-  const titles = styleText(
-    'dim',
-    'exchange         instrument        state      msg/s            bid            ask    spread bp  levels        gaps resyncs',
-  )
-  return [head, process_, '', titles, ...shown, ...tail].map((line) => fit(line, columns))
+  const faults = Object.entries(now.faults).map(([code, count]) => `${code} ${count}`)
+  const tail = faults.length === 0 ? [] : ['', style('yellow', `faults  ${faults.join('  ')}`)]
+  const edges = edgeLines(now, style)
+  const all = instrumentLines(now, rates, columns, style)
+  // The market comes first: edges are left out before instruments are, those in which nothing waits before the others.
+  let room = (rows ?? Infinity) - head.length - tail.length
+  const wanted = all.lines.length + 2
+  const edgesShown = rows === undefined ? edges : edges.slice(0, Math.max(3, room - wanted - 2))
+  room -= edgesShown.length + (edgesShown.length > 0 ? 2 : 0) + 2
+  const shown = all.lines.slice(0, Math.max(1, Math.min(room, ROWS_SHOWN_MAX)))
+  const hidden = all.lines.length - shown.length
+  if (hidden > 0) shown.splice(-1, 1, style('dim', `… ${hidden + 1} more`))
+  if (edgesShown.length > 0) {
+    const more = edges.length - edgesShown.length
+    tail.unshift('', style('dim', `${EDGE_TITLES}${more > 0 ? `  (${more} more)` : ''}`), ...edgesShown)
+  }
+  return [...head, '', style('dim', all.titles), ...shown, ...tail].slice(0, rows).map((line) => fit(line, columns))
 }
 
-function instrumentLine(key: string, row: InstrumentRow, before: Reading, seconds: number): string {
-  const perSecond = (row.events - (before.byRow.get(key) ?? 0)) / seconds
-  const { bidPrice, askPrice } = row
-  const both = bidPrice !== undefined && askPrice !== undefined
-  const spreadBps = both ? ((askPrice - bidPrice) / ((askPrice + bidPrice) / 2)) * 1e4 : undefined
-  const colour = row.state === 'live' ? 'green' : row.state === 'waiting' ? 'dim' : 'red'
-  return [
-    row.exchange.padEnd(16),
-    row.name.padEnd(17),
-    styleText(colour, row.state.padEnd(8)),
-    rate(perSecond).padStart(8),
-    (bidPrice === undefined ? '-' : priceText(bidPrice)).padStart(14),
-    (askPrice === undefined ? '-' : priceText(askPrice)).padStart(14),
-    (spreadBps === undefined ? '-' : spreadBps.toFixed(2)).padStart(12),
-    (row.levels === undefined ? '-' : `${row.levels[0]}/${row.levels[1]}`).padStart(11),
-    String(row.gaps).padStart(7),
-    String(row.resyncs).padStart(7),
-  ].join(' ')
+/** A column of the table of instruments. The narrowest windows do without those that have a `from`. */
+interface Column {
+  readonly title: string
+  readonly width: number
+  readonly left?: true
+  /** Shown in windows of at least so many columns. */
+  readonly from?: number
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: 'instrument', width: 14, left: true },
+  { title: 'exchange', width: 15, left: true },
+  { title: 'book', width: 7, left: true },
+  { title: 'events/s', width: 8 },
+  { title: 'bid', width: 12 },
+  { title: 'ask', width: 12 },
+  { title: 'spread bp', width: 9 },
+  { title: 'gaps', width: 5, from: 92 },
+  { title: 'resyncs', width: 7, from: 100 },
+  { title: 'levels', width: 11, from: 112 },
+]
+
+/** Instruments by name, their exchanges below each other; the best bid and ask of each instrument stand out. */
+function instrumentLines(
+  now: RunStatus,
+  rates: Rates,
+  columns: number,
+  style: Style,
+): { readonly titles: string; readonly lines: string[] } {
+  const shown = COLUMNS.map(({ from }) => from === undefined || columns >= from)
+  const rows = [...now.rows].sort(([, a], [, b]) => compare(a.name, b.name) || compare(a.exchange, b.exchange))
+  const bestBid = new Map<string, number>()
+  const bestAsk = new Map<string, number>()
+  for (const [, { name, state, bidPrice, askPrice }] of rows) {
+    if (state !== 'live') continue
+    if (bidPrice !== undefined) bestBid.set(name, Math.max(bidPrice, bestBid.get(name) ?? -Infinity))
+    if (askPrice !== undefined) bestAsk.set(name, Math.min(askPrice, bestAsk.get(name) ?? Infinity))
+  }
+  const lineOf = (cells: readonly (readonly [text: string, format?: Parameters<Style>[0] | undefined])[]): string =>
+    cells
+      .map(([text, format], index) => {
+        const { width, left } = COLUMNS[index]!
+        const padded = left === true ? text.slice(0, width).padEnd(width) : text.padStart(width)
+        return format === undefined ? padded : style(format, padded)
+      })
+      .filter((_, index) => shown[index])
+      .join(' ')
+  let name: string | undefined
+  const lines = rows.map(([key, row]) => {
+    const { bidPrice, askPrice, levels } = row
+    const live = row.state === 'live'
+    const spread =
+      bidPrice === undefined || askPrice === undefined ? NaN : ((askPrice - bidPrice) / (askPrice + bidPrice)) * 2e4
+    const first = row.name !== name
+    name = row.name
+    // The prices of a book that cannot vouch for itself are not shown: they are no prices.
+    return lineOf([
+      [first ? printable(row.name) : ''],
+      [printable(row.exchange)],
+      [row.state, live ? 'green' : row.state === 'waiting' ? 'dim' : 'red'],
+      [rate(rates.perSecondOf(key, row))],
+      [
+        live && bidPrice !== undefined ? priceText(bidPrice) : '-',
+        bidPrice === bestBid.get(row.name) ? 'bold' : undefined,
+      ],
+      [
+        live && askPrice !== undefined ? priceText(askPrice) : '-',
+        askPrice === bestAsk.get(row.name) ? 'bold' : undefined,
+      ],
+      [live && !Number.isNaN(spread) ? spread.toFixed(2) : '-'],
+      [String(row.gaps), row.gaps > 0 ? 'yellow' : undefined],
+      [String(row.resyncs)],
+      [live && levels !== undefined ? `${levels[0]}/${levels[1]}` : '-'],
+    ])
+  })
+  return { titles: lineOf(COLUMNS.map(({ title }) => [title])), lines }
+}
+
+const EDGE_TITLES = `${'edge'.padEnd(36)}${'when full'.padEnd(11)}${'waiting'.padStart(8)} of ${'at most'.padEnd(8)}${'in'.padStart(10)}`
+
+/** Edges where something can wait, a sink's with what the sink has written; the fullest first. */
+function edgeLines(now: RunStatus, style: Style): string[] {
+  const sinks = new Map(now.sinks.map((sink) => [sink.name, sink]))
+  return now.edges
+    .filter((edge) => edge.kind !== 'inline')
+    .sort((a, b) => tenths(b) - tenths(a))
+    .map((edge) => {
+      const sink = sinks.get(edge.to)
+      const fill = edge.inFlight / edge.capacity
+      return [
+        `${edge.from} → ${edge.to}`.slice(0, 35).padEnd(36),
+        edge.onFull.slice(0, 10).padEnd(11),
+        style(fill > 0.5 ? 'red' : fill > 0.1 ? 'yellow' : 'dim', String(edge.inFlight).padStart(8)),
+        ` of ${String(edge.capacity).padEnd(8)}`,
+        String(edge.in).padStart(10),
+        sink === undefined ? '' : `  written ${sink.written}, ${megabytes(sink.bytes)}`,
+        ...losses(edge).map(([reason, count]) => style('yellow', `  ${reason} ${count}`)),
+        sink !== undefined && sink.failed > 0 ? style('red', `  failed ${sink.failed}`) : '',
+      ].join('')
+    })
+}
+
+/** How full an edge is, so coarsely that lines change places only when it matters. */
+function tenths({ inFlight, capacity }: RunStatus['edges'][number]): number {
+  return Math.floor((10 * inFlight) / capacity)
+}
+
+/** Reasons for which values are left out by intent: a newer one has taken their place. */
+const BY_INTENT: ReadonlySet<string> = new Set(['keepLatest', 'conflated'])
+
+/** What an edge did not hand on, and no newer value stands for. */
+function losses({ dropped }: RunStatus['edges'][number]): [reason: string, count: number][] {
+  return Object.entries(dropped).filter(([reason, count]) => count > 0 && !BY_INTENT.has(reason))
 }
 
 function countStates(status: RunStatus): { live: number; gap: number; down: number; gaps: number; resyncs: number } {
@@ -165,6 +313,18 @@ function countStates(status: RunStatus): { live: number; gap: number; down: numb
     counts.resyncs += row.resyncs
   }
   return counts
+}
+
+function processText({ cpuPercent, rssMb, loopMsP99 }: Rates): string {
+  return `cpu ${cpuPercent.toFixed(0)} %  rss ${rssMb.toFixed(0)} MB  loop p99 ${loopMsP99.toFixed(1)} ms`
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((a, b) => a + b, 0)
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function rate(perSecond: number): string {
@@ -179,6 +339,11 @@ function megabytes(bytes: number): string {
   return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
 }
 
+/** Names come from outside and must not move the cursor. */
+function printable(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '·')
+}
+
 /** Cuts a line to the window without counting or cutting the colours in it. */
 function fit(line: string, columns: number): string {
   let visible = 0
@@ -189,7 +354,7 @@ function fit(line: string, columns: number): string {
       index = end < 0 ? line.length : end + 1
       continue
     }
-    if (visible === columns - 1) return `${line.slice(0, index)}\x1b[0m`
+    if (visible === columns - 1) return line.includes('\x1b') ? `${line.slice(0, index)}\x1b[0m` : line.slice(0, index)
     visible++
     index++
   }

@@ -2,7 +2,7 @@
  * The exchanges that millrace speaks. A new one is a file beside this one and a line in the list.
  */
 import { Fault } from '../model/fault'
-import { didYouMean } from '../model/nearest'
+import { noSuch } from '../model/nearest'
 import { binance } from './binance'
 import { binanceFutures } from './binanceFutures'
 import { bybit } from './bybit'
@@ -41,10 +41,8 @@ export function exchangeById(id: string): ExchangeProtocol {
   const name = id.trim().toLowerCase().replaceAll('_', '-')
   const exchange = EXCHANGES.get(ALIASES.get(name) ?? name)
   if (exchange !== undefined) return exchange
-  throw new Fault(
-    'OPTION_INVALID',
-    `There is no exchange ${JSON.stringify(id.slice(0, 64))}.${didYouMean(name, EXCHANGES.keys())} ` +
-      `Known are ${[...EXCHANGES.keys()].join(', ')}.`,
-    { exchange: id.slice(0, 64), known: [...EXCHANGES.keys()] },
-  )
+  throw new Fault('OPTION_INVALID', noSuch('exchange', id, EXCHANGES.keys()), {
+    exchange: id.slice(0, 64),
+    known: [...EXCHANGES.keys()],
+  })
 }

@@ -30,7 +30,8 @@ export function fromFrames(
 ): Observable<Batch<MarketEvent>> {
   const protocol = exchangeById(exchange)
   return new Observable((out) => {
-    const sessions = new Sessions({ protocolOf: () => protocol })
+    // Some exchanges answer in several parts, and one text holds one of them.
+    const sessions = new Sessions({ protocolOf: () => protocol, wholeList: false })
     const times = options.receiveTimesUs?.[Symbol.iterator]()
     const base = { ns: 0, connection: 0, exchange: protocol.id }
     let timeUs = 0

@@ -79,6 +79,8 @@ export interface SessionOptions {
   readonly onFault?: ((fault: Fault) => void) | undefined
   /** False to let book changes through as they are decoded, unchecked and unjoined: for looking at frames. Default true. */
   readonly guarded?: boolean
+  /** False where only a part of the exchange's instruments may be known, so that others are no fault. Default true. */
+  readonly wholeList?: boolean
   /** Deltas of one instrument that may wait for its REST snapshot. */
   readonly bufferMax?: number
   /** Instruments of one connection; frames that name more are faults. */
@@ -290,7 +292,7 @@ export class Session {
 
   /** Events of instruments that the exchange lists: nobody can have asked for others. All of them where its list is not known. */
   private listed(events: MarketEvent[]): MarketEvent[] {
-    if (this.options.instruments.size === 0) return events
+    if (this.options.instruments.size === 0 || this.options.wholeList === false) return events
     const unlisted = events.find(isUnlisted)
     if (unlisted === undefined) return events
     const { symbol } = unlisted

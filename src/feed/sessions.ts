@@ -20,6 +20,7 @@ export interface SessionsOptions {
   readonly onFault?: (fault: Fault) => void
   /** As in `SessionOptions`. */
   readonly guarded?: boolean
+  readonly wholeList?: boolean
 }
 
 export class Sessions {
@@ -155,6 +156,7 @@ export class Sessions {
       control: this.options.controlOf?.(record.connection),
       onFault: this.options.onFault,
       guarded: this.options.guarded ?? true,
+      wholeList: this.options.wholeList ?? true,
     })
     this.sessions.set(record.connection, session)
     this.exchangeOf.set(record.connection, record.exchange)

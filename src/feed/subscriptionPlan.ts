@@ -9,7 +9,7 @@ import type { ChannelName, ExchangeProtocol, Poll, Topic, TopicOptions } from '.
 import { CHANNELS } from '../exchanges/protocol'
 import { Fault, messageOf } from '../model/fault'
 import type { Instrument, InstrumentTable } from '../model/instrument'
-import { didYouMean } from '../model/nearest'
+import { didYouMean, noSuch } from '../model/nearest'
 
 /** What is wanted of one exchange. */
 export interface FeedWish {
@@ -82,25 +82,28 @@ export function planLinks(wishes: readonly FeedWish[], exchangeOf: (id: string) 
 
 /** What can be said against wishes before anything is known of instruments, as sentences. */
 export function problemsOf(wishes: readonly FeedWish[]): string[] {
-  const problems = new Set<string>()
-  if (wishes.length === 0) problems.add('Nothing is wished for: name an exchange, an instrument and a channel.')
-  for (const { exchange, instruments, channels, depth, intervalMs } of wishes) {
-    const of = `of ${exchange.slice(0, NAME_MAX)}`
-    if (instruments.length === 0) problems.add(`Name at least one instrument ${of}, such as BTC-USDT.`)
-    if (channels.length === 0) problems.add(`Name at least one channel ${of}: ${CHANNELS.join(', ')}.`)
-    for (const channel of channels) {
-      if (CHANNELS.includes(channel)) continue
-      const hint = didYouMean(channel, CHANNELS)
-      problems.add(`There is no channel ${quoted(channel)}.${hint} The channels are ${CHANNELS.join(', ')}.`)
-    }
-    if (depth !== undefined && !(Number.isSafeInteger(depth) && depth >= 1)) {
-      problems.add(`A depth is a whole number of levels, 1 or more; ${of} it is ${depth}.`)
-    }
-    if (intervalMs !== undefined && !(Number.isSafeInteger(intervalMs) && intervalMs >= 1)) {
-      problems.add(`A candle interval is a whole number of milliseconds, 1 or more; ${of} it is ${intervalMs}.`)
-    }
+  if (wishes.length === 0) return ['Nothing is wished for: name an exchange, an instrument and a channel.']
+  return [...new Set(wishes.flatMap((wish) => problemsOfWish(wish, ` of ${wish.exchange.slice(0, NAME_MAX)}`)))]
+}
+
+/** @param of  whose wish it is, as it stands in a sentence with a space before it; empty where there is only one */
+export function problemsOfWish(
+  { instruments, channels, depth, intervalMs }: Omit<FeedWish, 'exchange' | 'wherever'>,
+  of = '',
+): string[] {
+  const problems: string[] = []
+  if (instruments.length === 0) problems.push(`Name at least one instrument${of}, such as BTC-USDT.`)
+  if (channels.length === 0) problems.push(`Name at least one channel${of}: ${CHANNELS.join(', ')}.`)
+  for (const channel of channels) {
+    if (!CHANNELS.includes(channel)) problems.push(noSuch('channel', channel, CHANNELS))
   }
-  return [...problems]
+  if (depth !== undefined && !(Number.isSafeInteger(depth) && depth >= 1)) {
+    problems.push(`A depth${of} is a whole number of levels, 1 or more; it is ${depth}.`)
+  }
+  if (intervalMs !== undefined && !(Number.isSafeInteger(intervalMs) && intervalMs >= 1)) {
+    problems.push(`A candle interval${of} is a whole number of milliseconds, 1 or more; it is ${intervalMs}.`)
+  }
+  return problems
 }
 
 interface Wanted {

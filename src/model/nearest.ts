@@ -36,6 +36,12 @@ export function didYouMean(word: string, candidates: Iterable<string>): string {
   return ` Did you mean ${names.length === 1 ? last : `${names.slice(0, -1).join(', ')} or ${last}`}?`
 }
 
+/** The sentences about a word that should be one of those that are known, and is not. */
+export function noSuch(what: string, word: string, known: Iterable<string>): string {
+  const names = [...known]
+  return `There is no ${what} ${JSON.stringify(word.slice(0, CHARS_COMPARED))}.${didYouMean(word, names)} Known are ${names.join(', ')}.`
+}
+
 /** The number of letters to insert, remove, replace, or swap with their neighbour, to turn one word into the other. */
 export function editDistance(from: string, to: string): number {
   const a = from.slice(0, CHARS_COMPARED)

@@ -5,6 +5,7 @@
  */
 import type { Observable, OperatorFunction } from 'rxjs'
 import { POLICIES, type EdgeOptions } from '../actors/overflow'
+import { LONGEST_WAIT_MS } from '../clock/clock'
 import type { Batch } from '../model/events'
 import { Fault } from '../model/fault'
 import type { Sink } from '../sinks/sink'
@@ -84,8 +85,10 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
   const problems: PipelineProblem[] = []
   const names = new Set<string>()
   const streams = new WeakSet()
+  const sinks = new WeakSet()
 
-  const at = (node: string, problem: string): void => void problems.push({ path: `${name}/${node}`, problem })
+  const at = (node: string, problem: string): void =>
+    void problems.push({ path: node === '' ? name : `${name}/${node}`, problem })
 
   const claim = (node: string, what: string): string => {
     if (typeof node !== 'string' || node.trim() === '') at('?', `A ${what} needs a name.`)
@@ -139,6 +142,12 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
       }
       checkEdge(node, edge, at)
       if (given?.batchMax !== undefined && !isCount(given.batchMax)) at(node, 'batchMax is a whole number, 1 or more.')
+      if (given?.flushMs !== undefined && !isWait(given.flushMs)) at(node, 'flushMs is milliseconds, 0 or more.')
+      if (typeof sink === 'object' && (sink as unknown) !== null) {
+        if (sinks.has(sink))
+          at(node, 'This sink is written by another edge already: make one for each, or merge the streams.')
+        sinks.add(sink)
+      }
       nodes.push({
         kind: 'sink',
         name: node,
@@ -191,7 +200,7 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
 }
 
 function checkEdge(node: string, edge: EdgeOptions | undefined, at: (node: string, problem: string) => void): void {
-  if (typeof edge !== 'object') {
+  if (typeof edge !== 'object' || (edge as unknown) === null) {
     at(node, 'An edge needs { capacity, onFull }: how much may wait, and what happens when that much does.')
     return
   }
@@ -211,6 +220,10 @@ function checkEdge(node: string, edge: EdgeOptions | undefined, at: (node: strin
 
 function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 1
+}
+
+function isWait(value: unknown): boolean {
+  return typeof value === 'number' && value >= 0 && value <= LONGEST_WAIT_MS
 }
 
 function freeName(wanted: string, taken: ReadonlySet<string>): string {

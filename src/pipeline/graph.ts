@@ -55,14 +55,15 @@ export function graphEdge(from: string, to: string, edge: EdgeOptions | undefine
 /** For Markdown and notebooks. */
 export function toMermaid(graph: PipelineGraph): string {
   const id = idsOf(graph)
+  const sources = sourcesOf(graph)
   const lines = ['flowchart LR']
   for (const node of graph.nodes) {
-    const text = JSON.stringify(node.name)
+    const text = mermaidText(node.name)
     const shape = node.kind === 'source' ? `([${text}])` : node.kind === 'sink' ? `[(${text})]` : `[${text}]`
     lines.push(`  ${id(node.name)}${shape}`)
   }
   for (const edge of graph.edges) {
-    if (edge.from === OUTSIDE) continue
+    if (sources.has(edge.to)) continue // from the outside world, which is not drawn
     lines.push(
       edge.kind === 'inline'
         ? `  ${id(edge.from)} --> ${id(edge.to)}`
@@ -74,19 +75,30 @@ export function toMermaid(graph: PipelineGraph): string {
 
 /** For Graphviz. */
 export function toDot(graph: PipelineGraph): string {
+  const sources = sourcesOf(graph)
   const lines = [`digraph ${JSON.stringify(graph.pipeline)} {`, '  rankdir=LR;', '  node [fontname="sans-serif"];']
   for (const node of graph.nodes) {
     const shape = node.kind === 'source' ? 'oval' : node.kind === 'sink' ? 'cylinder' : 'box'
     lines.push(`  ${JSON.stringify(node.name)} [shape=${shape}];`)
   }
   for (const edge of graph.edges) {
-    if (edge.from === OUTSIDE) continue
+    if (sources.has(edge.to)) continue // from the outside world, which is not drawn
     const label =
       edge.kind === 'inline' ? '' : ` [style=bold, label=${JSON.stringify(`${edge.capacity} ${edge.onFull}`)}]`
     lines.push(`  ${JSON.stringify(edge.from)} -> ${JSON.stringify(edge.to)}${label};`)
   }
   lines.push('}')
   return lines.join('\n') + '\n'
+}
+
+function sourcesOf(graph: PipelineGraph): ReadonlySet<string> {
+  return new Set(graph.nodes.flatMap(({ name, kind }) => (kind === 'source' ? [name] : [])))
+}
+
+/** Mermaid has no escapes: what would end a text, or begin markup, is written as an entity. */
+function mermaidText(text: string): string {
+  const written = text.replace(/[#"<>&\\`\r\n]/g, (char) => `#${char.charCodeAt(0)};`)
+  return `"${written}"`
 }
 
 /** Mermaid's ids are words: names may be anything. */

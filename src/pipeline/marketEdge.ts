@@ -14,7 +14,10 @@ export function conflateBatches(onFull: OnFull): ((values: readonly unknown[]) =
   const { conflate } = onFull
   return (values) => {
     if (!values.every(isList)) return latestByKey(conflate, values)
-    if (values.every(isMarketBatch)) return [conflateEvents([], values.flat())]
+    // A batch of nothing is of any kind: it must not make rows of events, of which none but the latest would be left.
+    if (values.every((batch) => batch.length === 0 || isMarketBatch(batch))) {
+      return [conflateEvents([], values.flat() as MarketEvent[])]
+    }
     return [latestByKey(conflate, values.flat())]
   }
 }

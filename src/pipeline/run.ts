@@ -186,7 +186,7 @@ export class Run {
       if (this.failure !== undefined) throw this.failure
       this.quietTimer?.cancel()
       this.judgeBooks()
-      await market?.stop()
+      if (market !== undefined) await this.withinDeadline(market.stop())
       // A run that saw no record is wired all the same: its sinks leave the reports of an empty run.
       if (this.graph === undefined) this.wire()
       for (const subscription of this.subscriptions) subscription.unsubscribe()
@@ -195,8 +195,8 @@ export class Run {
       await this.closeRecorder()
     } catch (thrown) {
       // It could not begin: what was opened for it is closed again.
-      await market?.stop()
-      await options.recorder?.close()
+      if (market !== undefined) await this.withinDeadline(market.stop())
+      await this.closeRecorder()
       this.loop.stop()
       throw thrown
     } finally {
@@ -267,6 +267,8 @@ export class Run {
           onWritten,
         }),
     )
+    // Counted before any is subscribed to: one that ends at once is not the last.
+    this.openSources = description.nodes.filter((node) => node.kind === 'source' && !isOfMarket(node.source)).length
     for (const node of description.nodes) {
       if (node.kind !== 'source') continue
       if (node.source instanceof FrameSource) {
@@ -277,7 +279,6 @@ export class Run {
         this.taps.push({ source: node.name, wants: meets(node.source.wish, this.market?.byInstrument ?? true) })
         continue
       }
-      this.openSources++
       const edge = this.graph.source(node.name)
       const subscription = runWithClock(this.streamClock, () =>
         node.source.subscribe({
@@ -410,4 +411,8 @@ export class Run {
       problems: this.problems,
     }
   }
+}
+
+function isOfMarket(source: unknown): boolean {
+  return source instanceof MarketSource || source instanceof FrameSource
 }

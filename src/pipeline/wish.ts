@@ -4,10 +4,11 @@
  * The same wish is met by live exchanges, by the simulator and by recordings; which of them is decided when the pipeline
  * runs, not where it is written.
  */
-import { CHANNELS, type ChannelName } from '../exchanges/protocol'
+import type { ChannelName } from '../exchanges/protocol'
+import { problemsOfWish } from '../feed/subscriptionPlan'
 import type { MarketEvent } from '../model/events'
 import { Fault } from '../model/fault'
-import { nearest } from '../model/nearest'
+import { noSuch } from '../model/nearest'
 
 export interface FeedOptions {
   /** Ids as in `millrace exchanges`. */
@@ -32,34 +33,22 @@ export interface Wish {
 
 /** @throws `Fault` OPTION_INVALID with all problems in one sentence each */
 export function wishOf(options: FeedOptions, exchangeIds: readonly string[]): Wish {
-  const problems: string[] = []
-  const channels = options.channels ?? (options.channel === undefined ? [] : [options.channel])
-  if (channels.length === 0) problems.push(`Name at least one channel: ${CHANNELS.join(', ')}.`)
-  for (const channel of channels) {
-    if (!CHANNELS.includes(channel)) problems.push(unknown('channel', channel, CHANNELS))
-  }
-  if (options.exchanges.length === 0) problems.push('Name at least one exchange.')
-  for (const exchange of options.exchanges) {
-    if (!exchangeIds.includes(exchange)) problems.push(unknown('exchange', exchange, exchangeIds))
-  }
-  if (options.instruments.length === 0) problems.push('Name at least one instrument, such as BTC-USDT.')
-  if (options.depth !== undefined && !(Number.isInteger(options.depth) && options.depth >= 1)) {
-    problems.push(`A depth is a whole number of levels, 1 or more; it is ${options.depth}.`)
+  // Plain JavaScript may leave out what the types require: that is a sentence, not a crash.
+  const { exchanges = [], instruments = [], channel, depth, intervalMs } = options as Partial<FeedOptions>
+  const channels = options.channels ?? (channel === undefined ? [] : [channel])
+  const problems = problemsOfWish({ instruments, channels, depth, intervalMs })
+  if (exchanges.length === 0) problems.push('Name at least one exchange.')
+  for (const exchange of exchanges) {
+    if (!exchangeIds.includes(exchange)) problems.push(noSuch('exchange', exchange, exchangeIds))
   }
   if (problems.length > 0) throw new Fault('OPTION_INVALID', problems.join(' '), { problems })
   return {
-    exchanges: [...new Set(options.exchanges)],
-    instruments: [...new Set(options.instruments)],
+    exchanges: [...new Set(exchanges)],
+    instruments: [...new Set(instruments)],
     channels: [...new Set(channels)],
-    depth: options.depth,
-    intervalMs: options.intervalMs ?? 60_000,
+    depth,
+    intervalMs: intervalMs ?? 60_000,
   }
-}
-
-function unknown(what: string, word: string, known: readonly string[]): string {
-  const near = nearest(word, known)
-  const hint = near.length > 0 ? ` Did you mean ${near.join(' or ')}?` : ` Known: ${known.join(', ')}.`
-  return `There is no ${what} ${JSON.stringify(word)}.${hint}`
 }
 
 const CHANNEL_OF: Readonly<Record<Exclude<MarketEvent['kind'], 'notice'>, ChannelName>> = {

@@ -4,7 +4,7 @@ import type { EventLoopUtilization } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { Worker, type ResourceLimits } from 'node:worker_threads'
 import type * as Threads from 'threads'
-import type { Clock } from '../clock/clock'
+import { LONGEST_WAIT_MS, type Clock } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import { Fault, messageOf } from '../model/fault'
 import { thrownFromData, type Answer } from './crossing'
@@ -109,9 +109,6 @@ export type Arguments<F> = F extends (...args: infer A) => unknown ? A : never
 export type Result<F> = F extends (...args: never[]) => infer R ? Untransferred<Awaited<R>> : never
 
 type Untransferred<R> = R extends Transferred<infer T> ? T : R
-
-/** Node's timers fire at once when asked to wait longer than this: almost 25 days. */
-const LONGEST_WAIT_MS = 2 ** 31 - 1
 
 /** What `threads` makes of a module: its functions, each taking one argument here, the arguments of the call. */
 type Thread = Readonly<Record<string, ((args: unknown) => PromiseLike<Answer>) | undefined>>

@@ -167,7 +167,7 @@ async function bookSessions(name: string): Promise<BookSession[]> {
   })) {
     for (const record of batch) {
       const events = sessions.apply(record)
-      const changes = events.filter((event) => event.kind === 'snapshot' || event.kind === 'delta')
+      const changes = events.filter((event): event is BookChange => event.kind === 'snapshot' || event.kind === 'delta')
       const ofRest =
         record.dir === 'rest' ? exchangeById(record.exchange).book.snapshot?.symbolOf(record.url) : undefined
       // Trades, tickers and names of instruments do not concern the books.

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { take } from 'rxjs'
 import { EXCHANGES, exchangeById } from '../../src/exchanges/exchanges'
 import { fromFrames, type FromFramesOptions } from '../../src/feed/fromFrames'
 import type { SessionRecord } from '../../src/feed/record'
@@ -29,9 +30,7 @@ describe('fromFrames', () => {
       next: (batch) => said.push([...batch].map(({ kind }) => kind).join()),
       complete: () => said.push('complete'),
     })
-    expect(said[0]).to.equal('notice')
-    expect(said[1]).to.equal('trade')
-    expect(said.at(-1)).to.equal('complete')
+    expect(said).to.deep.equal(['trade', 'ticker,derivative', 'complete'])
   })
 
   it('does nothing before it is subscribed to, and begins anew with each subscription', () => {
@@ -53,9 +52,9 @@ describe('fromFrames', () => {
     const frames = [...framesOf('bybit', 'trades'), ...framesOf('bybit', 'trades'), ...framesOf('bybit', 'trades')]
     const times = (options: FromFramesOptions): number[] =>
       eventsOf(fromFrames('bybit', frames, options)).map(({ receiveTimeUs }) => receiveTimeUs)
-    expect(times({ receiveTimesUs: [100, 200, 300] })).to.deep.equal([0, 100, 200, 300])
-    expect(times({})).to.deep.equal([0, 1, 2, 3])
-    expect(times({ receiveTimesUs: [100] }), 'times that run out go on').to.deep.equal([0, 100, 101, 102])
+    expect(times({ receiveTimesUs: [100, 200, 300] })).to.deep.equal([100, 200, 300])
+    expect(times({})).to.deep.equal([1, 2, 3])
+    expect(times({ receiveTimesUs: [100] }), 'times that run out go on').to.deep.equal([100, 101, 102])
   })
 
   it('reads no further when it is left', () => {
@@ -68,15 +67,11 @@ describe('fromFrames', () => {
         }
       },
     }
-    let seen = 0
-    const subscription = fromFrames('bybit', frames).subscribe({
-      next: () => {
-        if (++seen === 3) queueMicrotask(() => undefined)
-        if (seen === 3) throw STOP
-      },
-      error: () => undefined,
-    })
-    subscription.unsubscribe()
+    let taken = 0
+    fromFrames('bybit', frames)
+      .pipe(take(3))
+      .subscribe(() => taken++)
+    expect(taken).to.equal(3)
     expect(read).to.be.below(10)
   })
 
@@ -86,11 +81,17 @@ describe('fromFrames', () => {
     )
     const [good] = framesOf('bybit', 'trades')
     const events = eventsOf(fromFrames('bybit', [...bad, good!, ...bad, good!]))
-    expect(events.map(({ kind }) => kind)).to.deep.equal(['notice', 'trade', 'trade'])
+    expect(events.map(({ kind }) => kind)).to.deep.equal(['trade', 'trade'])
   })
 
   it('refuses an exchange that nobody knows, with the nearest name', () => {
     expect(() => fromFrames('krakn', [])).to.throw(Fault, 'Did you mean kraken?')
+  })
+
+  it('passes over nothing because a part of the exchange’s list does not name it', () => {
+    const instruments = JSON.stringify({ symbols: [] })
+    const events = eventsOf(fromFrames('binance', framesOf('binance', 'trades'), { instruments }))
+    expect(events.map(({ instrument }) => instrument)).to.deep.equal([undefined, undefined])
   })
 
   it('tells the markets of an exchange apart by the address', () => {
@@ -103,7 +104,8 @@ describe('fromFrames', () => {
           list: [
             {
               ...{ symbol: 'BTCUSDT', status: 'Trading', baseCoin: base, quoteCoin: 'USDT', settleCoin: 'USDT' },
-              ...{ contractType: 'LinearPerpetual', priceFilter: { tickSize: '0.1' } },
+              ...(category === 'linear' ? { contractType: 'LinearPerpetual' } : {}),
+              priceFilter: { tickSize: '0.1' },
               lotSizeFilter: { qtyStep: '0.001', basePrecision: '0.001' },
             },
           ],
@@ -149,17 +151,15 @@ describe('fromFrames', () => {
           expect([book.bids.length, book.asks.length], `levels of ${symbol}`).to.deep.equal(levels)
         }
         expect(events.filter((event) => event.kind === 'notice' && event.code === 'gap')).to.deep.equal([])
-        for (const [symbol, { normalized }] of Object.entries(golden.symbols)) {
-          if (options.instruments === undefined || normalized === null) continue
-          const named = events.find((event) => event.symbol === symbol)
-          if (named !== undefined) expect(named.instrument, symbol).not.to.equal(undefined)
+        // OKX lists its instruments in several answers, of which the text is one.
+        if (options.instruments === undefined || exchange === 'okx') return
+        for (const event of events) {
+          if (event.symbol !== '') expect(event.instrument, event.symbol).not.to.equal(undefined)
         }
       })
     }
   })
 })
-
-const STOP = new Error('enough')
 
 function framesOf(id: string, ...channels: readonly ('trades' | 'ticker')[]): Uint8Array[] {
   const { frames } = DOCUMENTED.get(id)!

@@ -15,7 +15,7 @@ import { faultLog } from '../faultLog'
 import { loadPipeline } from '../loadPipeline'
 import { onInterrupt } from '../onInterrupt'
 import { table } from '../table'
-import { terminalView } from '../terminalView'
+import { canDraw, terminalView } from '../terminalView'
 
 const OPTIONS = {
   live: { meaning: 'connect to the exchanges themselves' },
@@ -56,10 +56,13 @@ Exit status: 0 done; 1 ran, but faults were not repaired; 2 wrong usage or an in
     const parsed = parse(args, OPTIONS)
     const options = optionsOf(parsed)
     const pipeline = loadPipeline(parsed.positionals[0])
-    const log = faultLog(process.stderr.isTTY)
+    const log = faultLog(canDraw(process.stderr))
     const handle = pipeline.start({ ...options, onFault: log.add })
-    const release = onInterrupt(() => void handle.stop().catch(() => undefined))
     const view = terminalView(() => handle.status(), process.stderr)
+    const release = onInterrupt(
+      () => void handle.stop().catch(() => undefined),
+      (sentence) => view.note(sentence),
+    )
     let summary: RunSummary
     try {
       summary = await handle.done
@@ -132,15 +135,18 @@ function tell(summary: RunSummary): void {
   say(
     table(
       ['edge', 'kind', 'on full', 'in', 'out', 'dropped', 'in flight'],
-      summary.edges.map((edge) => [
-        `${edge.from} → ${edge.to}`,
-        edge.kind,
-        edge.onFull,
-        String(edge.in),
-        String(edge.out),
-        String(Object.values(edge.dropped).reduce((a, b) => a + b, 0)),
-        String(edge.inFlight),
-      ]),
+      // In line nothing can wait or be lost.
+      summary.edges
+        .filter(({ kind }) => kind !== 'inline')
+        .map((edge) => [
+          `${edge.from} → ${edge.to}`,
+          edge.kind,
+          edge.onFull,
+          String(edge.in),
+          String(edge.out),
+          String(Object.values(edge.dropped).reduce((a, b) => a + b, 0)),
+          String(edge.inFlight),
+        ]),
     ),
   )
   say('')

@@ -16,7 +16,7 @@
 import { constants, createGzip, gzipSync, type Gzip } from 'node:zlib'
 import { backoffDelayMs, RetryBudget, type Backoff, type Budget } from '../../clock/backoff'
 import { sleep, type Clock, type Timer } from '../../clock/clock'
-import { Fault } from '../../model/fault'
+import { Fault, messageOf } from '../../model/fault'
 import { fileProblem } from '../../model/fileFault'
 import { headerLine, type NewHeader } from './recordingHeader'
 import { gapLine } from './recordLine'

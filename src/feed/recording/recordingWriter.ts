@@ -11,7 +11,7 @@
 import { mkdir, open, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { backoffProblem, liveRandom, type Budget } from '../../clock/backoff'
-import type { Clock } from '../../clock/clock'
+import { LONGEST_WAIT_MS, type Clock } from '../../clock/clock'
 import type { CounterSpecs } from '../../metrics/counters'
 import { Fault, messageOf } from '../../model/fault'
 import { fileProblem } from '../../model/fileFault'
@@ -250,7 +250,7 @@ function checked(file: string, header: RecordingWriterHeader, options: Recording
 }
 
 function isWait(ms: number): boolean {
-  return ms > 0 && ms < 2 ** 31
+  return ms > 0 && ms <= LONGEST_WAIT_MS
 }
 
 /** Makes the folder, and takes away the REST file of the recording that is replaced: its answers would be taken for ours. */

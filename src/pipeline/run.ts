@@ -108,7 +108,7 @@ export class Run {
   private readonly stopped = new Promise<void>((resolve) => (this.resolveStopped = resolve))
   private stopRequested = false
   /** Why the stages could not be wired. */
-  private failure: unknown
+  private failure: Error | undefined
   /** Sources that have not ended by themselves. */
   private openSources = 0
 
@@ -218,7 +218,7 @@ export class Run {
         this.wire()
       } catch (thrown) {
         // Whoever delivers records must not be hurt by stages that cannot be wired.
-        this.failure = thrown
+        this.failure = thrown instanceof Error ? thrown : new Error(messageOf(thrown), { cause: thrown })
         this.resolveStopped()
         return
       }
@@ -235,12 +235,12 @@ export class Run {
     this.monitor.events(events)
     const [only] = this.taps
     if (this.taps.length === 1 && events.every(only!.wants)) {
-      this.graph!.source(only!.source).offer(record.timeUs, events)
+      this.graph.source(only!.source).offer(record.timeUs, events)
       return
     }
     for (const { source, wants } of this.taps) {
       const wanted = events.filter(wants)
-      if (wanted.length > 0) this.graph!.source(source).offer(record.timeUs, wanted)
+      if (wanted.length > 0) this.graph.source(source).offer(record.timeUs, wanted)
     }
   }
 

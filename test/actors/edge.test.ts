@@ -112,6 +112,7 @@ class Oracle {
           while (this.waiting.length > 0) this.giveUp('stopped')
           this.failed = true
           return
+        default: // block: it is kept
       }
     }
     this.receipts.set(batch, this.behind)

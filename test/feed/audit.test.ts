@@ -19,7 +19,13 @@ describe('Audit', () => {
   })
 
   it('shows each book as it stood, with the digits of the wire', () => {
-    const report = auditOf([book('snapshot', 5), book('delta', 6, [['1.50', '0.00'], ['1.40', '7.0']])])
+    const report = auditOf([
+      book('snapshot', 5),
+      book('delta', 6, [
+        ['1.50', '0.00'],
+        ['1.40', '7.0'],
+      ]),
+    ])
     expect(report.books).to.deep.equal({
       ABC: { state: 'live', bids: [['1.40', '7.0']], asks: [['2.00', '5.0']], levels: [1, 1] },
     })
@@ -31,7 +37,10 @@ describe('Audit', () => {
     const bids = Array.from({ length: 25 }, (_, index): [string, string] => [`1.${String(index + 10)}`, '1'])
     const { ABC } = auditOf([book('snapshot', 5, bids)]).books
     expect(ABC!.bids.map(([price]) => price)).to.deep.equal(
-      bids.map(([price]) => price).reverse().slice(0, 10),
+      bids
+        .map(([price]) => price)
+        .reverse()
+        .slice(0, 10),
     )
     expect(ABC!.levels).to.deep.equal([25, 1])
   })
@@ -90,7 +99,11 @@ describe('Audit', () => {
   })
 
   it('shows a book as it stood when its connection was closed, until another is opened', () => {
-    const closed: SessionRecord = { ...{ dir: 'close', exchange: 'bybit', connection: 0, timeUs: 9, ns: 0 }, code: 1000, reason: '' }
+    const closed: SessionRecord = {
+      ...{ dir: 'close', exchange: 'bybit', connection: 0, timeUs: 9, ns: 0 },
+      code: 1000,
+      reason: '',
+    }
     const reopened: SessionRecord = { dir: 'open', exchange: 'bybit', connection: 1, timeUs: 10, ns: 0, url: '' }
     const ended = [book('snapshot', 5), closed]
     expect(auditOf(ended).books['ABC']).to.deep.include({ state: 'live', levels: [1, 1] })
@@ -125,7 +138,12 @@ describe('Audit', () => {
   })
 
   it('reports several exchanges side by side and together', () => {
-    const report = auditOf([book('snapshot', 5), book('delta', 9), received('okx', '{'), received('okx', 'pong')])
+    const report = auditOf([
+      book('snapshot', 5),
+      book('delta', 9),
+      received('okx', '{', OTHER),
+      received('okx', 'pong', OTHER),
+    ])
     expect(report).to.deep.include({ exchange: 'several', frames: 4, unreadable: 1, ignored: 1 })
     expect(Object.keys(report.exchanges!)).to.deep.equal(['bybit', 'okx'])
     expect(Object.keys(report.books)).to.deep.equal(['bybit ABC'])
@@ -150,13 +168,15 @@ describe('Audit', () => {
         expect(isClean(whole), JSON.stringify(whole.faults)).to.equal(true)
         expect(Object.keys(whole.books).length).to.be.above(0)
         if (!numbered.includes(id)) return
-        const repeated = auditOf(records.flatMap((record) => (isDelta(record) ? [record, record] : [record])))
+        const repeated = auditOf(
+          records.flatMap((record): SessionRecord[] => (isDelta(record) ? [record, record] : [record])),
+        )
         expect(isClean(repeated)).to.equal(true)
         expect(repeated.books).to.deep.equal(whole.books)
       })
 
-      it(`of ${id} is not clean when two deltas of a book in its middle were swapped`, async function () {
-        if (!numbered.includes(id)) this.skip()
+      if (!numbered.includes(id)) continue
+      it(`of ${id} is not clean when two deltas of a book in its middle were swapped`, async () => {
         const records = await recordsOf(WHOLE_SESSIONS[id]!)
         const found = neighbours(records)
         expect(found.length).to.be.above(0)
@@ -174,9 +194,12 @@ describe('Audit', () => {
 
     it('of an exchange with checksums fails at a level that was changed', async () => {
       const records = await recordsOf('kraken.v2-btcusd-20260824')
-      const at = records.findIndex((record) => record.dir === 'in' && String(record.data).includes('"snapshot"') && String(record.data).includes('"book"'))
+      const at = records.findIndex((record) => record.dir === 'in' && String(record.data).includes('"type":"snapshot"'))
       const record = records[at] as InRecord
-      const changed = String(record.data).replace(/("qty":)0\.(\d)/, (_, key: string, digit: string) => `${key}1.${digit}`)
+      const changed = String(record.data).replace(
+        /("qty":)0\.(\d)/,
+        (_, key: string, digit: string) => `${key}1.${digit}`,
+      )
       expect(changed).not.to.equal(String(record.data))
       const report = auditOf(records.with(at, { ...record, data: changed }))
       expect(report.checksums.failed).to.equal(1)
@@ -185,6 +208,8 @@ describe('Audit', () => {
     })
   })
 })
+
+const OTHER = { connection: 1 }
 
 function auditOf(records: readonly SessionRecord[]): AuditReport {
   const audit = new Audit(exchangeById)

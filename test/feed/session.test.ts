@@ -339,10 +339,7 @@ function replacedOneByOne(frame: string, junk: unknown): string[] {
   })
   for (let wanted = 0; wanted < count; wanted++) {
     let index = 0
-    at.push(
-      JSON.stringify(JSON.parse(frame, (_, value: unknown) => (index++ === wanted ? junk : value)) as unknown) ??
-        'null',
-    )
+    at.push(JSON.stringify(JSON.parse(frame, (_, value: unknown) => (index++ === wanted ? junk : value)) as unknown))
   }
   return at
 }

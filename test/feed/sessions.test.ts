@@ -79,11 +79,7 @@ describe('Sessions', () => {
       received('binance', binanceDelta(symbol, seq), { connection })
 
     it('to the connection that asked for it', () => {
-      const { sessions } = play([
-        deltaOf('AB', 6, 1),
-        deltaOf('AB', 6, 2),
-        snapshotOf('AB', 5, 2),
-      ])
+      const { sessions } = play([deltaOf('AB', 6, 1), deltaOf('AB', 6, 2), snapshotOf('AB', 5, 2)])
       expect(states(sessions, 'AB', 1, 2)).to.deep.equal(['awaitingSnapshot', 'live'])
     })
 
@@ -142,7 +138,13 @@ describe('Sessions', () => {
       expect(faults.map(({ code }) => code)).to.deep.equal(['SNAPSHOT_FAILED'])
     })
 
-    for (const body of ['', '{', '[]', '{"lastUpdateId":"x","bids":[],"asks":[]}', '{"lastUpdateId":5,"bids":[["-1","1"]],"asks":[]}']) {
+    for (const body of [
+      '',
+      '{',
+      '[]',
+      '{"lastUpdateId":"x","bids":[],"asks":[]}',
+      '{"lastUpdateId":5,"bids":[["-1","1"]],"asks":[]}',
+    ]) {
       it(`that reads ${body === '' ? 'as nothing' : body} as a fault, and go on waiting`, () => {
         const { sessions, faults } = play([
           deltaOf('AB', 6, 1),
@@ -196,9 +198,7 @@ const EXCHANGE_INFO = {
 }
 
 function said(events: readonly MarketEvent[]): string[] {
-  return events.map(
-    (event) => `${event.exchange} ${event.kind === 'notice' ? event.code : event.kind} ${event.symbol}`,
-  )
+  return events.map((event) => `${event.exchange} ${event.kind === 'notice' ? event.code : event.kind} ${event.symbol}`)
 }
 
 function states(sessions: Sessions, symbol: string, ...connections: readonly number[]): (string | undefined)[] {
@@ -223,7 +223,12 @@ function binanceDelta(symbol: string, u: number): object {
 }
 
 function binanceTrade(symbol: string): object {
-  const data = { ...{ e: 'trade', E: 1_723_161_255_612, s: symbol, t: 1, p: '5.0' }, q: '1', T: 1_723_161_255_611, m: true }
+  const data = {
+    ...{ e: 'trade', E: 1_723_161_255_612, s: symbol, t: 1, p: '5.0' },
+    q: '1',
+    T: 1_723_161_255_611,
+    m: true,
+  }
   return { stream: `${symbol.toLowerCase()}@trade`, data }
 }
 

@@ -70,8 +70,7 @@ function checkDepth(text: string): void {
  * text: searching for another beginning inside it would take the square of its length. Numbers are JSON's own, and none
  * that stands for a key: what is not JSON must not become it by being quoted.
  */
-const STRING_OR_NUMBER =
-  /"[^"\\]*(?:\\.[^"\\]*)*"?|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\s*:)/gs
+const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"?|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\s*:)/gs
 
 function quoteNumbers(text: string): string {
   return text.replace(STRING_OR_NUMBER, (token) => (token.charCodeAt(0) === 0x22 ? token : `"${token}"`))

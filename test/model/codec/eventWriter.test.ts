@@ -80,7 +80,7 @@ describe('EventWriter', () => {
     true,
   ]
   for (const value of bad) {
-    it(`refuses ${JSON.stringify(value) ?? 'nothing'} as a price or a size, and writes no event`, () => {
+    it(`refuses ${value === undefined ? 'nothing' : JSON.stringify(value)} as a price or a size, and writes no event`, () => {
       const made = writer()
       const trade = { id: undefined, side: undefined, price: '1', size: '1' }
       const candle = { openTimeUs: 1, intervalUs: 1, open: 1, high: 1, low: 1, close: 1, volume: 1, closed: true }

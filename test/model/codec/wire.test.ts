@@ -90,7 +90,7 @@ describe('A reader of wire fields', () => {
     expect([decimal('1.50', 'p'), decimal(1.5, 'p'), decimal('-1e-3', 'p')]).to.deep.equal([1.5, 1.5, -0.001])
     expect([decimalText('1.50', 'p'), decimalText(1e-7, 'p')]).to.deep.equal(['1.50', '1e-7'])
     for (const value of ['', 'NaN', 'Infinity', '1,5', '0x1', NaN, Infinity, null, undefined, {}, ['1']]) {
-      expect(() => decimal(value, 'p'), String(value)).to.throw(Fault)
+      expect(() => decimal(value, 'p'), JSON.stringify(value)).to.throw(Fault)
     }
   })
 

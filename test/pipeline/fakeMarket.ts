@@ -1,0 +1,70 @@
+/**
+ * A market that does what a test tells it, in the place of exchanges and recordings.
+ */
+import { exchangeById } from '../../src/exchanges/exchanges'
+import type { SessionRecord } from '../../src/feed/record'
+import { Sessions } from '../../src/feed/sessions'
+import type { MarketEvent } from '../../src/model/events'
+import type { Fault } from '../../src/model/fault'
+import type { ConnectionView, Market, MarketOutput } from '../../src/pipeline/market'
+
+/** When the first records of tests are received. */
+export const FIRST_US = 1_760_000_000_000_000
+
+export class FakeMarket implements Market {
+  readonly sessions = new Sessions({ protocolOf: exchangeById })
+  byInstrument = true
+  /** What was asked of it, in order. */
+  readonly asked: string[] = []
+  onStart: () => Promise<void> = () => Promise.resolve()
+  onStop: () => Promise<void> = () => Promise.resolve()
+  private output: MarketOutput | undefined
+  private timeUs = FIRST_US
+
+  start(output: MarketOutput): Promise<void> {
+    this.asked.push('start')
+    this.output = output
+    return this.onStart()
+  }
+
+  stop(): Promise<void> {
+    this.asked.push('stop')
+    return this.onStop()
+  }
+
+  pause(): void {
+    this.asked.push('pause')
+  }
+
+  resume(): void {
+    this.asked.push('resume')
+  }
+
+  connections(): readonly ConnectionView[] {
+    return [{ exchange: 'kraken', url: 'fake', state: 'open' }]
+  }
+
+  /** A record with these events, received a millisecond after the last one unless a time is given. */
+  send(events: readonly MarketEvent[], timeUs = this.timeUs + 1_000): void {
+    const record = this.record(timeUs)
+    this.output!.record(record)
+    if (events.length > 0) this.output!.events(record, events)
+  }
+
+  close(timeUs = this.timeUs + 1_000): void {
+    this.output!.record({ ...this.record(timeUs), dir: 'close', code: 1_000, reason: '' })
+  }
+
+  fault(fault: Fault): void {
+    this.output!.fault(fault)
+  }
+
+  end(): void {
+    this.output!.ended()
+  }
+
+  private record(timeUs: number): SessionRecord {
+    this.timeUs = timeUs
+    return { dir: 'in', exchange: 'kraken', connection: 0, timeUs, ns: 0, data: 'frame' }
+  }
+}

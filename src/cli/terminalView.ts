@@ -4,7 +4,6 @@
  * flickers and a resize mends itself; the last picture stays. Without a terminal: one line a second.
  */
 import { performance } from 'node:perf_hooks'
-import { styleText } from 'node:util'
 import { liveClock } from '../clock/liveClock'
 import { loopDelay } from '../metrics/loopDelay'
 import type { InstrumentRow } from '../pipeline/monitor'
@@ -13,7 +12,7 @@ import type { RunStatus } from '../pipeline/run'
 export interface TerminalView {
   /** A sentence that stays in the picture; without a terminal it is said as it is. */
   note(sentence: string): void
-  /** Ends it and leaves the last picture standing. */
+  /** Ends it and leaves the last picture standing. May be called twice. */
   stop(): void
 }
 
@@ -47,11 +46,12 @@ const ERASE_BELOW = '\x1b[J'
 
 export function terminalView(status: () => RunStatus, stream: NodeJS.WriteStream): TerminalView {
   const drawn = canDraw(stream)
-  const style = drawn && stream.hasColors() ? styleText : plain
+  const style = drawn && stream.hasColors() ? coloured : plain
   const delay = loopDelay()
   let before = read(status())
   let sentence = ''
   let last: readonly string[] | undefined
+  let stopped = false
 
   const show = (final: boolean): void => {
     const now = status()
@@ -94,6 +94,8 @@ export function terminalView(status: () => RunStatus, stream: NodeJS.WriteStream
       else stream.write(`${said}\n`)
     },
     stop() {
+      if (stopped) return
+      stopped = true
       timer.cancel()
       if (drawn) {
         stream.off('resize', redraw)
@@ -142,7 +144,13 @@ function oneLine(now: RunStatus, rates: Rates): string {
   ].join('  ')
 }
 
-type Style = (format: Parameters<typeof styleText>[0], text: string) => string
+/** On and off, as terminals know them. Whether colours are wanted is asked of the stream that is drawn on. */
+const FORMATS = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39] } as const
+
+type Format = keyof typeof FORMATS
+type Style = (format: Format, text: string) => string
+
+const coloured: Style = (format, text) => `\x1b[${FORMATS[format][0]}m${text}\x1b[${FORMATS[format][1]}m`
 
 const plain: Style = (_, text) => text
 
@@ -204,8 +212,8 @@ const COLUMNS: readonly Column[] = [
   { title: 'exchange', width: 15, left: true },
   { title: 'book', width: 7, left: true },
   { title: 'events/s', width: 8 },
-  { title: 'bid', width: 12 },
-  { title: 'ask', width: 12 },
+  { title: 'bid', width: 10 },
+  { title: 'ask', width: 10 },
   { title: 'spread bp', width: 9 },
   { title: 'gaps', width: 5, from: 92 },
   { title: 'resyncs', width: 7, from: 100 },
@@ -228,7 +236,7 @@ function instrumentLines(
     if (bidPrice !== undefined) bestBid.set(name, Math.max(bidPrice, bestBid.get(name) ?? -Infinity))
     if (askPrice !== undefined) bestAsk.set(name, Math.min(askPrice, bestAsk.get(name) ?? Infinity))
   }
-  const lineOf = (cells: readonly (readonly [text: string, format?: Parameters<Style>[0] | undefined])[]): string =>
+  const lineOf = (cells: readonly (readonly [text: string, format?: Format | undefined])[]): string =>
     cells
       .map(([text, format], index) => {
         const { width, left } = COLUMNS[index]!

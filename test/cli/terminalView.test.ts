@@ -3,7 +3,7 @@
  */
 import { expect } from 'chai'
 import { EventEmitter } from 'node:events'
-import { terminalView } from '../../src/cli/terminalView'
+import { terminalView, type TerminalView } from '../../src/cli/terminalView'
 import type { InstrumentRow } from '../../src/pipeline/monitor'
 import type { RunStatus } from '../../src/pipeline/run'
 import { eventually } from '../kit/eventually'
@@ -42,6 +42,20 @@ class Screen extends EventEmitter {
 }
 
 describe('The terminal view', () => {
+  const term = process.env['TERM']
+  before(() => {
+    process.env['TERM'] = 'xterm'
+  })
+  after(() => {
+    if (term === undefined) delete process.env['TERM']
+    else process.env['TERM'] = term
+  })
+
+  // A view that a failed test left behind would keep the process alive.
+  afterEach(() => {
+    for (const view of shown.splice(0)) view.stop()
+  })
+
   it('shows instruments by name with their exchanges below each other, and keeps to the window', async () => {
     const screen = new Screen(true, 80, 12)
     const view = show(screen)
@@ -106,8 +120,12 @@ describe('The terminal view', () => {
   })
 })
 
-function show(screen: Screen, rows = instruments()) {
-  return terminalView(() => statusOf(rows), screen as unknown as NodeJS.WriteStream)
+const shown: TerminalView[] = []
+
+function show(screen: Screen, rows = instruments()): TerminalView {
+  const view = terminalView(() => statusOf(rows), screen as unknown as NodeJS.WriteStream)
+  shown.push(view)
+  return view
 }
 
 function instruments(name = 'BTC-USDT'): Map<string, InstrumentRow> {

@@ -128,7 +128,7 @@ export default pipeline('market-monitor', ({ source, merge, sink }) => {
     capacity: 50_000,
     onFull: 'block',
     name: 'quotes-csv',
-    flushMs: 20,
+    flushMs: 5,
   })
   sink(liquidations, jsonLines('out/liquidations.jsonl'), {
     capacity: 10_000,

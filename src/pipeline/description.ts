@@ -137,8 +137,8 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
       const node = given?.name ?? freeName((sink as Partial<Sink<Row<T>>> | undefined)?.name ?? 'sink', names)
       claim(node, 'sink')
       if (!isStream(from)) at(node, 'A sink reads a stream of this pipeline.')
-      if (typeof (sink as Partial<Sink<Row<T>>> | undefined)?.write !== 'function') {
-        at(node, 'A sink is a value with open, write and close, such as jsonReport(path).')
+      if (!isSink(sink)) {
+        at(node, 'A sink is a value with name, counters, open, write and close, such as jsonReport(path).')
       }
       checkEdge(node, edge, at)
       if (given?.batchMax !== undefined && !isCount(given.batchMax)) at(node, 'batchMax is a whole number, 1 or more.')
@@ -216,6 +216,13 @@ function checkEdge(node: string, edge: EdgeOptions | undefined, at: (node: strin
       `onFull is one of ${POLICIES.join(', ')} or { conflate: key }; it is ${onFull === undefined ? 'missing' : JSON.stringify(onFull)}.`,
     )
   }
+}
+
+/** Plain JavaScript may pass anything. */
+function isSink(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { counters, open, write, close } = value as Partial<Sink<unknown>>
+  return [open, write, close].every((verb) => typeof verb === 'function') && typeof counters === 'object'
 }
 
 function isCount(value: unknown): boolean {

@@ -232,12 +232,16 @@ export class Run {
   private takeEvents(record: SessionRecord, events: readonly MarketEvent[]): void {
     if (this.graph === undefined) return
     this.eventCount += events.length
-    this.monitor.events(events)
     const [only] = this.taps
     if (this.taps.length === 1 && events.every(only!.wants)) {
+      this.monitor.events(events)
       this.graph.source(only!.source).offer(record.timeUs, events)
       return
     }
+    // A channel for a whole market (liquidations of all swaps) brings instruments that nobody wished for: none of our rows.
+    const wished =
+      this.taps.length === 0 ? events : events.filter((event) => this.taps.some(({ wants }) => wants(event)))
+    this.monitor.events(wished)
     for (const { source, wants } of this.taps) {
       const wanted = events.filter(wants)
       if (wanted.length > 0) this.graph.source(source).offer(record.timeUs, wanted)

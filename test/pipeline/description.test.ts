@@ -125,7 +125,7 @@ describe('describePipeline', () => {
     [
       'a sink that is none',
       (loose) => loose.sink(loose.source('a', of(1), edge), undefined, edge),
-      ['p/sink: A sink is a value with open, write and close'],
+      ['p/sink: A sink is a value with name, counters, open, write and close'],
     ],
     [
       'a sink that reads a stream of another pipeline',

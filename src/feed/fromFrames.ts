@@ -31,7 +31,7 @@ export function fromFrames(
   const protocol = exchangeById(exchange)
   return new Observable((out) => {
     // Some exchanges answer in several parts, and one text holds one of them.
-    const sessions = new Sessions({ protocolOf: () => protocol, wholeList: false })
+    const sessions = new Sessions({ protocolOf: () => protocol })
     const times = options.receiveTimesUs?.[Symbol.iterator]()
     const base = { ns: 0, connection: 0, exchange: protocol.id }
     let timeUs = 0

@@ -132,6 +132,7 @@ export class LiveFeed {
     this.stamper = new Stamper(options.clock)
     this.sessions = new Sessions({
       protocolOf: options.protocolOf,
+      wholeList: true,
       controlOf: (connection) => this.linkOf.get(connection)?.control,
       onFault: (fault) => options.onFault(fault),
     })

@@ -20,8 +20,15 @@ export interface SessionsOptions {
   readonly onFault?: (fault: Fault) => void
   /** As in `SessionOptions`. */
   readonly guarded?: boolean
+  /**
+   * True where every instrument is known that may come, so that data of others is a fault; recordings may hold a part of
+   * the list. Default false.
+   */
   readonly wholeList?: boolean
 }
+
+/** Snapshots of one exchange that may wait for the first delta of their book. */
+const UNCLAIMED_MAX = 1_000
 
 export class Sessions {
   readonly counts = new Map<string, SessionCounts>()
@@ -96,6 +103,12 @@ export class Sessions {
     if (session !== undefined) return session.snapshot(symbol, record.body, record.timeUs)
     let waiting = this.unclaimed.get(record.exchange)
     if (waiting === undefined) this.unclaimed.set(record.exchange, (waiting = new Map<string, RestRecord>()))
+    if (waiting.size >= UNCLAIMED_MAX) {
+      const [oldest] = waiting.keys()
+      waiting.delete(oldest!)
+      const message = `A recorded snapshot of ${oldest!} on ${record.exchange} found no connection with its book: it is left out.`
+      this.options.onFault?.(new Fault('SNAPSHOT_FAILED', message, { symbol: oldest }))
+    }
     waiting.set(symbol, record)
     return []
   }
@@ -156,7 +169,7 @@ export class Sessions {
       control: this.options.controlOf?.(record.connection),
       onFault: this.options.onFault,
       guarded: this.options.guarded ?? true,
-      wholeList: this.options.wholeList ?? true,
+      wholeList: this.options.wholeList ?? false,
     })
     this.sessions.set(record.connection, session)
     this.exchangeOf.set(record.connection, record.exchange)

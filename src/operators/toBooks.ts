@@ -31,7 +31,7 @@ export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<Ma
   if (depth !== Infinity) requireCount('toBooks', 'depth', depth)
   requireCount('toBooks', 'booksMax', booksMax)
 
-  return (source) =>
+  const operator: OperatorFunction<Batch<MarketEvent>, Batch<BookView>> = (source) =>
     new Observable((out) => {
       const books = new Map<string, Map<string, KeptBook>>()
       const touched = new Set<KeptBook>()
@@ -84,6 +84,8 @@ export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<Ma
         complete: () => out.complete(),
       })
     })
+  // A pipeline refuses to put it behind an edge that drops: a lost delta is a wrong book.
+  return Object.assign(operator, { needsEveryValue: true })
 }
 
 class KeptBook {

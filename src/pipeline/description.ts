@@ -181,6 +181,16 @@ export function describePipeline(name: string, build: (builder: PipelineBuilder)
   build(builder)
   if (!nodes.some((node) => node.kind === 'source')) at('', 'A pipeline needs a source.')
   if (!nodes.some((node) => node.kind === 'sink')) at('', 'A pipeline needs a sink: what leaves it is its product.')
+  for (const node of nodes) {
+    if (node.kind !== 'stage' || !needsEveryValue(node.operator)) continue
+    const lossy = lossyEdgeBefore(node.from, nodes)
+    if (lossy !== undefined) {
+      at(
+        node.name,
+        `Books are kept behind the edge of ${JSON.stringify(lossy)}, which may drop values: one lost delta silences a book. Let it block, fail or conflate.`,
+      )
+    }
+  }
   const read = new Set(nodes.flatMap((node) => (node.kind === 'source' ? [] : node.from)))
   for (const node of nodes) {
     if (node.kind !== 'sink' && !read.has(node.name))
@@ -216,6 +226,23 @@ function checkEdge(node: string, edge: EdgeOptions | undefined, at: (node: strin
       `onFull is one of ${POLICIES.join(', ')} or { conflate: key }; it is ${onFull === undefined ? 'missing' : JSON.stringify(onFull)}.`,
     )
   }
+}
+
+function needsEveryValue(operator: unknown): boolean {
+  return (operator as { needsEveryValue?: unknown } | undefined)?.needsEveryValue === true
+}
+
+/** The nearest edge upstream whose policy gives values up. */
+function lossyEdgeBefore(from: readonly string[], nodes: readonly NodeDescription[]): string | undefined {
+  for (const name of from) {
+    const node = nodes.find((candidate) => candidate.name === name && candidate.kind !== 'sink')
+    if (node === undefined || node.kind === 'sink') continue
+    const onFull = (node.edge as Partial<EdgeOptions> | null | undefined)?.onFull
+    if (onFull === 'dropOldest' || onFull === 'dropNewest' || onFull === 'keepLatest') return name
+    const further = node.kind === 'stage' ? lossyEdgeBefore(node.from, nodes) : undefined
+    if (further !== undefined) return further
+  }
+  return undefined
 }
 
 /** Plain JavaScript may pass anything. */

@@ -1,6 +1,9 @@
 import { expect } from 'chai'
 import { map, NEVER, of, Observable } from 'rxjs'
 import { Fault } from '../../src/model/fault'
+import type { EdgeOptions } from '../../src/actors/overflow'
+import { toBooks } from '../../src/operators/toBooks'
+import { feed } from '../../src/pipeline/sources'
 import { memory } from '../../src/sinks/memory'
 import {
   describePipeline,
@@ -241,3 +244,28 @@ function foreignStream(): unknown {
   })
   return stream
 }
+
+describe('describePipeline, where books are kept', () => {
+  const market = () => feed({ exchanges: ['kraken'], instruments: ['BTC-USDT'], channel: 'book' })
+  const problemOf = (onFull: EdgeOptions['onFull']): string => {
+    try {
+      describePipeline('p', ({ source, sink }) => {
+        const books = source('market', market(), { capacity: 10, onFull }).through('books', toBooks())
+        sink(books, memory({ capacity: 10 }), { capacity: 10, onFull: 'dropOldest' })
+      })
+      return ''
+    } catch (thrown) {
+      return (thrown as Error).message
+    }
+  }
+
+  it('refuses an edge upstream that drops values, because one lost delta silences a book', () => {
+    for (const onFull of ['dropOldest', 'dropNewest', 'keepLatest'] as const) {
+      expect(problemOf(onFull)).to.include('p/books: Books are kept behind the edge of "market", which may drop values')
+    }
+  })
+
+  it('takes edges that block, fail or conflate', () => {
+    for (const onFull of ['block', 'fail', { conflate: 'instrument' }] as const) expect(problemOf(onFull)).to.equal('')
+  })
+})

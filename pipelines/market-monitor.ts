@@ -134,6 +134,7 @@ export default pipeline('market-monitor', ({ source, merge, sink }) => {
     capacity: 10_000,
     onFull: 'block',
     name: 'liquidations-jsonl',
+    flushMs: 5,
   })
 
   const resources = source('resources', processMetrics({ everyMs: 1_000 }), { capacity: 16, onFull: 'dropOldest' })

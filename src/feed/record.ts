@@ -52,7 +52,10 @@ export interface RestRecord extends RecordBase {
   readonly body: string
 }
 
+/** When something happened, of a record or of whatever stands for one. */
+export type RecordTime = Pick<RecordBase, 'timeUs' | 'ns'>
+
 /** Negative when `a` happened before `b`. */
-export function compareTimes(a: SessionRecord, b: SessionRecord): number {
+export function compareTimes(a: RecordTime, b: RecordTime): number {
   return a.timeUs - b.timeUs || a.ns - b.ns
 }

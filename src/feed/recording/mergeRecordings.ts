@@ -8,7 +8,7 @@
  */
 import { realpath } from 'node:fs/promises'
 import { Fault } from '../../model/fault'
-import type { SessionRecord } from '../record'
+import { compareTimes, type SessionRecord } from '../record'
 import { DONE, Turns, type RecordBatches } from './recordBatches'
 import { readRecording, type ReadingCounters, type RecordingReader } from './recordingReader'
 import { restFileOf } from './restFile'
@@ -313,9 +313,8 @@ function skipTo(cursor: Cursor, index: number): void {
 }
 
 function isBefore(a: Cursor, b: Cursor): boolean {
-  if (a.timeUs !== b.timeUs) return a.timeUs < b.timeUs
-  if (a.ns !== b.ns) return a.ns < b.ns
-  return a.order < b.order
+  const apart = compareTimes(a, b)
+  return apart === 0 ? a.order < b.order : apart < 0
 }
 
 /** Moves a cursor down to its place. */

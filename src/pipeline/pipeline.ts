@@ -7,6 +7,7 @@ import { startSimulator, type RunningSimulator } from '../simulator/simulator'
 import { describePipeline, type PipelineBuilder, type PipelineDescription } from './description'
 import { graphOf, type PipelineGraph } from './graph'
 import { LiveMarket } from './liveMarket'
+import { liveHost } from './host'
 import type { Market } from './market'
 import { ReplayMarket } from './replayMarket'
 import { Run, type RunMode, type RunStatus, type RunSummary } from './run'
@@ -113,7 +114,7 @@ function startRun(description: PipelineDescription, options: RunOptions): RunHan
         mode,
         market: (ready) => marketOf(ready, simulated),
         recorder,
-        liveClock,
+        host: liveHost,
         outDir: options.out ?? DEFAULT_OUT_DIR,
         digest: options.digest ?? false,
         stopWithinMs: options.stopWithinMs ?? 5_000,

@@ -7,20 +7,19 @@
  * Time   stages follow the stream's clock, which is moved by the records (and, while it is quiet, by the machine's clock).
  *        Waits of the rim (retries, deadlines) follow the machine's clock.
  */
-import { performance } from 'node:perf_hooks'
 import type { Subscription } from 'rxjs'
 import { Dispatcher } from '../actors/dispatcher'
 import type { Pressure } from '../actors/pressure'
-import type { Clock, Timer } from '../clock/clock'
+import type { Timer } from '../clock/clock'
 import { runWithClock } from '../clock/currentClock'
 import { VirtualClock } from '../clock/virtualClock'
 import type { SessionRecord } from '../feed/record'
-import type { RecordingWriter } from '../feed/recording/recordingWriter'
 import { LatencyHistogram } from '../metrics/histogram'
-import { loopDelay, type LoopDelay, type LoopDelaySummary } from '../metrics/loopDelay'
+import { runWithSpawn } from '../workers/currentSpawn'
 import type { MarketEvent } from '../model/events'
 import { Fault, messageOf, type FaultCode } from '../model/fault'
 import type { PipelineDescription } from './description'
+import type { Host, ProcessCost, ProcessWatch } from './host'
 import type { Market } from './market'
 import { Monitor } from './monitor'
 import { FrameSource, MarketSource } from './sources'
@@ -39,7 +38,7 @@ export interface RunSummary {
   readonly faults: Readonly<Record<string, number>>
   readonly books: { readonly live: number; readonly gaps: number; readonly resyncs: number }
   readonly latencyUs: { readonly receiveToSink: { readonly p50: number; readonly p99: number; readonly max: number } }
-  readonly process: { readonly cpuPercent: number; readonly rssBytes: number; readonly loopDelayMs: LoopDelaySummary }
+  readonly process: ProcessCost
   /** What was not repaired, in sentences; empty when all is well. */
   readonly problems: readonly string[]
 }
@@ -64,13 +63,20 @@ export interface RunEngineOptions {
   readonly description: PipelineDescription
   readonly mode: RunMode
   readonly market: (ready: () => Promise<void> | undefined) => Market | undefined
-  readonly recorder: RecordingWriter | undefined
-  readonly liveClock: Clock
+  readonly recorder: Recorder | undefined
+  readonly host: Host
   readonly outDir: string
   readonly digest: boolean
   /** How long draining and flushing may take. */
   readonly stopWithinMs: number
   readonly onFault: (fault: Fault) => void
+}
+
+/** What takes down every record of a run. */
+export interface Recorder {
+  write(record: SessionRecord): void
+  /** Resolves when everything is written. */
+  close(): Promise<unknown>
 }
 
 /** While nothing arrives the machine's clock moves the stream's this often. */
@@ -97,13 +103,12 @@ export class Run {
   private readonly taps: { readonly source: string; readonly wants: (event: MarketEvent) => boolean }[] = []
   private readonly frameTaps: string[] = []
   private quietTimer: Timer | undefined
-  private loop: LoopDelay | undefined
+  private watch: ProcessWatch | undefined
   private readonly books = { live: 0, gaps: 0, resyncs: 0 }
   private records = 0
   private eventCount = 0
   private holds = 0
-  private readonly startedMs = performance.now()
-  private readonly cpuStarted = process.cpuUsage()
+  private readonly startedUs: number
   private resolveStopped!: () => void
   private readonly stopped = new Promise<void>((resolve) => (this.resolveStopped = resolve))
   private stopRequested = false
@@ -113,11 +118,13 @@ export class Run {
   private openSources = 0
 
   constructor(private readonly options: RunEngineOptions) {
+    const { clock, defer } = options.host
+    this.startedUs = clock.nowUs()
     this.dispatcher = new Dispatcher({
       clock: this.streamClock,
       budgetMs: TURN_BUDGET_MS,
-      nowMs: () => performance.now(),
-      defer: setImmediate,
+      nowMs: () => clock.nowUs() / 1_000,
+      defer,
       onBroken: (thrown) => {
         this.fault(new Fault('STAGE_FAILED', `A stage threw: ${messageOf(thrown)}`, {}, { cause: thrown }))
         this.problem(`A stage threw: ${messageOf(thrown)}`)
@@ -160,12 +167,12 @@ export class Run {
   }
 
   private get seconds(): number {
-    return (performance.now() - this.startedMs) / 1_000
+    return (this.options.host.clock.nowUs() - this.startedUs) / 1e6
   }
 
   private async life(): Promise<RunSummary> {
     const { market, options } = this
-    this.loop = loopDelay()
+    this.watch = options.host.watch()
     try {
       if (market === undefined) this.wire()
       else {
@@ -197,14 +204,14 @@ export class Run {
       // It could not begin: what was opened for it is closed again.
       if (market !== undefined) await this.withinDeadline(market.stop())
       await this.closeRecorder()
-      this.loop.stop()
+      this.watch.stop()
       throw thrown
     } finally {
       this.quietTimer?.cancel()
       this.stopRequested = true
     }
     const summary = this.summary()
-    this.loop.stop()
+    this.watch.stop()
     return summary
   }
 
@@ -249,15 +256,14 @@ export class Run {
   }
 
   private wire(): void {
-    const { description, liveClock, mode, outDir, digest, stopWithinMs } = this.options
+    const { description, host, mode, outDir, digest, stopWithinMs } = this.options
     const onWritten =
       mode === 'replay' ? undefined : (values: readonly unknown[]) => values.forEach((value) => this.measure(value))
-    this.graph = runWithClock(
-      this.streamClock,
+    this.graph = this.surrounded(
       () =>
         new StageGraph(description, {
           dispatcher: this.dispatcher,
-          liveClock,
+          liveClock: host.clock,
           streamClock: this.streamClock,
           outDir,
           digest,
@@ -284,7 +290,7 @@ export class Run {
         continue
       }
       const edge = this.graph.source(node.name)
-      const subscription = runWithClock(this.streamClock, () =>
+      const subscription = this.surrounded(() =>
         node.source.subscribe({
           next: (value) => edge.offer(undefined, value),
           error: (thrown: unknown) => {
@@ -298,6 +304,12 @@ export class Run {
       )
       this.subscriptions.push(subscription)
     }
+  }
+
+  /** Calls `wire` with the time, the chance and the threads of this run in force. */
+  private surrounded<T>(wire: () => T): T {
+    const { clock, random, spawn } = this.options.host
+    return runWithClock({ clock: this.streamClock, waits: clock, random }, () => runWithSpawn(spawn, wire))
   }
 
   /** A pipeline without exchanges ends with the last of its sources. */
@@ -322,24 +334,24 @@ export class Run {
     return new Promise((resolve) => {
       const look = (): void => {
         if (this.graph!.relaxed || this.stopRequested) resolve()
-        else this.options.liveClock.after(1, look)
+        else this.options.host.clock.after(1, look)
       }
-      setImmediate(look)
+      this.options.host.defer(look)
     })
   }
 
   private armQuietTimer(): void {
-    const { liveClock } = this.options
+    const { clock } = this.options.host
     const look = (): void => {
-      this.dispatcher.tick(liveClock.nowUs())
-      this.quietTimer = liveClock.after(QUIET_TICK_MS, look)
+      this.dispatcher.tick(clock.nowUs())
+      this.quietTimer = clock.after(QUIET_TICK_MS, look)
     }
-    this.quietTimer = liveClock.after(QUIET_TICK_MS, look)
+    this.quietTimer = clock.after(QUIET_TICK_MS, look)
   }
 
   private measure(value: unknown): void {
     const receiveTimeUs = (value as { receiveTimeUs?: unknown } | null)?.receiveTimeUs
-    if (typeof receiveTimeUs === 'number') this.latency.record(this.options.liveClock.nowUs() - receiveTimeUs)
+    if (typeof receiveTimeUs === 'number') this.latency.record(this.options.host.clock.nowUs() - receiveTimeUs)
   }
 
   private fault(fault: Fault): void {
@@ -369,7 +381,7 @@ export class Run {
   private async withinDeadline(work: Promise<void>): Promise<void> {
     let timer: Timer | undefined
     const late = new Promise<void>((resolve) => {
-      timer = this.options.liveClock.after(this.options.stopWithinMs, resolve)
+      timer = this.options.host.clock.after(this.options.stopWithinMs, resolve)
     })
     await Promise.race([work, late])
     timer?.cancel()
@@ -392,7 +404,6 @@ export class Run {
 
   private summary(): RunSummary {
     const { description, mode } = this.options
-    const cpu = process.cpuUsage(this.cpuStarted)
     const { p50, p99, max } = this.latency.summary()
     for (const sink of this.graph!.sinkReports()) {
       if (sink.failed > 0) this.problem(`The sink ${sink.name} gave up ${sink.failed} batches.`)
@@ -407,11 +418,7 @@ export class Run {
       faults: Object.fromEntries(this.faults),
       books: this.books,
       latencyUs: { receiveToSink: { p50, p99, max } },
-      process: {
-        cpuPercent: Math.round(((cpu.user + cpu.system) / 1e6 / this.seconds) * 1_000) / 10,
-        rssBytes: process.memoryUsage.rss(),
-        loopDelayMs: this.loop?.read() ?? { p50: 0, p99: 0, max: 0 },
-      },
+      process: this.watch?.read() ?? { cpuPercent: 0, rssBytes: 0, loopDelayMs: { p50: 0, p99: 0, max: 0 } },
       problems: this.problems,
     }
   }

@@ -6,9 +6,9 @@ import { drop, emptyLedger, pass, type Ledger } from '../actors/ledger'
 import { policyName, type EdgeOptions } from '../actors/overflow'
 import type { Pressure } from '../actors/pressure'
 import { currentWiring, type CarriesEdge } from '../actors/wiring'
-import { backoffProblem, liveRandom } from '../clock/backoff'
+import { backoffProblem } from '../clock/backoff'
 import { LONGEST_WAIT_MS, type Clock, type Timer } from '../clock/clock'
-import { liveClock } from '../clock/liveClock'
+import { currentRandom, currentWaits } from '../clock/currentClock'
 import { Fault, messageOf } from '../model/fault'
 import type { WorkerHandle } from './spawn'
 import { SupervisedWorker, type RestartPolicy } from './supervisedWorker'
@@ -161,7 +161,7 @@ class WorkerEdge<T, R> {
     private readonly options: OnWorkerOptions<T, R>,
     private readonly out: Subscriber<R>,
   ) {
-    const { clock = liveClock, ledger = emptyLedger(), concurrency = 2, random = liveRandom } = options
+    const { clock = currentWaits(), ledger = emptyLedger(), concurrency = 2, random = currentRandom() } = options
     const { capacity, onFull, pressure } = options
     this.clock = clock
     this.ledger = ledger

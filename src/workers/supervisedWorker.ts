@@ -1,7 +1,8 @@
 import { backoffDelayMs, RetryBudget } from '../clock/backoff'
 import type { Clock, Timer } from '../clock/clock'
 import { Fault, messageOf } from '../model/fault'
-import { spawnWorker, type SpawnOptions, type WorkerHandle } from './spawn'
+import { currentSpawn } from './currentSpawn'
+import type { SpawnOptions, WorkerHandle } from './spawn'
 
 /** How often, and how soon, a worker that died is started again. */
 export interface RestartPolicy {
@@ -28,6 +29,7 @@ export interface WorkerEvents<Api extends object> {
 export class SupervisedWorker<Api extends object> {
   private readonly budget: RetryBudget
   private readonly stopped = new AbortController()
+  private readonly spawn = currentSpawn()
   private worker: WorkerHandle<Api> | undefined
   private verdict: Fault | undefined
   private timer: Timer | undefined
@@ -65,7 +67,7 @@ export class SupervisedWorker<Api extends object> {
     const { signal } = this.stopped
     let fault: Fault
     try {
-      this.worker = await spawnWorker<Api>(this.entry, { ...this.options, clock: this.clock, signal })
+      this.worker = await this.spawn<Api>(this.entry, { ...this.options, clock: this.clock, signal })
       if (signal.aborted) {
         await this.worker.terminate()
         return

@@ -19,6 +19,7 @@ import type { Batch, MarketEvent, Trade } from '../../src/model/events'
 import { Fault } from '../../src/model/fault'
 import { describePipeline, type PipelineBuilder } from '../../src/pipeline/description'
 import { pipeline } from '../../src/pipeline/pipeline'
+import { liveHost } from '../../src/pipeline/host'
 import { Run, type RunEngineOptions, type RunSummary } from '../../src/pipeline/run'
 import { feed, frames } from '../../src/pipeline/sources'
 import { memory } from '../../src/sinks/memory'
@@ -740,7 +741,7 @@ function started(
     mode: 'live',
     market: () => market,
     recorder: undefined,
-    liveClock: 'liveClock' in options ? passing : clock,
+    host: { ...liveHost, clock: 'liveClock' in options ? passing : clock },
     outDir: 'out',
     digest: false,
     stopWithinMs: 5_000,

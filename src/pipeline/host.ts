@@ -1,0 +1,60 @@
+/**
+ * What a run takes of the machine that it runs on: time, chance, turns of the event loop, threads.
+ *
+ * Nothing of a run reaches the machine past its host, so that a simulation that gives its own decides all of it.
+ */
+import { performance } from 'node:perf_hooks'
+import { liveRandom } from '../clock/backoff'
+import type { Clock } from '../clock/clock'
+import { liveClock } from '../clock/liveClock'
+import { loopDelay, type LoopDelaySummary } from '../metrics/loopDelay'
+import { spawnWorker } from '../workers/spawn'
+import type { SpawnWorker } from '../workers/currentSpawn'
+
+export interface Host {
+  /** The machine's time: waits, retries, deadlines, and the stream's time while it is quiet. */
+  readonly clock: Clock
+  /** Jitter: numbers from 0 (included) to 1 (excluded). */
+  readonly random: () => number
+  /** Runs a function in a later turn of the event loop. */
+  readonly defer: (callback: () => void) => void
+  readonly spawn: SpawnWorker
+  /** Begins to watch what the run costs the process. */
+  readonly watch: () => ProcessWatch
+}
+
+export interface ProcessWatch {
+  read(): ProcessCost
+  stop(): void
+}
+
+export interface ProcessCost {
+  readonly cpuPercent: number
+  readonly rssBytes: number
+  readonly loopDelayMs: LoopDelaySummary
+}
+
+/** The machine itself. */
+export const liveHost: Host = {
+  clock: liveClock,
+  random: liveRandom,
+  defer: setImmediate,
+  spawn: spawnWorker,
+  watch() {
+    const loop = loopDelay()
+    const startedMs = performance.now()
+    const started = process.cpuUsage()
+    return {
+      read() {
+        const { user, system } = process.cpuUsage(started)
+        const seconds = (performance.now() - startedMs) / 1_000
+        return {
+          cpuPercent: Math.round(((user + system) / 1e6 / seconds) * 1_000) / 10,
+          rssBytes: process.memoryUsage.rss(),
+          loopDelayMs: loop.read(),
+        }
+      },
+      stop: () => loop.stop(),
+    }
+  },
+}

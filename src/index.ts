@@ -5,11 +5,24 @@
  * of market events, operators are plain RxJS operators, sinks are asynchronous. Everything here also works on its own, in
  * a script or a notebook.
  */
-export { pipeline, type Pipeline, type RunHandle, type RunOptions } from './pipeline/pipeline'
-export type { PipelineBuilder, PipelineProblem, Row, SinkEdgeOptions, Stream } from './pipeline/description'
-export { toDot, toMermaid, type GraphEdge, type PipelineGraph } from './pipeline/graph'
-export type { RunMode, RunStatus, RunSummary } from './pipeline/run'
+export { pipeline, type Pipeline, type RunHandle, type RunOptions, type StreamFinder } from './pipeline/pipeline'
+export type {
+  BranchBuilder,
+  Feedback,
+  PipelineBuilder,
+  PipelineDescription,
+  PipelineProblem,
+  Row,
+  SinkEdgeOptions,
+  SourceOptions,
+  StageOptions,
+  Stream,
+} from './pipeline/description'
+export { toDot, toMermaid, type GraphEdge, type PipelineGraph, type RunningGraph } from './pipeline/graph'
+export type { BranchHandle, RunMode, RunStatus, RunSummary } from './pipeline/run'
 export type { EdgeReport, SinkReport } from './pipeline/stageGraph'
+export type { StageReport, StageState } from './pipeline/stageRunner'
+export type { SupervisionTree } from './pipeline/supervisionTree'
 export {
   feed,
   frames,
@@ -32,7 +45,6 @@ export { exposeEntry, transferred } from './workers/entry'
 export { onWorker, type OnWorkerOptions, type WorkerMessage } from './workers/onWorker'
 export { sortBooks, type SortBooksOptions, type SortedBook } from './workers/sortBooks'
 export { bookDepth, type BookDepth, type BookSides, type SideDepth } from './workers/bookDepth'
-export type { RestartPolicy } from './workers/supervisedWorker'
 
 export { drain, type DrainOptions, type DrainResult } from './sinks/drain'
 export type { Sink, SinkContext, SinkCounters } from './sinks/sink'
@@ -47,8 +59,9 @@ export { processMetrics, type ProcessMetricsOptions, type ProcessSample } from '
 export { health, type HealthCheck, type HealthOptions, type HealthReport } from './metrics/health'
 
 export { emptyLedger, type DropReason, type Ledger } from './actors/ledger'
-export type { EdgeOptions, OnFull } from './actors/overflow'
+export type { EdgeOptions, OnFull, Skipped } from './actors/overflow'
 export type { Pressure } from './actors/pressure'
+export type { Directive, OnFailure, RestartPolicy } from './actors/supervision'
 export type { Clock, Timer } from './clock/clock'
 export { liveClock } from './clock/liveClock'
 export { VirtualClock } from './clock/virtualClock'

@@ -21,14 +21,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // A feed guards its books where a loss can be repaired; see Decisions in the README.
   feed: ['model', 'exchanges', 'book', 'metrics', 'clock', 'rxjs', 'ws', 'node:'],
   // An operator that holds values accounts for them as every edge does.
-  operators: ['model', 'book', 'clock', 'actors/ledger', 'actors/overflow', 'rxjs'],
+  operators: ['model', 'book', 'clock', 'actors/ledger', 'actors/overflow', 'actors/pressure', 'actors/wiring', 'rxjs'],
   sinks: ['model', 'metrics', 'clock', 'actors', 'rxjs', 'fast-json-stringify', 'node:'],
   workers: ['model', 'actors', 'clock', 'book', 'rxjs', 'threads', 'node:'],
   simulator: ['model', 'exchanges', 'clock', 'ws', 'node:'],
 }
 
-/** Folders that nothing else imports: they face a person, or put everything together. */
-const FACES = ['cli', 'pipeline']
+/** Folders that nothing else imports: they face a person, or put everything together; each may import those after it. */
+const FACES = ['cli', 'testing', 'pipeline']
 
 /** Files that may read the raw clock, raw timers and raw randomness. */
 const RIM = [
@@ -36,15 +36,27 @@ const RIM = [
   'clock/backoff.ts',
   'cli/',
   'metrics/',
-  'pipeline/run.ts',
+  'pipeline/host.ts',
   'pipeline/sources.ts',
-  'pipeline/liveMarket.ts',
+  // Tests wait for real things to end, within a deadline.
+  'testing/eventually.ts',
+  'testing/leaks.ts',
+]
+
+/** Files and sockets, standard output, and what drives virtual time from outside. */
+const TURNS = [
+  'feed/recording/recordingReader.ts',
+  'simulator/exchangeServer.ts',
+  'sinks/consoleSink.ts',
+  'testing/testRun.ts',
+  'testing/simulation/world.ts',
 ]
 
 /** Where a process or thread begins, or what begins connections for one. */
 const PROCESS_BEGINS = ['pipeline/liveMarket.ts', 'metrics/pidusageEntry.ts']
 
-const RAW = /\b(Date\.now\(|new Date\(\)|performance\.now\(|setTimeout\(|setInterval\(|Math\.random)/
+const RAW =
+  /\b(Date\.now\(|new Date\(\)|performance\.now\(|hrtime|setTimeout\(|setInterval\(|Math\.random|randomUUID|randomBytes|getRandomValues)/
 
 describe('The source tree', () => {
   it('imports only what each folder may', () => {
@@ -70,10 +82,12 @@ describe('The source tree', () => {
     const broken: string[] = []
     for (const file of filesOf(SRC)) {
       const folder = file.split('/')[0]!
-      if (FACES.includes(folder) || file === 'index.ts') continue
+      if (file === 'index.ts') continue
+      const rank = FACES.includes(folder) ? FACES.indexOf(folder) : FACES.length
       for (const imported of importsOf(file)) {
         const target = resolved(file, imported)
-        if (FACES.includes(target.split('/')[0]!)) broken.push(`${file} imports ${target}`)
+        const targetRank = FACES.indexOf(target.split('/')[0]!)
+        if (targetRank >= 0 && targetRank < rank) broken.push(`${file} imports ${target}`)
       }
     }
     expect(broken).to.deep.equal([])
@@ -91,6 +105,17 @@ describe('The source tree', () => {
       RIM.some((place) => file === place || (place.endsWith('/') && file.startsWith(place)))
         ? []
         : codeLines(file).flatMap((line, index) => (RAW.test(line) ? [`${file}:${index + 1} ${line.trim()}`] : [])),
+    )
+    expect(broken).to.deep.equal([])
+  })
+
+  it('waits for turns of the event loop only where it meets the machine', () => {
+    const broken = filesOf(SRC).flatMap((file) =>
+      [...RIM, ...TURNS].some((place) => file === place || (place.endsWith('/') && file.startsWith(place)))
+        ? []
+        : codeLines(file).flatMap((line, index) =>
+            /\bsetImmediate\b/.test(line) ? [`${file}:${index + 1} ${line.trim()}`] : [],
+          ),
     )
     expect(broken).to.deep.equal([])
   })

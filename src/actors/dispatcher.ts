@@ -13,14 +13,16 @@ import type { VirtualClock } from '../clock/virtualClock'
 
 /** Takes what was posted to it. Must not throw; what a stage throws is its edge's business. */
 export interface Receiver<T> {
-  process(value: T): void
+  process(value: T, posted: Posted): void
 }
 
 export interface Posted {
   readonly timeUs: number | undefined
   readonly to: Receiver<unknown>
-  /** Set to undefined to withdraw what has not run. */
+  /** May be replaced by what is to run in its place. */
   value: unknown
+  /** Set by {@link Dispatcher.withdraw} alone: it will not run. */
+  withdrawn: boolean
 }
 
 export interface DispatcherOptions {
@@ -36,6 +38,9 @@ export interface DispatcherOptions {
   readonly onBroken: (thrown: unknown) => void
 }
 
+/** Withdrawn pieces that may stay in line, however few others there are. */
+const WITHDRAWN_MAX = 1_024
+
 const TICK: Receiver<unknown> = { process: () => undefined }
 
 export class Dispatcher {
@@ -46,6 +51,8 @@ export class Dispatcher {
   private turnStartedMs = 0
   private scheduled = false
   private idleListeners: (() => void)[] = []
+  /** Withdrawn pieces that are still in line. */
+  private withdrawn = 0
 
   constructor(private readonly options: DispatcherOptions) {}
 
@@ -56,7 +63,7 @@ export class Dispatcher {
 
   /** Runs `to.process(value)` now or, in order, later. `timeUs` undefined leaves the clock where it is. */
   post<T>(timeUs: number | undefined, to: Receiver<T>, value: T): Posted {
-    const posted: Posted = { timeUs, to, value }
+    const posted: Posted = { timeUs, to, value, withdrawn: false }
     if (this.running || this.depth > 0 || !this.hasBudget()) {
       this.waiting.push(posted)
       this.schedule()
@@ -67,6 +74,18 @@ export class Dispatcher {
       if (this.depth > 0) this.schedule()
     }
     return posted
+  }
+
+  /**
+   * Takes back what has not run. Its time still moves the clock. Withdrawn pieces are cleared away when they are the most of
+   * the line: an edge that gives up what waits as fast as it comes must not make it grow.
+   */
+  withdraw(posted: Posted): void {
+    if (posted.withdrawn) return
+    posted.withdrawn = true
+    posted.value = undefined
+    this.withdrawn++
+    if (this.withdrawn > WITHDRAWN_MAX && this.withdrawn * 2 > this.depth) this.clearAway()
   }
 
   /** Moves the clock, in order with what waits. */
@@ -126,10 +145,25 @@ export class Dispatcher {
     for (const listener of listeners) listener()
   }
 
+  /** The last piece stays whatever it is: by it the clock is moved as far as it would have been. */
+  private clearAway(): void {
+    const last = this.waiting.length - 1
+    const kept = this.waiting.filter((posted, index) => index >= this.head && (index === last || !posted!.withdrawn))
+    this.waiting.length = 0
+    for (const posted of kept) this.waiting.push(posted)
+    this.head = 0
+    this.withdrawn = kept.at(-1)?.withdrawn === true ? 1 : 0
+  }
+
   private run(posted: Posted): void {
     if (posted.timeUs !== undefined) this.advanceTo(posted.timeUs)
+    // Its time may have fired a timer by which it was withdrawn.
+    if (posted.withdrawn) {
+      if (this.withdrawn > 0) this.withdrawn--
+      return
+    }
     try {
-      posted.to.process(posted.value)
+      posted.to.process(posted.value, posted)
     } catch (thrown) {
       this.options.onBroken(thrown)
     }

@@ -2,19 +2,24 @@
  * An edge with a mailbox: what carries values from a source to the stages behind it.
  *
  * It has a capacity, counted in values, and a policy for what happens when it is full; both are chosen where the pipeline
- * is written and known to no stage. Values wait in the dispatcher, in one order with those of all other edges.
+ * is written and known to no stage. Values wait in the dispatcher, in one order with those of all other edges. What is
+ * dropped is in the ledger, and is told to the stages in its place: see `receipts.ts`.
  */
 import { Fault, messageOf } from '../model/fault'
 import type { Dispatcher, Posted, Receiver } from './dispatcher'
 import { drop, emptyLedger, pass, receive, weightOf, type DropReason, type Ledger } from './ledger'
-import { edgeFull, type EdgeOptions } from './overflow'
+import { edgeFull, sampleOf, type EdgeOptions } from './overflow'
 import type { Pressure } from './pressure'
+import { Missing, type ReceiptCounts, type Receipts } from './receipts'
 
 export interface EdgeHooks<T> {
   /** What the edge is called in a sentence: `The edge to spreads/best`. */
   readonly name: string
-  /** Delivers a value to the stages. May throw: the edge then reports a fault and goes on. */
-  deliver(value: T): void
+  /**
+   * Delivers a value, or a receipt, to the stages. Gives back why they did not take it, if so: the value is dropped with
+   * that reason, and is told of before the next that is taken. May throw: that is `failed`, and a fault.
+   */
+  deliver(value: T): DropReason | undefined
   fault(fault: Fault): void
   /** The stages behind the edge can go on no more: nothing is delivered afterwards. */
   fail(fault: Fault): void
@@ -25,27 +30,29 @@ export interface EdgeHooks<T> {
   readonly receipts?: Receipts<T> | undefined
 }
 
-/** Keeps account of dropped values in bounded memory, and tells of them in a value of the stream's own kind. */
-export interface Receipts<T> {
-  add(dropped: T): void
-  /** What was added since the last call; undefined when nothing was. */
-  take(): T | undefined
-}
-
-/** Beyond its capacity a blocked edge takes what was already on its way when the source was paused, but no more than this. */
+/** Once its source was paused, a blocked edge takes what was already on its way, but no more than this. */
 export const OVERRUN_MAX = 65_536
 
 export class Edge<T> implements Receiver<T> {
   readonly ledger: Ledger = emptyLedger()
   /** Most values that have waited at once. */
   highWater = 0
+  private readonly missing: Missing<T>
+  /** What is in line, in order. What is withdrawn is taken out at once. */
   private readonly waiting: Posted[] = []
   private head = 0
+  /** What is missing right before a value that waits. */
+  private readonly gaps = new Map<Posted, Receipts<T>>()
+  /** A receipt that the stages did not take: the first thing that they are given when they take something again. */
+  private held: T | undefined
   private processed = 0
   private paused = false
-  private failed = false
-  /** Something was dropped of which the stages have not been told. */
-  private untold = false
+  /** Values taken since the source was asked to pause. */
+  private overrun = 0
+  private closed = false
+  private sampling = false
+  /** Values that have come since the last one that was kept. */
+  private sinceSample = 0
   /** Values still to come before merging is tried again, after it made no room. */
   private mergeAgainAfter = 0
 
@@ -53,7 +60,14 @@ export class Edge<T> implements Receiver<T> {
     readonly options: EdgeOptions,
     private readonly dispatcher: Dispatcher,
     private readonly hooks: EdgeHooks<T>,
-  ) {}
+  ) {
+    this.missing = new Missing(hooks.receipts)
+  }
+
+  /** Runs of dropped values, for a summary: told to the stages where a receipt can be made. */
+  get receipts(): Readonly<ReceiptCounts> {
+    return this.missing.counts
+  }
 
   /** Takes a value that happened at `timeUs` (undefined: outside the stream's time). */
   offer(timeUs: number | undefined, value: T): void {
@@ -62,136 +76,236 @@ export class Edge<T> implements Receiver<T> {
     const held = ledger.inFlight
     receive(ledger, weight)
     this.mergeAgainAfter -= weight
-    if (this.failed) {
+    if (this.closed) {
       drop(ledger, 'closed', weight)
       return
     }
-    // An edge with nothing waiting takes any one value, however large its batch.
-    if (held > 0 && ledger.inFlight > this.options.capacity && !this.makeRoom(value, weight)) return
-    this.accept(timeUs, value)
+    if (this.mayEnter(timeUs, value, weight, held)) this.accept(timeUs, value, weight)
   }
 
-  process(value: T | undefined): void {
+  /** What was dropped before it came here, as by a disk that is full: it is told before the next value. */
+  skipped(account: Receipts<T>): void {
+    if (this.closed) return
+    this.missing.toBehind(account)
+    // Nothing may follow: then nothing else would tell it.
+    if (this.isLineEmpty) this.dispatcher.post(undefined, this.teller, undefined)
+  }
+
+  /** Drops what waits, and takes no more. */
+  close(reason: DropReason): void {
+    if (this.closed) return
+    this.closed = true
+    for (let posted = this.shift(); posted !== undefined; posted = this.shift()) {
+      drop(this.ledger, reason, weightOf(posted.value))
+      this.dispatcher.withdraw(posted)
+    }
+    this.gaps.clear()
+    this.held = undefined
+    this.missing.clear()
+    this.letGo()
+  }
+
+  process(value: T, posted: Posted): void {
     this.processed++
-    if (this.head < this.waiting.length) this.head++
-    if (this.head > 256 && this.head * 2 > this.waiting.length) {
-      this.waiting.splice(0, this.head)
-      this.head = 0
-    }
-    if (value === undefined) return // withdrawn: merged into another, or dropped
-    if (this.untold && this.dropsOldest) this.deliver(this.takeReceipt())
-    this.deliver(value)
-    pass(this.ledger, weightOf(value))
-    if (this.paused && this.ledger.inFlight <= this.options.capacity / 2) {
-      this.paused = false
-      this.hooks.pressure?.resume()
-    }
+    // A value that runs at once never stood in line.
+    if (this.waiting[this.head] === posted) this.shift()
+    this.missing.toFront(this.gapBefore(posted))
+    const reason = this.tell() ?? this.deliver(value)
+    if (reason === undefined) pass(this.ledger, weightOf(value))
+    else this.lose(value, reason, posted.timeUs)
+    this.tellWhatIsLast()
+    if (this.ledger.inFlight <= this.options.capacity / 2) this.letGo()
   }
 
-  /** True when room is made by giving up what waits: then what is missing is missing before all that is still delivered. */
-  private get dropsOldest(): boolean {
-    const { onFull } = this.options
-    return onFull === 'dropOldest' || onFull === 'keepLatest' || typeof onFull === 'object'
+  private readonly teller: Receiver<undefined> = { process: () => this.tellWhatIsLast() }
+
+  /** What is missing behind the last value, when that has gone. */
+  private tellWhatIsLast(): void {
+    if (!this.missing.hasBehind || !this.isLineEmpty) return
+    this.missing.toFront(this.missing.takeBehind())
+    this.tell()
   }
 
-  private accept(timeUs: number | undefined, value: T): void {
+  private get isLineEmpty(): boolean {
+    return this.head === this.waiting.length
+  }
+
+  private mayEnter(timeUs: number | undefined, value: T, weight: number, held: number): boolean {
+    // What weighs nothing fills no edge: it needs a bound of its own.
+    if (weight === 0) return this.waiting.length - this.head < this.options.capacity
+    if (this.sampling && held <= this.options.capacity / 2) this.sampling = false
+    // An edge with nothing waiting takes any one value, however large its batch.
+    const isFull = held > 0 && this.ledger.inFlight > this.options.capacity
+    return (!isFull && !this.sampling) || this.makeRoom(timeUs, value, weight, held)
+  }
+
+  private accept(timeUs: number | undefined, value: T, weight: number): void {
     const { ledger, options } = this
-    if (this.untold && !this.dropsOldest) {
-      // In the place of what is missing, behind all that waits: earlier, it could be undone by a snapshot that waits.
-      this.dispatcher.post(timeUs, this.receiptReceiver, this.takeReceipt())
+    let gap = this.missing.takeBehind()
+    if (this.isLineEmpty) {
+      this.missing.toFront(gap)
+      gap = undefined
     }
     if (ledger.inFlight > this.highWater) this.highWater = ledger.inFlight
+    if (this.paused) this.overrun += weight
     const before = this.processed
     const posted = this.dispatcher.post(timeUs, this, value)
-    if (this.processed !== before) return // run at once
+    if (this.processed !== before || this.closed) return // run at once, or closed by what ran before it
     this.waiting.push(posted)
-    if (options.onFull === 'block' && ledger.inFlight >= options.capacity && !this.paused) {
-      this.paused = true
-      this.hooks.pressure?.pause()
-    }
+    if (gap !== undefined) this.gaps.set(posted, gap)
+    if (this.blocks && ledger.inFlight >= options.capacity) this.holdBack()
+  }
+
+  private get blocks(): boolean {
+    const { onFull } = this.options
+    return onFull === 'block' || (typeof onFull === 'object' && 'spill' in onFull)
   }
 
   /** True when the value may be accepted now. */
-  private makeRoom(value: T, weight: number): boolean {
+  private makeRoom(timeUs: number | undefined, value: T, weight: number, held: number): boolean {
     const { onFull, capacity } = this.options
+    const turnAway = (reason: DropReason): false => {
+      drop(this.ledger, reason, weight)
+      this.missing.addBehind(value, reason, timeUs)
+      return false
+    }
     switch (onFull) {
-      case 'block':
-        if (this.ledger.inFlight <= capacity + OVERRUN_MAX) return true
-        this.drop(value, 'overrun')
-        return false
       case 'dropNewest':
-        this.drop(value, 'dropNewest')
-        return false
+        return turnAway('dropNewest')
       case 'dropOldest':
-        this.dropWaiting('dropOldest', () => this.ledger.inFlight <= capacity)
+        this.dropOldest('dropOldest', capacity)
         return true
       case 'keepLatest':
-        this.dropWaiting('keepLatest', () => false)
+        this.dropOldest('keepLatest', 0)
         return true
       case 'fail': {
-        const fault = edgeFull(this.hooks.name, this.options, this.ledger.inFlight - weight, false)
+        const fault = edgeFull(this.hooks.name, this.options, held, false)
         drop(this.ledger, 'fail', weight)
-        this.dropWaiting('stopped', () => false)
-        this.failed = true
+        this.close('stopped')
         this.hooks.fail(fault)
         return false
       }
       default:
-        if (this.merge(value)) return false
-        this.dropWaiting('dropOldest', () => this.ledger.inFlight <= capacity)
-        return true
     }
+    // A batch that began when there was room is kept whole, and so is what was on its way.
+    if (this.blocks) return held < capacity || this.overrun + weight <= OVERRUN_MAX || turnAway('overrun')
+    const every = sampleOf(onFull)
+    if (every !== undefined) {
+      this.sampling = true
+      if (++this.sinceSample < every) return turnAway('sampled')
+      this.sinceSample = 0
+      this.dropOldest('sampled', capacity)
+      return true
+    }
+    if (this.merge(value)) return false
+    this.dropOldest('dropOldest', capacity)
+    return true
   }
 
   /** Merges this value with all that wait, in the places of the first of them; false when that makes no room. */
   private merge(value: T): boolean {
-    if (this.mergeAgainAfter > 0 || this.hooks.conflate === undefined) return false
-    const entries = this.waiting.slice(this.head).filter((posted) => posted.value !== undefined)
-    if (entries.length === 0) return false
-    const values = [...entries.map((posted) => posted.value as T), value]
-    const merged = this.hooks.conflate(values)
+    const { conflate } = this.hooks
+    if (this.mergeAgainAfter > 0 || conflate === undefined || this.isLineEmpty) return false
+    const line = this.waiting.slice(this.head)
+    const values = [...line.map((posted) => posted.value as T), value]
+    const merged = this.merged(conflate, values)
     const saved = weightOfAll(values) - weightOfAll(merged)
-    if (merged.length > entries.length || this.ledger.inFlight - saved > this.options.capacity) {
+    if (merged.length > line.length || saved < 0 || this.ledger.inFlight - saved > this.options.capacity) {
       // Merging costs as much as waits: where it does not help it is paid once in a while, not for every value.
       this.mergeAgainAfter = this.options.capacity / 4
       return false
     }
-    entries.forEach((posted, index) => (posted.value = merged[index]))
+    for (const [index, posted] of line.entries()) {
+      if (index < merged.length) posted.value = merged[index]
+      else this.dispatcher.withdraw(posted)
+    }
+    this.waiting.length = this.head + merged.length
     drop(this.ledger, 'conflated', saved)
     return true
   }
 
-  /** Gives up what waits, oldest first, until there is room. */
-  private dropWaiting(reason: DropReason, isEnough: () => boolean): void {
-    for (let index = this.head; index < this.waiting.length && !isEnough(); index++) {
-      const posted = this.waiting[index]!
-      if (posted.value === undefined) continue
-      const value = posted.value as T
-      posted.value = undefined
-      this.drop(value, reason)
+  /** A function of the policy that throws must not hurt whoever delivers. */
+  private merged(conflate: (values: readonly T[]) => readonly T[], values: readonly T[]): readonly T[] {
+    try {
+      return conflate(values)
+    } catch (cause) {
+      const message = `${this.hooks.name} could not merge what waits: ${messageOf(cause)}. The oldest goes instead.`
+      this.report(new Fault('STAGE_FAILED', message, {}, { cause }))
+      return values
     }
   }
 
-  private drop(value: T, reason: DropReason): void {
-    drop(this.ledger, reason, weightOf(value))
-    if (this.hooks.receipts === undefined) return
-    this.hooks.receipts.add(value)
-    this.untold = true
+  /** Gives up what has waited longest until no more than `capacity` values are here, or nothing waits. */
+  private dropOldest(reason: DropReason, capacity: number): void {
+    while (this.ledger.inFlight > capacity && !this.isLineEmpty) {
+      const posted = this.shift()!
+      this.missing.toFront(this.gapBefore(posted))
+      this.lose(posted.value as T, reason, posted.timeUs)
+      this.dispatcher.withdraw(posted)
+    }
   }
 
-  private takeReceipt(): T | undefined {
-    this.untold = false
-    return this.hooks.receipts?.take()
+  /** A value that will not come out, and is missing before all that waits. */
+  private lose(value: T, reason: DropReason, timeUs: number | undefined): void {
+    const weight = weightOf(value)
+    drop(this.ledger, reason, weight)
+    if (weight > 0 && !this.closed) this.missing.addFront(value, reason, timeUs)
   }
 
-  private readonly receiptReceiver: Receiver<T | undefined> = { process: (receipt) => this.deliver(receipt) }
+  private shift(): Posted | undefined {
+    if (this.isLineEmpty) return undefined
+    const posted = this.waiting[this.head++]
+    if (this.head > 256 && this.head * 2 > this.waiting.length) {
+      this.waiting.splice(0, this.head)
+      this.head = 0
+    }
+    return posted
+  }
 
-  private deliver(value: T | undefined): void {
-    if (value === undefined) return
+  private gapBefore(posted: Posted): Receipts<T> | undefined {
+    if (this.gaps.size === 0) return undefined
+    const gap = this.gaps.get(posted)
+    this.gaps.delete(posted)
+    return gap
+  }
+
+  private holdBack(): void {
+    if (this.paused) return
+    this.paused = true
+    this.overrun = 0
+    this.hooks.pressure?.pause()
+  }
+
+  private letGo(): void {
+    if (!this.paused) return
+    this.paused = false
+    this.overrun = 0
+    this.hooks.pressure?.resume()
+  }
+
+  /**
+   * Delivers what there is to tell of what is missing before the next value. Gives back why the stages do not take it: then
+   * they must not be given the value either. A receipt that a stage fails on is not tried again.
+   */
+  private tell(): DropReason | undefined {
+    for (;;) {
+      const receipt = this.held ?? this.missing.tell()
+      if (receipt === undefined) return undefined
+      this.held = undefined
+      const reason = this.deliver(receipt)
+      if (reason !== undefined && reason !== 'failed' && !this.closed) {
+        this.held = receipt
+        return reason
+      }
+    }
+  }
+
+  private deliver(value: T): DropReason | undefined {
+    if (this.closed) return 'closed'
     try {
-      this.hooks.deliver(value)
+      return this.hooks.deliver(value)
     } catch (cause) {
-      this.hooks.fault(
+      this.report(
         cause instanceof Fault
           ? cause
           : new Fault(
@@ -201,6 +315,16 @@ export class Edge<T> implements Receiver<T> {
               { cause },
             ),
       )
+      return 'failed'
+    }
+  }
+
+  /** Whoever listens to faults must not unbalance the ledger. */
+  private report(fault: Fault): void {
+    try {
+      this.hooks.fault(fault)
+    } catch {
+      // It has been told.
     }
   }
 }

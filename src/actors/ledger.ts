@@ -2,8 +2,9 @@
  * The account of an edge: at every moment between two calls, in = out + dropped (by reason) + in flight.
  *
  * Counted in values: the values of a batch, or one for whatever is not a batch. A value enters by {@link receive} and
- * leaves by {@link pass} or {@link drop}; nobody else writes here, so the account balances by construction. Plain fields;
- * reading them is the sampler's work.
+ * leaves by {@link pass} or {@link drop}; nobody else writes here, so the account balances by construction. A receipt,
+ * which tells what was dropped, is no value of the edge and is counted nowhere here. Plain fields; reading them is the
+ * sampler's work.
  */
 
 /**
@@ -13,11 +14,13 @@
  * dropNewest   it came when the edge was full
  * keepLatest   a newer one came when the edge was full
  * conflated    merged into, or replaced by, a newer one of the same key
+ * sampled      it was not the one of every so many that is kept, or it made room for that one
  * fail         it came when an edge that may not drop was full; the edge failed with it
  * overrun      it came when an edge that blocks had already kept all it may of what its paused source had on the way
  * rejected     the sink refused its batch for longer than the retry budget
  * unencodable  it has no form in which it could be written
  * failed       the work on it failed
+ * restarting   it came while the stage behind the edge was being restarted
  * deadline     it was left over when closing took too long
  * stopped      it was still here when the edge was left
  * closed       it came after the end
@@ -27,11 +30,13 @@ export type DropReason =
   | 'dropNewest'
   | 'keepLatest'
   | 'conflated'
+  | 'sampled'
   | 'fail'
   | 'overrun'
   | 'rejected'
   | 'unencodable'
   | 'failed'
+  | 'restarting'
   | 'deadline'
   | 'stopped'
   | 'closed'

@@ -5,6 +5,11 @@
  * verifies checksums where the exchange sends them, and lets through only changes that can be vouched for. When one
  * cannot, it says so once (a `gap` notice, in order with the data, and a fault), then stays silent until a snapshot
  * makes it `live` again. So whatever is behind it sees a book that is right, or none.
+ *
+ * A snapshot of a book that is live begins it again for a stage that has lost its own, without a gap for the others. One
+ * of the stream replaces the book. A REST answer that is newer than the stream does too; with an older one go the deltas
+ * after it, of which the latest are kept, so that what is behind has the same book after the batch as before. What comes
+ * out depends on the changes that came in and nothing else: a replay of a recording gives the same.
  */
 import type { BookChange, NoticeCode } from '../model/events'
 import { Fault } from '../model/fault'
@@ -63,6 +68,10 @@ export function guardCounts(): GuardCounts {
   }
 }
 
+/** Deltas of a live book that are kept to go with an older REST answer: those of about ten seconds, and their levels. */
+const RECENT_MAX = 128
+const RECENT_LEVELS_MAX = 8_192
+
 export class BookGuard {
   private live = false
   /** True between the snapshot and the first delta after it. */
@@ -73,6 +82,12 @@ export class BookGuard {
   private seq: number | undefined
   private prevSeq: number | undefined
   private waiting: BookChange[] = []
+  /** The snapshot of a live book whose first delta has not come, where REST answers may come late. */
+  private base: BookChange | undefined
+  /** The latest deltas since then. */
+  private readonly recent: Recent | undefined
+  /** Where the live book stood when a snapshot of the stream replaced it, until the first delta after that. */
+  private replaced: { seq: number | undefined; prevSeq: number | undefined } | undefined
   /** Kept only where verification needs the levels. */
   private readonly book: Level2Book | undefined
 
@@ -83,6 +98,7 @@ export class BookGuard {
     private readonly output: GuardOutput,
   ) {
     if (options.checksum !== undefined || options.crossingMeansLoss) this.book = new Level2Book()
+    if (options.sequencing.snapshot === 'rest') this.recent = new Recent()
   }
 
   get state(): 'live' | 'awaitingSnapshot' {
@@ -99,6 +115,15 @@ export class BookGuard {
     else if (this.live) this.receiveDelta(change)
     else if (this.options.sequencing.snapshot === 'rest') this.keep(change)
     else this.counts.unanchored++
+  }
+
+  /** A REST answer. While the book is live it goes out too, made as new as the book is, unless it is too old for that. */
+  answer(snapshot: BookChange): void {
+    const { seq } = this
+    const older = this.live && snapshot.seq !== undefined && seq !== undefined && snapshot.seq <= seq
+    if (!older) this.receive(snapshot)
+    else if (this.recent === undefined) this.counts.stale++
+    else this.beginAgain(snapshot, this.recent)
   }
 
   /** A frame of this book was lost or could not be read: the book cannot vouch for itself any more. */
@@ -132,6 +157,8 @@ export class BookGuard {
       }
     }
     this.misjoined = false
+    const replaced =
+      this.live && sequencing.snapshot === 'stream' ? { seq: this.seq, prevSeq: this.prevSeq } : undefined
     this.book?.snapshot(snapshot)
     // Whether a book was lost, and a gap is to be told, is a matter of what was there before this snapshot.
     if (!this.verify(snapshot)) return
@@ -139,6 +166,11 @@ export class BookGuard {
     this.joining = true
     this.seq = snapshot.seq
     this.prevSeq = undefined
+    this.replaced = replaced
+    if (this.recent !== undefined) {
+      this.base = snapshot
+      this.recent.clear()
+    }
     this.counts.snapshots++
     if (this.repairing) {
       this.repairing = false
@@ -154,7 +186,7 @@ export class BookGuard {
   private receiveDelta(delta: BookChange): void {
     const { sequencing } = this.options
     const verdict = this.joining ? sequencing.join(delta, this.seq) : sequencing.next(delta, this.seq, this.prevSeq)
-    if (verdict === 'stale') {
+    if (verdict === 'stale' || (verdict === 'gap' && this.isReplaced(delta))) {
       this.counts.stale++
       return
     }
@@ -166,11 +198,51 @@ export class BookGuard {
       return
     }
     this.joining = false
+    this.base = undefined
+    this.replaced = undefined
+    this.recent?.add(delta)
     if (delta.seq !== undefined) this.seq = delta.seq
     this.prevSeq = delta.prevSeq
     this.counts.deltas++
     this.book?.delta(delta)
     if (this.verify(delta)) this.output.event(delta)
+  }
+
+  /** True for a late delta of the book that the last snapshot has replaced, if that snapshot contains it. */
+  private isReplaced(delta: BookChange): boolean {
+    const { replaced, seq } = this
+    if (replaced === undefined || seq === undefined || delta.seq === undefined || delta.seq > seq) return false
+    if (!this.options.sequencing.numbered(delta)) return false
+    if (this.options.sequencing.next(delta, replaced.seq, replaced.prevSeq) === 'gap') return false
+    this.replaced = { seq: delta.seq, prevSeq: delta.prevSeq }
+    return true
+  }
+
+  /** Lets an answer out that is not newer than the live book, together with what makes it the same book. */
+  private beginAgain(snapshot: BookChange, recent: Recent): void {
+    const changes = this.since(snapshot, recent)
+    if (changes === undefined) {
+      this.counts.stale++
+      return
+    }
+    this.counts.snapshots++
+    for (const change of changes) {
+      if (change.kind === 'snapshot') this.book?.snapshot(change)
+      else this.book?.delta(change)
+      if (!this.verify(change)) return
+      this.output.event(change)
+    }
+  }
+
+  /** A snapshot, and the deltas after it, that give the book as it is; undefined when the answer is too old. */
+  private since(snapshot: BookChange, recent: Recent): BookChange[] | undefined {
+    if (snapshot.seq === this.seq) return [snapshot]
+    // Before the first delta the book is the snapshot that it began with.
+    if (this.base !== undefined) return [this.base]
+    const { sequencing } = this.options
+    const after = recent.deltas().filter((delta) => sequencing.join(delta, snapshot.seq) !== 'stale')
+    const [first] = after
+    return first !== undefined && sequencing.join(first, snapshot.seq) === 'apply' ? [snapshot, ...after] : undefined
   }
 
   /** False when the change left a book that is not the exchange's. */
@@ -234,6 +306,9 @@ export class BookGuard {
     this.joining = false
     this.seq = undefined
     this.prevSeq = undefined
+    this.base = undefined
+    this.replaced = undefined
+    this.recent?.clear()
     this.book?.clear()
   }
 
@@ -245,4 +320,40 @@ export class BookGuard {
     const message = `In the book of ${this.name} ${what}: it stands at ${have ?? 'no number'}, the delta continues ${got ?? 'none'}.`
     return new Fault('BOOK_GAP', message, { symbol: this.symbol, have, got })
   }
+}
+
+/** The latest deltas of a book, oldest first. They are references: what they hold has been emitted, and does not change. */
+class Recent {
+  private readonly ring = new Array<BookChange | undefined>(RECENT_MAX)
+  private first = 0
+  private length = 0
+  private levels = 0
+
+  add(delta: BookChange): void {
+    if (this.length === RECENT_MAX) this.drop()
+    this.ring[(this.first + this.length) % RECENT_MAX] = delta
+    this.length++
+    this.levels += levelsOf(delta)
+    while (this.levels > RECENT_LEVELS_MAX && this.length > 1) this.drop()
+  }
+
+  deltas(): BookChange[] {
+    return Array.from({ length: this.length }, (_, index) => this.ring[(this.first + index) % RECENT_MAX]!)
+  }
+
+  clear(): void {
+    if (this.length > 0) this.ring.fill(undefined)
+    this.first = this.length = this.levels = 0
+  }
+
+  private drop(): void {
+    this.levels -= levelsOf(this.ring[this.first]!)
+    this.ring[this.first] = undefined
+    this.first = (this.first + 1) % RECENT_MAX
+    this.length--
+  }
+}
+
+function levelsOf({ bids, asks }: BookChange): number {
+  return bids.length + asks.length
 }

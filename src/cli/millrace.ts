@@ -31,6 +31,14 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'draws a pipeline without running it',
     load: async () => (await import('./commands/graph.js')).graph,
   },
+  quarantine: {
+    summary: 'tries messages again that stages failed on',
+    load: async () => (await import('./commands/quarantine.js')).quarantine,
+  },
+  seeds: {
+    summary: 'searches for bugs by deterministic simulation',
+    load: async () => (await import('./commands/seeds.js')).seeds,
+  },
   exchanges: {
     summary: 'lists exchanges, channels and how books are verified',
     load: async () => (await import('./commands/exchanges.js')).exchanges,

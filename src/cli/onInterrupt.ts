@@ -1,22 +1,43 @@
 /**
  * SIGINT and SIGTERM: the first stops in order, the second at once. Returns a function that stops listening.
  */
+import { liveClock } from '../clock/liveClock'
 import { say } from './command'
 
-export function onInterrupt(stop: () => void, tell: (sentence: string) => void = say): () => void {
-  let asked = false
+/** What a kill may take before the process ends over it. */
+const KILL_WITHIN_MS = 500
+
+/**
+ * @param stop  ends in order
+ * @param tell  says what is happening, where a picture is being drawn
+ * @param kill  gives up what is under way, so that files and threads are let go of before the process ends
+ */
+export function onInterrupt(
+  stop: () => void,
+  tell: (sentence: string) => void = say,
+  kill?: () => Promise<unknown>,
+): () => void {
+  let asked = 0
   const listen = (signal: NodeJS.Signals): void => {
-    if (asked) {
-      process.once('exit', () => say('Stopped at once; what was under way is lost.')) // after a view has left the screen
-      process.exit(signal === 'SIGINT' ? 130 : 143)
+    asked++
+    if (asked === 1) {
+      tell('Stopping: draining and flushing. Once more to stop at once.')
+      stop()
+      return
     }
-    asked = true
-    tell('Stopping: draining and flushing. Once more to stop at once.')
-    stop()
+    const end = (): never => process.exit(signal === 'SIGINT' ? 130 : 143)
+    if (asked === 2) process.once('exit', () => say('Stopped at once; what was under way is lost.')) // after a view has left the screen
+    if (asked > 2 || kill === undefined) end()
+    else {
+      liveClock.after(KILL_WITHIN_MS, end)
+      void kill().then(end, end)
+    }
   }
   process.on('SIGINT', listen)
   process.on('SIGTERM', listen)
   return () => {
+    // Once it was told to end at once, no end in order may come before.
+    if (asked > 1) return
     process.off('SIGINT', listen)
     process.off('SIGTERM', listen)
   }

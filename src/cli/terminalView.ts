@@ -6,8 +6,10 @@
 import { performance } from 'node:perf_hooks'
 import { liveClock } from '../clock/liveClock'
 import { loopDelay } from '../metrics/loopDelay'
+import { stateOf } from '../pipeline/graph'
 import type { InstrumentRow } from '../pipeline/monitor'
 import type { RunStatus } from '../pipeline/run'
+import { printable } from './printable'
 
 export interface TerminalView {
   /** A sentence that stays in the picture; without a terminal it is said as it is. */
@@ -133,6 +135,7 @@ function ratesOf(before: Reading, now: Reading, loopMsP99: number): Rates {
 function oneLine(now: RunStatus, rates: Rates): string {
   const books = countStates(now)
   const repairing = books.gap + books.down
+  const restarts = sum(now.stages.map((stage) => stage.restarts))
   return [
     `${now.seconds.toFixed(0).padStart(4)} s`,
     `${rate(rates.eventsPerSecond)} events/s`,
@@ -140,6 +143,7 @@ function oneLine(now: RunStatus, rates: Rates): string {
     `gaps ${books.gaps} resyncs ${books.resyncs}`,
     `dropped ${sum(now.edges.flatMap((edge) => losses(edge).map(([, count]) => count)))}`,
     `faults ${sum(Object.values(now.faults))}`,
+    ...(restarts > 0 ? [`restarts ${restarts}`] : []),
     processText(rates),
   ].join('  ')
 }
@@ -180,7 +184,10 @@ function picture(
   if (sentence !== '') head.push(style('yellow', sentence))
 
   const faults = Object.entries(now.faults).map(([code, count]) => `${code} ${count}`)
-  const tail = faults.length === 0 ? [] : ['', style('yellow', `faults  ${faults.join('  ')}`)]
+  const tail = [
+    ...stageLines(now, style),
+    ...(faults.length === 0 ? [] : ['', style('yellow', `faults  ${faults.join('  ')}`)]),
+  ]
   const edges = edgeLines(now, style)
   const all = instrumentLines(now, rates, columns, style)
   // The market comes first: edges are left out before instruments are, those in which nothing waits before the others.
@@ -276,6 +283,28 @@ function instrumentLines(
   return { titles: lineOf(COLUMNS.map(({ title }) => [title])), lines }
 }
 
+/** Stages in the picture that have failed. */
+const STAGES_SHOWN_MAX = 5
+
+/** Stages that have failed, those that are not at work before the others. */
+function stageLines(now: RunStatus, style: Style): string[] {
+  const failed = now.stages.filter(({ failures }) => failures > 0)
+  if (failed.length === 0) return []
+  const isUp = ({ state }: (typeof failed)[number]): number => (state === 'running' ? 1 : 0)
+  const lines = failed
+    .sort((a, b) => isUp(a) - isUp(b) || b.failures - a.failures)
+    .slice(0, STAGES_SHOWN_MAX)
+    .map((stage) => {
+      const state = stateOf(stage)
+      const format = state === 'running' ? 'green' : state === 'ended' ? 'dim' : 'red'
+      const counts = `failures ${stage.failures}  restarts ${stage.restarts}`
+      return `${printable(stage.name).slice(0, 35).padEnd(36)}${style(format, state.padEnd(11))}${style('yellow', counts)}  ${printable(stage.lastFault ?? '')}`
+    })
+  const more = failed.length - lines.length
+  const titles = `${'stage'.padEnd(36)}${'state'.padEnd(11)}failures and restarts, the last fault${more > 0 ? `  (${more} more)` : ''}`
+  return ['', style('dim', titles), ...lines]
+}
+
 const EDGE_TITLES = `${'edge'.padEnd(36)}${'when full'.padEnd(11)}${'waiting'.padStart(8)} of ${'at most'.padEnd(8)}${'in'.padStart(10)}`
 
 /** Edges where something can wait, a sink's with what the sink has written; the fullest first. */
@@ -345,11 +374,6 @@ function priceText(price: number): string {
 
 function megabytes(bytes: number): string {
   return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
-}
-
-/** Names come from outside and must not move the cursor. */
-function printable(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '·')
 }
 
 /** Cuts a line to the window without counting or cutting the colours in it. */

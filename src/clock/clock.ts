@@ -5,6 +5,8 @@
  * stream clock follows the receive stamps of frames (so that a live run and the replay of its recording see the same
  * time at the same frame), the virtual clock is moved by tests.
  */
+import { onAbort } from './onAbort'
+
 export interface Clock {
   /** Microseconds since 1970, an integer; never goes backwards. */
   nowUs(): number
@@ -75,14 +77,16 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
       reject(signal.reason as Error)
       return
     }
-    const abort = (): void => {
-      timer.cancel()
-      reject(signal!.reason as Error)
-    }
     const timer = clock.after(delayMs, () => {
-      signal?.removeEventListener('abort', abort)
+      forget?.()
       resolve()
     })
-    signal?.addEventListener('abort', abort, { once: true })
+    const forget =
+      signal === undefined
+        ? undefined
+        : onAbort(signal, () => {
+            timer.cancel()
+            reject(signal.reason as Error)
+          })
   })
 }

@@ -7,9 +7,11 @@
  */
 import WebSocket, { type RawData } from 'ws'
 import type { Clock, Timer } from '../clock/clock'
+import { retryAfterMs } from '../clock/retryAfter'
 import { messageOf } from '../model/fault'
 import { proxyFor, tunnelTo, type Environment } from './proxy'
-import { isRateLimited, RATE_LIMITED_MS, retryAfterMs } from './retryAfter'
+import { isRateLimited, RATE_LIMITED_MS } from './retryAfter'
+import type { FeedConnection } from './transport'
 
 export interface ConnectionOptions {
   readonly url: string
@@ -48,7 +50,7 @@ const UNSENT_BYTES_MAX = 1024 * 1024
 /** RFC 6455: the connection ended without a close frame. */
 const ABNORMAL = 1_006
 
-export class Connection {
+export class Connection implements FeedConnection {
   private readonly socket: WebSocket
   private readonly deadline: Timer
   private ended = false

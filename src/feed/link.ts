@@ -15,7 +15,7 @@ import type { Clock, Timer } from '../clock/clock'
 import type { ChannelName } from '../exchanges/protocol'
 import { Fault, type FaultCode } from '../model/fault'
 import { BookRepairs, type SnapshotTold } from './bookRepairs'
-import { Connection, type ConnectionEnd } from './connection'
+import type { ConnectionEnd } from './connection'
 import { Polls } from './polls'
 import type { Environment } from './proxy'
 import type { Gate } from './rateLimiter'
@@ -25,6 +25,7 @@ import type { SessionControl } from './session'
 import type { Stamper } from './stamper'
 import type { PlannedLink, PlannedPoll } from './subscriptionPlan'
 import { Subscriptions, type Subscription } from './subscriptions'
+import type { FeedConnection, Transport } from './transport'
 
 /** `waiting` for its next attempt; `failed` when the budget is spent, or everything it asked for was refused. */
 export type LinkState = 'waiting' | 'connecting' | 'open' | 'failed' | 'stopped'
@@ -62,6 +63,8 @@ export interface LinkCounts {
   reconnects: number
   /** Snapshots that were asked for because a book had lost its chain. */
   resyncs: number
+  /** Snapshots of books that were right, asked for by those who have lost theirs. */
+  refreshes: number
   /** Subscriptions renewed because they had fallen silent. */
   staleStreams: number
 }
@@ -70,6 +73,7 @@ export interface LinkOptions extends LinkDeadlines {
   readonly planned: PlannedLink
   readonly url: string
   readonly restHost: string
+  readonly transport: Transport
   readonly clock: Clock
   readonly stamper: Stamper
   readonly random: () => number
@@ -83,7 +87,7 @@ export interface LinkOptions extends LinkDeadlines {
   readonly take: (record: SessionRecord) => void
   readonly fault: (fault: Fault) => void
   /** The budget is spent. */
-  readonly terminal: (fault: Fault) => void
+  readonly exhausted: (link: Link, fault: Fault) => void
   /** Something that the feed's readiness depends on has changed. */
   readonly progressed: () => void
 }
@@ -102,7 +106,7 @@ export class Link {
   private readonly subscriptions: Subscription[]
   private readonly repairs: BookRepairs
   private readonly polls: Polls
-  /** Topics without an answer and books without a snapshot, ever. */
+  /** Required topics without an answer and books without a snapshot, ever. */
   private readonly unanswered: Set<Subscription>
   private readonly bookless: Set<string>
   private sinceUs: number
@@ -114,7 +118,7 @@ export class Link {
   private lastFrameUs: number | undefined
 
   // Of the open connection.
-  private connection: Connection | undefined
+  private connection: FeedConnection | undefined
   private number = -1
   private asking: Subscriptions | undefined
   private requestIds = 0
@@ -122,24 +126,29 @@ export class Link {
   private pinged = false
   private proven = false
   private paused = false
+  /** A connection that goodbye was said to. */
+  private leaving: FeedConnection | undefined
   private readonly timers = new Map<'attempt' | 'heartbeat' | 'silence' | 'streams' | 'health', Timer>()
 
   constructor(private readonly options: LinkOptions) {
     const { planned, clock } = options
     const { protocol } = planned
     this.subscriptions = planned.topics.map((topic) => ({ planned: topic, state: 'waiting', heardUs: undefined }))
-    this.unanswered = new Set(this.subscriptions)
-    this.bookless = new Set(planned.topics.flatMap(({ topic, symbols }) => (topic.channel === 'book' ? symbols : [])))
+    this.unanswered = new Set(this.subscriptions.filter(({ planned: { required } }) => required.length > 0))
+    this.bookless = new Set(planned.topics.flatMap(({ topic, required }) => (topic.channel === 'book' ? required : [])))
     this.sinceUs = clock.nowUs()
     this.budget = new RetryBudget(options.retries)
     this.repairs = new BookRepairs({
       protocol,
       clock,
       snapshotMs: options.snapshotMs,
-      renew: (subscription) => this.asking?.renew(subscription),
-      ask: (subscription, symbol, told) => this.askSnapshot(subscription, symbol, told),
+      renew: (subscriptions) => this.asking?.renew(subscriptions),
+      ask: (subscription, symbol, urgent, told) => this.askSnapshot(subscription, symbol, urgent, told),
       repaired: () => {
         options.counts.resyncs++
+      },
+      refreshed: () => {
+        options.counts.refreshes++
       },
       fault: (fault) => options.fault(fault),
     })
@@ -151,7 +160,15 @@ export class Link {
     this.attempt()
   }
 
-  /** True when every topic was answered once and every book that was not refused has been live. */
+  get planned(): PlannedLink {
+    return this.options.planned
+  }
+
+  get exchange(): string {
+    return this.planned.protocol.id
+  }
+
+  /** True when every required topic was answered once and every required book that was not refused has been live. */
   get ready(): boolean {
     return this.unanswered.size === 0 && this.bookless.size === 0
   }
@@ -182,6 +199,11 @@ export class Link {
     if (this.bookless.delete(symbol)) this.options.progressed()
   }
 
+  /** Asks for other snapshots of books that are live; undefined for all of them. */
+  refresh(symbols: Iterable<string> | undefined): void {
+    if (this.state === 'open') this.repairs.refresh(symbols)
+  }
+
   /** Stops reading from the exchange. Heartbeats go on; silence is not held against anyone. */
   pause(): void {
     if (this.paused) return
@@ -201,7 +223,7 @@ export class Link {
     this.connection?.resume()
   }
 
-  /** Says goodbye; resolves when the exchange has too, or at the deadline. */
+  /** Says goodbye; resolves when the exchange has too, at the deadline, or when the goodbye is cut short. */
   stop(): Promise<void> {
     const connection = this.connection
     const wasOpen = this.state === 'open'
@@ -209,7 +231,13 @@ export class Link {
     this.leave(NORMAL, 'the feed was stopped')
     if (!failed) this.setState('stopped')
     if (connection === undefined) return Promise.resolve()
+    this.leaving = connection
     return connection.close(NORMAL, wasOpen ? 'goodbye' : '')
+  }
+
+  /** Ends a goodbye that takes too long. */
+  cutShort(): void {
+    this.leaving?.cut()
   }
 
   private attempt(): void {
@@ -222,10 +250,10 @@ export class Link {
   }
 
   private connect(): void {
-    const { url, clock, env, connectMs, closeMs, maxPayloadBytes } = this.options
+    const { transport, url, clock, env, connectMs, closeMs, maxPayloadBytes } = this.options
     this.attempts++
     this.setState('connecting')
-    this.connection = new Connection(
+    this.connection = transport.connect(
       { url, clock, env, connectMs, closeMs, maxPayloadBytes },
       {
         opened: () => this.opened(),
@@ -354,7 +382,7 @@ export class Link {
   }
 
   private retry(code: FaultCode, message: string, details: Readonly<Record<string, unknown>>, waitMs = 0): void {
-    const { clock, random, fault, terminal, counts, retries, planned } = this.options
+    const { clock, random, fault, exhausted, counts, retries, planned } = this.options
     const nowUs = clock.nowUs()
     const exchange = planned.protocol.id
     this.failures++
@@ -364,7 +392,8 @@ export class Link {
     if (this.state === 'stopped' || this.state === 'failed') return // by whoever heard of the fault
     if (!this.budget.take(nowUs, delayMs)) {
       this.setState('failed')
-      terminal(
+      exhausted(
+        this,
         new Fault(
           'RETRIES_EXHAUSTED',
           `${planned.protocol.title} is given up: ${retries.atMost} attempts within ${Math.round(retries.withinMs / 60_000)} minutes are the limit, and no more may be made now. The last failure: ${message}`,
@@ -492,14 +521,14 @@ export class Link {
           fault(
             new Fault('STREAM_STALE', message, { exchange: protocol.id, channel: topic.channel, symbol: topic.symbol }),
           )
-          this.asking?.renew(subscription)
+          this.asking?.renew([subscription])
         }
       }
       if (this.state === 'open') this.watchStreams()
     })
   }
 
-  private askSnapshot(subscription: Subscription, symbol: string, told: SnapshotTold): () => void {
+  private askSnapshot(subscription: Subscription, symbol: string, urgent: boolean, told: SnapshotTold): () => void {
     const { planned, rest, restHost, snapshotRetries } = this.options
     const { snapshot } = planned.protocol.book
     if (snapshot === undefined) return () => undefined
@@ -509,12 +538,13 @@ export class Link {
       key: `snapshot ${planned.endpoint} ${symbol}`,
       url,
       weight: snapshot.weight,
-      urgent: true,
+      urgent,
       retries: snapshotRetries,
       answered: (body) => {
         if (number !== this.number) return
         told.answered()
         this.takeRest(url, 'book-snapshot', body)
+        if (number === this.number) told.applied()
       },
       failed: (reason, final) => {
         if (number === this.number) told.failed(reason, final)

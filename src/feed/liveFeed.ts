@@ -6,7 +6,8 @@
  *          synchronous, so that records, events and their order are the same in a replay
  * Back     what sessions ask for (snapshots, answers, reconnects) goes to the connection that they belong to
  * Faults   each one, of connections, sessions and requests, is told once, to `onFault`. One that means that data which was
- *          wished for will not come any more (a spent retry budget, nothing but refusals) is told to `onTerminal` as well
+ *          wished for will not come any more (a spent retry budget, nothing but refusals) is told to `onTerminal` as well.
+ *          An exchange that was given up can be begun again, with a budget like the first; the others never notice
  *
  * It knows no exchange: everything comes from its `ExchangeProtocol`.
  */
@@ -19,12 +20,13 @@ import { Fault, messageOf } from '../model/fault'
 import { Link, type ConnectionStatus, type LinkCounts } from './link'
 import { proxyFor, type Environment } from './proxy'
 import { Gate, RateLimiter } from './rateLimiter'
+import { Readiness } from './readiness'
 import type { SessionRecord } from './record'
-import { RestClient } from './rest'
 import { RestQueue, type RestCounts } from './restQueue'
 import { Sessions } from './sessions'
 import { Stamper } from './stamper'
-import { planLinks, problemsOf, type FeedWish } from './subscriptionPlan'
+import { planLinks, problemsOf, type FeedWish, type PlannedLink } from './subscriptionPlan'
+import { networkTransport, type RestAsker, type Transport } from './transport'
 
 /** Where an exchange is reached: `wss://host` and `https://host`, without a path. */
 export interface ExchangeAddress {
@@ -44,12 +46,15 @@ export interface LiveFeedOptions {
   readonly random: () => number
   /** Where proxies are named; whoever starts the feed passes `process.env`. Default: no proxies. */
   readonly env?: Environment | undefined
+  /** How exchanges are reached. Default: over the network. */
+  readonly transport?: Transport | undefined
   /** The events of one record, in order; never empty. Must not throw. */
   readonly onEvents: (events: MarketEvent[], record: SessionRecord) => void
   /** Every record, before its events. */
   readonly onRecord?: ((record: SessionRecord) => void) | undefined
   readonly onFault: (fault: Fault) => void
-  readonly onTerminal?: ((fault: Fault) => void) | undefined
+  /** The exchange that was given up; undefined when everything was refused, by all of them. */
+  readonly onTerminal?: ((fault: Fault, exchange: string | undefined) => void) | undefined
   readonly limits?: Partial<LiveFeedLimits> | undefined
 }
 
@@ -95,30 +100,36 @@ const LIMITS: LiveFeedLimits = {
   restRetries: { atMost: 6, withinMs: 600_000 },
 }
 
+/** Names a book: its exchange, and the symbol as the exchange spells it. */
+export interface BookName {
+  readonly exchange: string
+  readonly symbol: string
+}
+
 /** What only an exchange as a whole has. */
 interface ExchangeSide {
   readonly protocol: ExchangeProtocol
   readonly address: ExchangeAddress
-  readonly client: RestClient
+  readonly client: RestAsker
   readonly rest: RestQueue
   readonly gate: Gate
 }
 
 export class LiveFeed {
   readonly sessions: Sessions
-  /** Resolves when every wished book has been live and every subscription answered; rejects when that cannot happen any more. */
-  readonly ready: Promise<void>
-  readonly counts: LinkCounts = { reconnects: 0, resyncs: 0, staleStreams: 0 }
+  readonly counts: LinkCounts = { reconnects: 0, resyncs: 0, refreshes: 0, staleStreams: 0 }
   private readonly limits: LiveFeedLimits
   private readonly stamper: Stamper
   private readonly exchanges = new Map<string, ExchangeSide>()
   private links: Link[] = []
+  /** Those whose retry budget is spent. */
+  private readonly exhausted = new Set<Link>()
   private readonly linkOf = new Map<number, Link>()
   private connections = 0
   private state: 'new' | 'starting' | 'running' | 'stopped' = 'new'
   private isPaused = false
-  private settleReady!: { resolve: () => void; reject: (fault: Fault) => void }
-  private isReady = false
+  private readiness = new Readiness()
+  private goodbyes: Promise<unknown> | undefined
   /** Ends waits of `start`. */
   private readonly cancels = new Set<() => void>()
   /** Connections whose `close` record is on its way. */
@@ -136,10 +147,14 @@ export class LiveFeed {
       controlOf: (connection) => this.linkOf.get(connection)?.control,
       onFault: (fault) => options.onFault(fault),
     })
-    this.ready = new Promise((resolve, reject) => {
-      this.settleReady = { resolve, reject }
-    })
-    this.ready.catch(() => undefined) // not everyone who starts a feed waits for it
+  }
+
+  /**
+   * Resolves when every required book has been live and every required subscription answered; rejects when that cannot
+   * happen any more. After that, `restart` makes it a new promise.
+   */
+  get ready(): Promise<void> {
+    return this.readiness.promise
   }
 
   /**
@@ -161,7 +176,7 @@ export class LiveFeed {
       this.state = 'stopped'
       const fault =
         thrown instanceof Fault ? thrown : new Fault('STAGE_FAILED', messageOf(thrown), {}, { cause: thrown })
-      this.settleReady.reject(fault)
+      this.readiness.reject(fault)
       throw fault
     }
     this.state = 'running'
@@ -169,14 +184,67 @@ export class LiveFeed {
     this.progressed()
   }
 
-  /** Says goodbye to every exchange and resolves when they have answered, or at the deadline. Nothing is emitted after that. */
-  async stop(): Promise<void> {
-    if (this.state === 'stopped') return
-    this.state = 'stopped'
-    for (const cancel of this.cancels) cancel()
-    this.closeRest()
-    this.settleReady.reject(stoppedEarly())
-    await Promise.all(this.links.map((link) => link.stop()))
+  /**
+   * Says goodbye to every exchange and resolves when they have answered, or at the deadline. Nothing is emitted after that.
+   * Called again while it waits, the earlier deadline counts.
+   */
+  async stop(withinMs = this.limits.closeMs): Promise<void> {
+    if (this.state !== 'stopped') {
+      this.state = 'stopped'
+      for (const cancel of this.cancels) cancel()
+      this.closeRest()
+      this.readiness.reject(stoppedEarly())
+      this.goodbyes = Promise.all(this.links.map((link) => link.stop()))
+    }
+    if (this.goodbyes === undefined) return
+    const deadline = this.options.clock.after(withinMs, () => {
+      for (const link of this.links) link.cutShort()
+    })
+    try {
+      await this.goodbyes
+    } finally {
+      deadline.cancel()
+    }
+  }
+
+  /**
+   * Begins the connections of an exchange again whose retry budget is spent: the same subscriptions, new numbers, a new
+   * budget. False when there are none.
+   */
+  restart(exchange: string): boolean {
+    if (this.state !== 'running') return false
+    const begun: Link[] = []
+    this.links = this.links.map((link) => {
+      if (link.exchange !== exchange || !this.exhausted.delete(link)) return link
+      const again = this.linkFor(link.planned)
+      begun.push(again)
+      return again
+    })
+    if (begun.length === 0) return false
+    this.readiness = this.readiness.again()
+    for (const link of begun) link.start()
+    return true
+  }
+
+  /**
+   * Asks for other snapshots of books that are live, for those behind the feed who have lost theirs: the events of an answer
+   * give the same book, so nobody else is disturbed. A book that is not live gets its snapshot anyway.
+   */
+  refresh(books: Iterable<BookName> | 'all'): void {
+    if (books === 'all') {
+      for (const link of this.links) link.refresh(undefined)
+      return
+    }
+    const symbols = new Map<string, Set<string>>()
+    for (const { exchange, symbol } of books) {
+      const known = symbols.get(exchange)
+      if (known === undefined) symbols.set(exchange, new Set([symbol]))
+      else known.add(symbol)
+    }
+    for (const link of this.links) {
+      const ofExchange = symbols.get(link.exchange)
+      if (ofExchange !== undefined) link.refresh(ofExchange)
+    }
   }
 
   /** Stops reading from the exchanges, until `resume`: what they send waits in the network, and in the end with them. */
@@ -211,7 +279,7 @@ export class LiveFeed {
 
   /** Whatever can be said against the wishes and addresses without asking anyone. */
   private prepare(): void {
-    const { wishes, protocolOf, addresses, clock, random, env = {} } = this.options
+    const { wishes, protocolOf, addresses, clock, random, env = {}, transport = networkTransport } = this.options
     const { limits } = this
     const problems = problemsOf(wishes)
     for (const { exchange } of wishes) {
@@ -225,7 +293,7 @@ export class LiveFeed {
       if (this.exchanges.has(protocol.id)) continue
       const address = withoutSlash(addresses?.get(protocol.id) ?? protocol.hosts)
       problems.push(...addressProblems(protocol, address, env))
-      const client = new RestClient({
+      const client = transport.rest({
         clock,
         env,
         deadlineMs: limits.restMs,
@@ -332,42 +400,46 @@ export class LiveFeed {
   }
 
   private plan(): void {
-    const { clock, random, protocolOf, env = {} } = this.options
-    const { limits } = this
     const planned = planLinks(this.options.wishes, (id) => {
-      const protocol = protocolOf(id)
+      const protocol = this.options.protocolOf(id)
       return { protocol, instruments: this.sessions.instruments(protocol.id) }
     })
-    this.links = planned.map((each) => {
-      const { address, rest, gate } = this.exchanges.get(each.protocol.id)!
-      return new Link({
-        ...limits,
-        snapshotRetries: limits.restRetries,
-        planned: each,
-        url: address.ws + (each.protocol.endpoints[each.endpoint]?.path ?? ''),
-        restHost: address.rest,
-        clock,
-        stamper: this.stamper,
-        random,
-        env,
-        gate,
-        rest,
-        counts: this.counts,
-        numberFor: (link) => {
-          const number = this.connections++
-          this.linkOf.set(number, link)
-          return number
-        },
-        release: (number) => {
-          this.released.push(number)
-        },
-        take: (record) => this.take(record),
-        fault: (fault) => this.options.onFault(fault),
-        terminal: (fault) => this.end(fault),
-        progressed: () => this.progressed(),
-      })
+    this.links = planned.map((each) => this.linkFor(each))
+  }
+
+  private linkFor(planned: PlannedLink): Link {
+    const { clock, random, env = {}, transport = networkTransport } = this.options
+    const { limits } = this
+    const { address, rest, gate } = this.exchanges.get(planned.protocol.id)!
+    const made = new Link({
+      ...limits,
+      snapshotRetries: limits.restRetries,
+      planned,
+      url: address.ws + (planned.protocol.endpoints[planned.endpoint]?.path ?? ''),
+      restHost: address.rest,
+      transport,
+      clock,
+      stamper: this.stamper,
+      random,
+      env,
+      gate,
+      rest,
+      counts: this.counts,
+      numberFor: (link) => {
+        const number = this.connections++
+        this.linkOf.set(number, link)
+        return number
+      },
+      release: (number) => {
+        this.released.push(number)
+      },
+      take: (record) => this.take(record),
+      fault: (fault) => this.options.onFault(fault),
+      exhausted: (link, fault) => this.giveUp(link, fault),
+      progressed: () => this.progressed(),
     })
-    if (this.isPaused) for (const link of this.links) link.pause()
+    if (this.isPaused) made.pause()
+    return made
   }
 
   /**
@@ -405,21 +477,23 @@ export class LiveFeed {
 
   private progressed(): void {
     if (this.state !== 'running') return
-    if (this.links.every(({ state }) => state === 'failed')) {
+    if (this.exhausted.size === 0 && this.links.every(({ state }) => state === 'failed')) {
       const message = 'Every subscription was refused, and nothing is left to listen to: see the refusals before this.'
-      this.end(new Fault('SUBSCRIBE_REFUSED', message))
+      const fault = new Fault('SUBSCRIBE_REFUSED', message)
+      this.options.onFault(fault)
+      this.readiness.reject(fault)
+      this.options.onTerminal?.(fault, undefined)
       return
     }
-    if (this.isReady || !this.links.every((link) => link.ready)) return
-    this.isReady = true
-    this.settleReady.resolve()
+    if (this.links.every((link) => link.ready)) this.readiness.resolve()
   }
 
-  /** Data that was wished for will not come any more. */
-  private end(fault: Fault): void {
+  /** The budget of a connection is spent: what it was to bring will not come any more, unless it is begun again. */
+  private giveUp(link: Link, fault: Fault): void {
+    this.exhausted.add(link)
     this.options.onFault(fault)
-    this.settleReady.reject(fault)
-    this.options.onTerminal?.(fault)
+    if (!link.ready) this.readiness.reject(fault)
+    this.options.onTerminal?.(fault, link.exchange)
   }
 
   private closeRest(): void {

@@ -7,9 +7,11 @@ import { Agent as HttpAgent, request as requestHttp, type IncomingMessage } from
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { gunzip } from 'node:zlib'
 import type { Clock } from '../clock/clock'
+import { retryAfterMs } from '../clock/retryAfter'
 import { messageOf } from '../model/fault'
 import { proxyFor, tunnelTo, type Environment } from './proxy'
-import { isRateLimited, RATE_LIMITED_MS, retryAfterMs } from './retryAfter'
+import { isRateLimited, RATE_LIMITED_MS } from './retryAfter'
+import type { RestAsker } from './transport'
 
 export interface RestOptions {
   readonly clock: Clock
@@ -32,7 +34,7 @@ export type RestAnswer =
 /** Characters of an error's body that are repeated in its fault. */
 const WORDS_MAX = 300
 
-export class RestClient {
+export class RestClient implements RestAsker {
   private readonly http: HttpAgent
   private readonly https: HttpsAgent
 

@@ -8,7 +8,8 @@
 import { backoffDelayMs, RetryBudget, type Budget } from '../clock/backoff'
 import type { Clock, Timer } from '../clock/clock'
 import type { RateLimiter } from './rateLimiter'
-import type { RestAnswer, RestClient } from './rest'
+import type { RestAnswer } from './rest'
+import type { RestAsker } from './transport'
 
 export interface RestQuestion {
   /** What is asked, whatever its address: `snapshot BTCUSDT`. */
@@ -24,7 +25,7 @@ export interface RestQuestion {
 
 export interface RestQueueOptions {
   readonly clock: Clock
-  readonly client: Pick<RestClient, 'get'>
+  readonly client: Pick<RestAsker, 'get'>
   readonly limiter: RateLimiter
   readonly random: () => number
   readonly atOnce: number

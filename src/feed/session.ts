@@ -154,7 +154,9 @@ export class Session {
     writer.receiveTimeUs = timeUs
     const rest = this.protocol.book.snapshot
     if (rest === undefined) return []
-    this.decode('book', symbol, () => rest.decode(parseWireJson(body, this.protocol), symbol, writer))
+    // An answer that cannot be read is no lost change: a book that is live stays so.
+    const atStake = this.bookState(symbol) === 'live' ? undefined : symbol
+    this.decode('book', atStake, () => rest.decode(parseWireJson(body, this.protocol), symbol, writer), true)
     return writer.take()
   }
 
@@ -243,8 +245,12 @@ export class Session {
     }
   }
 
-  /** Decodes into the batch; on failure the frame's events are taken back and its book, if it had one, is given up. */
-  private decode(channel: ChannelName, symbol: string | undefined, decode: () => void): void {
+  /**
+   * Decodes into the batch; on failure the frame's events are taken back and its book, if it had one, is given up.
+   *
+   * @param answered  true for a REST answer, which the stream may have overtaken
+   */
+  private decode(channel: ChannelName, symbol: string | undefined, decode: () => void, answered = false): void {
     const { writer, counts } = this
     const inexactBefore = writer.counts.inexactNumbers
     try {
@@ -285,8 +291,9 @@ export class Session {
     if (this.options.guarded === false || !events.some(isBookChange)) return
     writer.events = []
     for (const event of events) {
-      if (isBookChange(event)) this.guardOf(event.symbol)?.receive(event)
-      else writer.events.push(event)
+      if (!isBookChange(event)) writer.events.push(event)
+      else if (answered) this.guardOf(event.symbol)?.answer(event)
+      else this.guardOf(event.symbol)?.receive(event)
     }
   }
 

@@ -26,6 +26,8 @@ export interface FeedWish {
    * left out, as long as the wishes together find each instrument and each channel somewhere.
    */
   readonly wherever?: boolean | undefined
+  /** False for what a feed may be ready without. Default true. */
+  readonly required?: boolean | undefined
 }
 
 /** What one exchange brings to a plan. */
@@ -38,6 +40,8 @@ export interface PlannedExchange {
 export interface PlannedTopic {
   readonly topic: Topic
   readonly symbols: readonly string[]
+  /** Those of the symbols that the feed is not ready without. */
+  readonly required: readonly string[]
   /** How the book was asked for, for its REST snapshot. */
   readonly options: TopicOptions
 }
@@ -109,10 +113,16 @@ export function problemsOfWish(
 interface Wanted {
   readonly protocol: ExchangeProtocol
   /** By endpoint and key, in the order of the wishes. */
-  readonly topics: Map<string, { topic: Topic; symbols: Set<string>; options: TopicOptions }>
+  readonly topics: Map<string, { topic: Topic; symbols: Set<string>; required: Set<string>; options: TopicOptions }>
   /** Which of them are the book of an instrument, by its market and symbol. */
-  readonly books: Map<string, { readonly keys: readonly string[]; readonly options: TopicOptions }>
+  readonly books: Map<string, WantedBook>
   readonly polls: Map<string, { planned: PlannedPoll; channel: ChannelName; instrument: Instrument }>
+}
+
+interface WantedBook {
+  readonly keys: readonly string[]
+  readonly options: TopicOptions
+  readonly required: boolean
 }
 
 /** Problems in the order in which they were met; those of `wherever` wishes stand only when no wish found the thing. */
@@ -177,7 +187,7 @@ function wantChannel(
   const { protocol } = wanted
   const asked: TopicOptions = { depth: wish.depth, intervalMs: wish.intervalMs ?? INTERVAL_MS }
   const earlier = channel === 'book' ? takeBook(wanted, instrument) : undefined
-  const options = earlier === undefined ? asked : { ...asked, depth: deeper(asked.depth, earlier.depth) }
+  const options = earlier === undefined ? asked : { ...asked, depth: deeper(asked.depth, earlier.options.depth) }
   let topics: readonly Topic[] | undefined
   try {
     topics = protocol.channels[channel]?.topics(instrument, options)
@@ -185,13 +195,17 @@ function wantChannel(
     problems.add(messageOf(thrown))
     return true
   }
+  const required = wish.required !== false || earlier?.required === true
   if (channel === 'book' && topics !== undefined)
-    wanted.books.set(bookKey(instrument), { keys: topics.map(keyOf), options })
+    wanted.books.set(bookKey(instrument), { keys: topics.map(keyOf), options, required })
   for (const topic of topics ?? []) {
     const key = keyOf(topic)
     const known = wanted.topics.get(key)
-    if (known === undefined) wanted.topics.set(key, { topic, symbols: new Set([topic.symbol]), options })
-    else known.symbols.add(topic.symbol)
+    const symbols = known?.symbols ?? new Set<string>()
+    const needed = known?.required ?? new Set<string>()
+    symbols.add(topic.symbol)
+    if (required) needed.add(topic.symbol)
+    if (known === undefined) wanted.topics.set(key, { topic, symbols, required: needed, options })
   }
   let polled = false
   for (const poll of protocol.polls) {
@@ -205,10 +219,10 @@ function wantChannel(
 }
 
 /** Takes back the book topics of an instrument that an earlier wish asked for, to ask for one that meets both. */
-function takeBook({ topics, books }: Wanted, instrument: Instrument): TopicOptions | undefined {
+function takeBook({ topics, books }: Wanted, instrument: Instrument): WantedBook | undefined {
   const earlier = books.get(bookKey(instrument))
   for (const key of earlier?.keys ?? []) topics.delete(key)
-  return earlier?.options
+  return earlier
 }
 
 function bookKey({ market, symbol }: Instrument): string {
@@ -237,14 +251,14 @@ function offeredBy(protocol: ExchangeProtocol, instrument: Instrument): string[]
 function spread({ protocol, topics, polls }: Wanted): PlannedLink[] {
   const links: { endpoint: string; topics: PlannedTopic[]; polls: PlannedPoll[] }[] = []
   const filling = new Map<string, (typeof links)[number]>()
-  for (const { topic, symbols, options } of topics.values()) {
+  for (const { topic, symbols, required, options } of topics.values()) {
     let link = filling.get(topic.endpoint)
     if (link === undefined || link.topics.length >= protocol.limits.topicsPerConnection) {
       link = { endpoint: topic.endpoint, topics: [], polls: [] }
       links.push(link)
       filling.set(topic.endpoint, link)
     }
-    link.topics.push({ topic, symbols: [...symbols], options })
+    link.topics.push({ topic, symbols: [...symbols], required: [...required], options })
   }
   for (const { planned, channel, instrument } of polls.values()) {
     const subscribed = links.find((link) =>

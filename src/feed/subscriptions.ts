@@ -73,23 +73,20 @@ export class Subscriptions {
 
   /** Asks for everything. */
   start(): void {
-    const all = [...this.byKey.values()]
-    const most = Math.max(1, this.options.protocol.limits.topicsPerRequest)
-    for (let first = 0; first < all.length; first += most) {
-      this.errands.push({ does: 'subscribe', subscriptions: all.slice(first, first + most), attempt: 1 })
+    for (const subscriptions of this.requestsOf([...this.byKey.values()])) {
+      this.errands.push({ does: 'subscribe', subscriptions, attempt: 1 })
     }
     this.work()
   }
 
-  /** Leaves a topic and asks for it anew: the exchange starts it over, with a snapshot where it sends them. */
-  renew(subscription: Subscription): void {
-    if (subscription.state === 'refused') return
-    const subscriptions = [subscription]
-    this.errands = this.errands.filter(
-      (errand) => errand.subscriptions.length > 1 || errand.subscriptions[0] !== subscription,
-    )
-    this.errands.push({ does: 'unsubscribe', subscriptions, attempt: 1 })
-    this.errands.push({ does: 'subscribe', subscriptions, attempt: 1 })
+  /** Leaves topics and asks for them anew: the exchange starts them over, with snapshots where it sends them. */
+  renew(renewed: readonly Subscription[]): void {
+    const all = new Set(renewed.filter(({ state }) => state !== 'refused'))
+    this.errands = this.errands.filter(({ subscriptions }) => subscriptions.length > 1 || !all.has(subscriptions[0]!))
+    for (const subscriptions of this.requestsOf([...all])) {
+      this.errands.push({ does: 'unsubscribe', subscriptions, attempt: 1 })
+      this.errands.push({ does: 'subscribe', subscriptions, attempt: 1 })
+    }
     this.work()
   }
 
@@ -97,7 +94,9 @@ export class Subscriptions {
     // Exchanges answer in order, so what an unnamed answer means is the oldest.
     const request = id === undefined && keys.length === 0 ? this.requests[0] : this.requestOf(id, keys)
     if (request?.does === 'unsubscribe') {
-      this.forget(request)
+      // Some exchanges answer topic by topic: the others of the request are still to come.
+      for (const subscription of this.named(keys)) request.missing.delete(subscription)
+      if (keys.length === 0 || request.missing.size === 0) this.forget(request)
       if (id !== undefined) return
     }
     const named = this.named(keys)
@@ -187,6 +186,14 @@ export class Subscriptions {
     this.deadline?.cancel()
     this.errands = []
     this.requests = []
+  }
+
+  /** As many at once as one request may hold. */
+  private requestsOf(all: readonly Subscription[]): Subscription[][] {
+    const most = Math.max(1, this.options.protocol.limits.topicsPerRequest)
+    return Array.from({ length: Math.ceil(all.length / most) }, (_, index) =>
+      all.slice(index * most, (index + 1) * most),
+    )
   }
 
   /** Sends the next errand and comes back for the one after it. */

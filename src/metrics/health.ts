@@ -60,7 +60,7 @@ export interface CheckReport {
  */
 export function health({ everyMs, checks, clock = liveClock }: HealthOptions): Observable<HealthReport> {
   validate(everyMs, checks)
-  return new Observable((out) => {
+  const reports = new Observable<HealthReport>((out) => {
     const watches = checks.map((check) => new Watch(check, clock))
     const timer = every(clock, everyMs, (timeUs) => {
       let left = watches.length
@@ -77,6 +77,8 @@ export function health({ everyMs, checks, clock = liveClock }: HealthOptions): O
       for (const watch of watches) watch.stop()
     }
   })
+  // A pipeline refuses to let it wait: time goes on.
+  return Object.assign(reports, { cannotPause: true })
 }
 
 function reportOf(timeUs: number, watches: readonly Watch[]): HealthReport {

@@ -83,10 +83,12 @@ export function processMetrics(options: ProcessMetricsOptions): Observable<Proce
       everyMs,
     })
   }
-  return new Observable((out) => {
+  const samples = new Observable<ProcessSample>((out) => {
     const readWorkers = workerReader(typeof workers === 'function' ? workers : () => workers)
     return samplerOf(clock, everyMs).add((sample) => out.next({ ...sample, workers: readWorkers() }), out)
   })
+  // A pipeline refuses to let it wait: time goes on.
+  return Object.assign(samples, { cannotPause: true })
 }
 
 /** The samplers that somebody is subscribed to. */

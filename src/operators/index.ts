@@ -1,4 +1,5 @@
 /** The operators: each a plain `(source) => Observable`, to be used in a pipeline's `through` or in any `pipe`. */
+export { actor, type Actor, type ActorContext } from './actor'
 export { bars } from './bars'
 export { collect, type CollectOptions } from './collect'
 export { collectLatest, type CollectLatestOptions } from './collectLatest'

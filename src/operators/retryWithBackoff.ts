@@ -1,25 +1,36 @@
 import { Observable, type MonoTypeOperatorFunction } from 'rxjs'
-import { backoffDelayMs, backoffProblem, liveRandom, RetryBudget, type Backoff, type Budget } from '../clock/backoff'
+import { backoffDelayMs, backoffProblem, RetryBudget, type Backoff, type Budget } from '../clock/backoff'
 import { sleep, type Clock, type Timer } from '../clock/clock'
-import { liveClock } from '../clock/liveClock'
+import { currentRandom, currentWaits } from '../clock/currentClock'
+import { onAbort } from '../clock/onAbort'
+import { askedWaitMs } from '../clock/retryAfter'
 import { Fault, messageOf } from '../model/fault'
-import { requireMs } from './options'
+import { requireCount, requireMs } from './options'
 import { subscribeWhileOpen } from './subscribeWhileOpen'
 
 export interface RetryOptions extends Omit<Backoff, 'random'>, Budget {
-  /** Default: differs from process to process. Pass a seeded generator where a run must be repeatable. */
+  /**
+   * Retries that many calls may make together, so that a service that is down is not asked a thousand times by a thousand
+   * of them. Beside the budget of each: whoever finds it spent gives up.
+   */
+  readonly budget?: SharedRetryBudget
+  /** Default: the run's, or outside of one a generator that differs from process to process. */
   readonly random?: () => number
   /**
    * Whether this error is worth another try. Default: every error but a fault whose repair is `stop`, because asking
    * again cannot help; a deadline that passed is worth another try.
    */
   readonly shouldRetry?: (error: unknown) => boolean
-  /** How long the other side asked us to stay away (`Retry-After`), if the error says so. Never waited shorter. */
+  /**
+   * How long the other side asked us to stay away, if the error says so. Never waited shorter. Default: what the error, its
+   * `response` or its causes say by a `retry-after` header, or a fault by `waitMs` or `retryAfterMs` of its details.
+   */
   readonly retryAfterMs?: (error: unknown) => number | undefined
   /** Told before each wait. */
   readonly onRetry?: (retry: Retry) => void
   /** Stops at once, also in the middle of a wait, with the signal's reason as the error. */
   readonly signal?: AbortSignal
+  /** Default: the machine's time, or what stands for it in a run. */
   readonly clock?: Clock
 }
 
@@ -44,8 +55,8 @@ export interface TaskRetryOptions extends RetryOptions {
  * Emits      each value of each attempt at once
  * Completes  with the source
  * Errors     `RETRIES_EXHAUSTED`, with the last error as its cause, when the budget is spent: `atMost` retries within
- *            `withinMs`, or failures for longer than `withinMs` with no value between them; the error itself when it is
- *            not worth a retry; the abort reason
+ *            `withinMs`, or failures for longer than `withinMs` with no value between them, or `budget`; the error itself
+ *            when it is not worth a retry; the abort reason
  * Holds      one timer, and the times of the retries within the window
  *
  * A source that is hot loses what it emits meanwhile, and operators above start again from nothing: retry the smallest
@@ -53,22 +64,18 @@ export interface TaskRetryOptions extends RetryOptions {
  */
 export function retryWithBackoff<T>(options: RetryOptions): MonoTypeOperatorFunction<T> {
   check(options)
-  const { signal, clock = liveClock } = options
 
   return (source) =>
     new Observable((out) => {
-      const plan = planner(options)
+      const { signal, clock = currentWaits() } = options
+      const plan = planner(options, clock)
       let timer: Timer | undefined
-      const abort = (): void => out.error(signal!.reason)
       if (signal?.aborted) {
-        abort()
+        out.error(signal.reason)
         return
       }
-      signal?.addEventListener('abort', abort)
-      out.add(() => {
-        signal?.removeEventListener('abort', abort)
-        timer?.cancel()
-      })
+      if (signal !== undefined) out.add(onAbort(signal, () => out.error(signal.reason)))
+      out.add(() => timer?.cancel())
 
       const attempt = (): void => {
         subscribeWhileOpen(source, out, {
@@ -102,8 +109,8 @@ retryWithBackoff.promise = async function promise<T>(
 ): Promise<T> {
   check(options)
   if (options.attemptMs !== undefined) requireMs('retryWithBackoff', 'attemptMs', options.attemptMs)
-  const { clock = liveClock, signal } = options
-  const plan = planner(options)
+  const { clock = currentWaits(), signal } = options
+  const plan = planner(options, clock)
 
   for (let attempt = 1; ; attempt++) {
     signal?.throwIfAborted()
@@ -122,22 +129,56 @@ retryWithBackoff.promise = async function promise<T>(
     const stop = new AbortController()
     return new Promise<T>((resolve, reject) => {
       const abort = (reason: Error): void => {
+        settled() // the task may never end, and must not be remembered for it
         stop.abort(reason)
         reject(reason)
       }
-      const abortWithCaller = (): void => abort(signal!.reason as Error)
       const timer =
         attemptMs === undefined ? undefined : clock.after(attemptMs, () => abort(attemptTooSlow(attempt, attemptMs)))
+      const forget = signal === undefined ? undefined : onAbort(signal, () => abort(signal.reason as Error))
       const settled = (): void => {
         timer?.cancel()
-        signal?.removeEventListener('abort', abortWithCaller)
+        forget?.()
       }
-      signal?.addEventListener('abort', abortWithCaller)
       Promise.resolve()
         .then(() => task(attempt, stop.signal))
         .finally(settled)
         .then(resolve, reject)
     })
+  }
+}
+
+/**
+ * Retries that many calls of {@link retryWithBackoff} may make together: at most `atMost` within any `withinMs`. They
+ * must have the same clock.
+ *
+ *     const budget = new SharedRetryBudget({ atMost: 100, withinMs: 10_000 })
+ */
+export class SharedRetryBudget implements Budget {
+  readonly atMost: number
+  readonly withinMs: number
+  /** When those within the window were taken, oldest first from `first` on. */
+  private takenUs: number[] = []
+  private first = 0
+
+  constructor({ atMost, withinMs }: Budget) {
+    requireCount('SharedRetryBudget', 'atMost', atMost, 0)
+    requireMs('SharedRetryBudget', 'withinMs', withinMs)
+    this.atMost = atMost
+    this.withinMs = withinMs
+  }
+
+  /** Takes one retry; false when there is none left. */
+  take(nowUs: number): boolean {
+    const oldestUs = nowUs - this.withinMs * 1_000
+    while (this.first < this.takenUs.length && this.takenUs[this.first]! <= oldestUs) this.first++
+    if (this.takenUs.length - this.first >= this.atMost) return false
+    if (this.first * 2 > this.takenUs.length) {
+      this.takenUs = this.takenUs.slice(this.first)
+      this.first = 0
+    }
+    this.takenUs.push(nowUs)
+    return true
   }
 }
 
@@ -147,8 +188,8 @@ interface RetryPlan {
   succeeded(): void
 }
 
-function planner(options: RetryOptions): RetryPlan {
-  const { clock = liveClock, random = liveRandom, shouldRetry = isWorthRetrying, retryAfterMs, onRetry } = options
+function planner(options: RetryOptions, clock: Clock): RetryPlan {
+  const { random = currentRandom(), shouldRetry = isWorthRetrying, retryAfterMs, onRetry, budget: shared } = options
   const budget = new RetryBudget(options)
 
   return {
@@ -157,9 +198,10 @@ function planner(options: RetryOptions): RetryPlan {
         if (!shouldRetry(error)) return { giveUp: error }
         const nowUs = clock.nowUs()
         const attempt = budget.failed(nowUs)
-        const askedMs = retryAfterMs?.(error) ?? 0
+        const askedMs = (retryAfterMs === undefined ? askedWaitMs(error, nowUs) : retryAfterMs(error)) ?? 0
         const delayMs = Math.max(backoffDelayMs(attempt, { ...options, random }), askedMs > 0 ? askedMs : 0)
         if (!budget.take(nowUs, delayMs)) return { giveUp: exhausted(error, attempt - 1, delayMs, options) }
+        if (shared?.take(nowUs) === false) return { giveUp: sharedSpent(error, shared) }
         onRetry?.({ error, attempt, delayMs })
         return { delayMs }
       } catch (thrown) {
@@ -180,6 +222,15 @@ function exhausted(cause: unknown, retries: number, delayMs: number, { atMost, w
     'RETRIES_EXHAUSTED',
     `Gave up after ${tried} (the budget is ${atMost} within ${withinMs} ms): ${messageOf(cause)}`,
     { retries, atMost, withinMs, delayMs },
+    { cause },
+  )
+}
+
+function sharedSpent(cause: unknown, { atMost, withinMs }: Budget): Fault {
+  return new Fault(
+    'RETRIES_EXHAUSTED',
+    `Gave up: the budget shared with others (${atMost} retries within ${withinMs} ms) is spent: ${messageOf(cause)}`,
+    { atMost, withinMs, shared: true },
     { cause },
   )
 }

@@ -1,6 +1,6 @@
 import { Observable, type OperatorFunction } from 'rxjs'
 import type { Clock, Timer } from '../clock/clock'
-import { liveClock } from '../clock/liveClock'
+import { currentClock } from '../clock/currentClock'
 import { requireMs } from './options'
 import { subscribeWhileOpen } from './subscribeWhileOpen'
 
@@ -25,13 +25,15 @@ export interface Stale {
  * arrival, and sleeps for what remains.
  *
  * @param idleMs  milliseconds, > 0
- * @param clock   tests move it by hand
+ * @param given   the time by which silence is measured. Default: the stream's in a run, so that a replay finds the same
+ *                silences, and the machine's outside of one
  */
-export function staleAfter<T>(idleMs: number, clock: Clock = liveClock): OperatorFunction<T, T | Stale> {
+export function staleAfter<T>(idleMs: number, given?: Clock): OperatorFunction<T, T | Stale> {
   requireMs('staleAfter', 'idleMs', idleMs)
 
   return (source) =>
     new Observable((out) => {
+      const clock = given ?? currentClock()
       let lastArrivalUs = clock.nowUs()
       let timer: Timer | undefined
       out.add(() => timer?.cancel())

@@ -1,10 +1,13 @@
 import { liveRandom } from '../clock/backoff'
+import type { Clock } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import { exchangeById } from '../exchanges/exchanges'
-import { LiveFeed, type ExchangeAddress } from '../feed/liveFeed'
+import { LiveFeed, type BookName, type ExchangeAddress } from '../feed/liveFeed'
+import type { Environment } from '../feed/proxy'
 import type { Sessions } from '../feed/sessions'
 import type { FeedWish } from '../feed/subscriptionPlan'
 import type { SessionRecord } from '../feed/record'
+import type { Transport } from '../feed/transport'
 import type { MarketEvent } from '../model/events'
 import type { Fault } from '../model/fault'
 import type { ConnectionView, Market, MarketOutput } from './market'
@@ -14,26 +17,45 @@ export interface LiveMarketOptions {
   readonly wishes: readonly Wish[]
   /** Hosts by exchange in the place of the exchanges' own. */
   readonly addresses: ReadonlyMap<string, ExchangeAddress> | undefined
+  /** The machine's time: deadlines, retries, receive stamps. Default the live clock. */
+  readonly clock?: Clock | undefined
+  /** Jitter: numbers from 0 (included) to 1 (excluded). Default differs from process to process. */
+  readonly random?: (() => number) | undefined
+  /** How exchanges are reached. Default over the network. */
+  readonly transport?: Transport | undefined
+  /** Where proxies are named. Default the environment of the process. */
+  readonly env?: Environment | undefined
 }
 
 /** The exchanges themselves, or whatever speaks as they do at the given addresses. */
 export class LiveMarket implements Market {
   readonly byInstrument = true
   private readonly feed: LiveFeed
+  private readonly wishes: readonly Wish[]
   private output: MarketOutput | undefined
+  private hasEnded = false
 
-  constructor({ wishes, addresses }: LiveMarketOptions) {
+  constructor({
+    wishes,
+    addresses,
+    clock = liveClock,
+    random = liveRandom,
+    transport,
+    env = process.env,
+  }: LiveMarketOptions) {
+    this.wishes = wishes
     this.feed = new LiveFeed({
       wishes: wishes.flatMap(perExchange),
       protocolOf: exchangeById,
       addresses,
-      clock: liveClock,
-      random: liveRandom,
-      env: process.env,
+      clock,
+      random,
+      transport,
+      env,
       onRecord: (record: SessionRecord) => this.output?.record(record),
       onEvents: (events: MarketEvent[], record: SessionRecord) => this.output?.events(record, events),
       onFault: (fault: Fault) => this.output?.fault(fault),
-      onTerminal: (fault: Fault) => this.judge(fault),
+      onTerminal: (fault: Fault, exchange: string | undefined) => this.judge(fault, exchange),
     })
   }
 
@@ -46,8 +68,20 @@ export class LiveMarket implements Market {
     return this.feed.start()
   }
 
-  stop(): Promise<void> {
-    return this.feed.stop()
+  get ready(): Promise<void> {
+    return this.feed.ready
+  }
+
+  stop(withinMs?: number): Promise<void> {
+    return this.feed.stop(withinMs)
+  }
+
+  refresh(books: Iterable<BookName> | 'all'): void {
+    this.feed.refresh(books)
+  }
+
+  restart(exchange: string): boolean {
+    return this.feed.restart(exchange)
   }
 
   pause(): void {
@@ -59,14 +93,21 @@ export class LiveMarket implements Market {
   }
 
   /**
-   * Data that was wished for will not come any more. An exchange that is gone ends the run, loudly; one that refused what
-   * was asked of it leaves the run to the others, while there are any.
+   * Data that was wished for will not come any more. What follows is the supervisor's to decide. Without one, an exchange
+   * that is gone ends the run, loudly, unless nothing of it is required and others are at work.
    */
-  private judge(fault: Fault): void {
-    const goOn =
-      fault.code === 'SUBSCRIBE_REFUSED' &&
-      this.feed.status().some(({ state }) => state !== 'failed' && state !== 'stopped')
-    if (!goOn) this.output?.ended()
+  private judge(fault: Fault, exchange: string | undefined): void {
+    const { output } = this
+    if (exchange !== undefined && output?.exhausted !== undefined) {
+      output.exhausted(exchange, fault)
+      return
+    }
+    const required =
+      exchange === undefined || this.wishes.some((wish) => wish.required !== false && wish.exchanges.includes(exchange))
+    const othersWork = this.feed.status().some(({ state }) => state !== 'failed' && state !== 'stopped')
+    if ((!required && othersWork) || this.hasEnded) return
+    this.hasEnded = true
+    output?.ended()
   }
 
   connections(): readonly ConnectionView[] {
@@ -75,13 +116,14 @@ export class LiveMarket implements Market {
 }
 
 /** A wish names instruments for all its exchanges: each gives what it trades. */
-function perExchange({ exchanges, instruments, channels, depth, intervalMs }: Wish): FeedWish[] {
+function perExchange({ exchanges, instruments, channels, depth, intervalMs, required }: Wish): FeedWish[] {
   return exchanges.map((exchange) => ({
     exchange,
     instruments,
     channels,
     depth,
     intervalMs,
+    required,
     wherever: exchanges.length > 1,
   }))
 }

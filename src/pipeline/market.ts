@@ -5,6 +5,7 @@
  * the run holds everything exactly once. Whatever it is, a market gives records in the order in which they happened, with
  * the events of each.
  */
+import type { BookName } from '../feed/liveFeed'
 import type { SessionRecord } from '../feed/record'
 import type { Sessions } from '../feed/sessions'
 import type { MarketEvent } from '../model/events'
@@ -16,16 +17,46 @@ export interface MarketOutput {
   /** The events of the record that was told of last; never none. */
   events(record: SessionRecord, events: readonly MarketEvent[]): void
   fault(fault: Fault): void
-  /** Nothing more will come: the recordings are at their end, or the retry budget is spent. */
+  /**
+   * A connection to an exchange has spent its retry budget, which `fault` has been told of as well; the others go on. It may
+   * be begun again (`Market.restart`), the run may go on without it, or end. Who leaves this out is told `ended` instead,
+   * unless nothing of the exchange is required and others are at work.
+   */
+  exhausted?(exchange: string, fault: Fault): void
+  /** Nothing more will come: the recordings are at their end, or everything that was asked for was refused. */
   ended(): void
 }
 
 export interface Market {
   readonly sessions: Sessions
+  /**
+   * Resolves when everything that is required has come once: live, each book has been live and each subscription answered;
+   * on replay, the first record was read. Rejects with the `Fault` that says why it will not come any more; after that,
+   * `restart` makes it a new promise.
+   */
+  readonly ready: Promise<void>
   /** Resolves when the sources are open. Rejects with a `Fault` that says what cannot be had. */
   start(output: MarketOutput): Promise<void>
-  /** Closes everything in order; the last records come while it does. */
-  stop(): Promise<void>
+  /**
+   * Closes everything in order; the last records come while it does. Resolves at the deadline at the latest: what has not
+   * answered a goodbye by then is cut. Called again while it waits, the earlier deadline counts.
+   *
+   * @param withinMs  default 2 000
+   */
+  stop(withinMs?: number): Promise<void>
+  /**
+   * Asks for other snapshots of books, for stages that have lost theirs. They come in order with the data and give the books
+   * as they are, so that other stages are not disturbed; for a book that is not live, with its repair. Does nothing on
+   * replay: the answers are in the recording. What was asked for moments ago is asked for again at growing distances.
+   *
+   * @param books  as events name them; those that nobody wished for are left out
+   */
+  refresh(books: Iterable<BookName> | 'all'): void
+  /**
+   * Begins the connections of an exchange again that have spent their retry budget, with the same subscriptions and a budget
+   * like the first. False when there are none: nothing was given up, or there is nothing that can be begun again.
+   */
+  restart(exchange: string): boolean
   /** Holds the sources back, and lets them go on. */
   pause(): void
   resume(): void
@@ -38,5 +69,10 @@ export interface Market {
 export interface ConnectionView {
   readonly exchange: string
   readonly url: string
+  /** `waiting` for its next attempt, `connecting`, `open`, `failed` (given up, or refused), `stopped`; `replay` for a recording. */
   readonly state: string
+  /** When it came into this state; undefined before the start. */
+  readonly sinceUs: number | undefined
+  /** Attempts to connect since it was begun. */
+  readonly attempts: number
 }

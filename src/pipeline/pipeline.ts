@@ -4,14 +4,24 @@ import { parseSpeed } from '../feed/recording/pace'
 import { Fault } from '../model/fault'
 import { DEFAULT_OUT_DIR } from '../sinks/sink'
 import { startSimulator, type RunningSimulator } from '../simulator/simulator'
-import { describePipeline, type PipelineBuilder, type PipelineDescription } from './description'
-import { graphOf, type PipelineGraph } from './graph'
+import {
+  describePipeline,
+  type BranchBuilder,
+  type PipelineBuilder,
+  type PipelineDescription,
+  type Stream,
+} from './description'
+import { graphOf, runningGraphOf, type PipelineGraph, type RunningGraph, type RunningParts } from './graph'
 import { LiveMarket } from './liveMarket'
 import { liveHost } from './host'
 import type { Market } from './market'
 import { ReplayMarket } from './replayMarket'
-import { Run, type RunMode, type RunStatus, type RunSummary } from './run'
+import { Run, type BranchHandle, type RunMode, type RunStatus, type RunSummary } from './run'
 import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
+import { openQuarantine } from './quarantine'
+import type { QuarantinedMessage } from './quarantinedMessage'
+import { tryStage, type StageTrial, type TrialOptions } from './stageTrial'
+import { supervisionTree } from './supervisionTree'
 import type { Wish } from './wish'
 
 export interface RunOptions {
@@ -52,9 +62,33 @@ export interface RunOptions {
 export interface RunHandle {
   /** Resolves when the run has ended. */
   readonly done: Promise<RunSummary>
+  /** Resolves when the stages are at work and every required feed is synced; rejects when that cannot happen any more. */
+  readonly ready: Promise<void>
   /** Ends it in order: sources, what is under way, sinks. */
   stop(): Promise<RunSummary>
+  /** Ends it where it stands: what is under way is given up, and counted. */
+  kill(): Promise<RunSummary>
+  /** Resolves when everything that had been received before is written. */
+  flush(): Promise<void>
+  /**
+   * Adds a branch while the run goes on; it is taken away again with `detach()`. The others lose nothing.
+   *
+   *     const branch = await run.attach(({ stream, sink }) => {
+   *       sink(stream<Batch<Trade>>('trades'), jsonLines('out/trades.jsonl'), { capacity: 10_000, onFull: 'block' })
+   *     })
+   *
+   * @throws `Fault` PIPELINE_INVALID with all problems at once
+   */
+  attach(build: (builder: BranchBuilder & StreamFinder) => void): Promise<BranchHandle>
+  /** The pipeline's picture as it stands, with what waits on its edges and how its stages fare. */
+  graph(): RunningGraph
+  /** How it stands: edges with what waits, stages and their restarts, sinks, connections. */
   status(): RunStatus
+}
+
+/** Finds the streams of a running pipeline by their names. */
+export interface StreamFinder {
+  stream<T>(name: string): Stream<T>
 }
 
 /** A declarative pipeline: the value that a pipeline file exports by default. */
@@ -64,8 +98,12 @@ export interface Pipeline {
   run(options?: RunOptions): Promise<RunSummary>
   /** Begins a run and hands it over. */
   start(options?: RunOptions): RunHandle
+  /** What it describes. Throws PIPELINE_INVALID with all problems. */
+  describe(): PipelineDescription
   /** Its picture, without running it. Throws PIPELINE_INVALID with all problems. */
   graph(): PipelineGraph
+  /** Gives a message that a stage failed on once more to a new instance of that stage, alone. */
+  retry(message: QuarantinedMessage, options?: TrialOptions): Promise<StageTrial>
 }
 
 /**
@@ -80,7 +118,9 @@ export function pipeline(name: string, build: (builder: PipelineBuilder) => void
     name,
     run: async (options) => made.start(options).done,
     start: (options = {}) => startRun(describe(), options),
+    describe,
     graph: () => graphOf(describe()),
+    retry: (message, options) => tryStage(describe(), message, options),
   }
   return made
 }
@@ -88,15 +128,14 @@ export function pipeline(name: string, build: (builder: PipelineBuilder) => void
 function startRun(description: PipelineDescription, options: RunOptions): RunHandle {
   const mode = modeOf(options)
   const speed = parseSpeed(options.speed ?? 'max')
-  const wishes = description.nodes.flatMap((node) =>
-    node.kind === 'source' && (node.source instanceof MarketSource || node.source instanceof FrameSource)
-      ? [node.source.wish]
-      : [],
-  )
+  const wishes = wishesOf(description)
   const onFault = options.onFault ?? (() => undefined)
   let run: Run | undefined
-  let stopRequested = false
+  let told: 'stop' | 'kill' | undefined
+  let begun!: (run: Run) => void
+  const running = new Promise<Run>((resolve) => (begun = resolve))
 
+  const outDir = options.out ?? DEFAULT_OUT_DIR
   const begin = async (): Promise<RunSummary> => {
     let simulated: RunningSimulator | undefined
     if (mode === 'simulate' && wishes.length > 0) simulated = await startSimulator(simulatorOptionsOf(wishes, options))
@@ -114,20 +153,23 @@ function startRun(description: PipelineDescription, options: RunOptions): RunHan
         mode,
         market: (ready) => marketOf(ready, simulated),
         recorder,
+        quarantine: openQuarantine({ pipeline: description.name, outDir, clock: liveClock, onFault }),
         host: liveHost,
-        outDir: options.out ?? DEFAULT_OUT_DIR,
+        outDir,
         digest: options.digest ?? false,
         stopWithinMs: options.stopWithinMs ?? 5_000,
         onFault,
       })
       run = current
+      begun(current)
       const timer =
         options.seconds === undefined
           ? undefined
           : liveClock.after(options.seconds * 1_000, () => void current.expire())
       const abort = (): void => void current.stop()
       options.signal?.addEventListener('abort', abort, { once: true })
-      if (stopRequested || options.signal?.aborted === true) abort()
+      if (told === 'kill') void current.kill()
+      else if (told === 'stop' || options.signal?.aborted === true) abort()
       try {
         return await current.done
       } finally {
@@ -158,15 +200,38 @@ function startRun(description: PipelineDescription, options: RunOptions): RunHan
   }
 
   const done = begin()
+  const end = (how: 'stop' | 'kill'): Promise<RunSummary> => {
+    told = how
+    void run?.[how]()
+    return done
+  }
+  // A run that cannot begin is not ready either.
+  const ready = Promise.race([running.then((begunRun) => begunRun.ready), done.then(() => undefined)])
+  ready.catch(() => undefined)
   return {
     done,
-    stop: () => {
-      stopRequested = true
-      void run?.stop()
-      return done
-    },
-    status: () => run?.status() ?? emptyStatus(description.name, mode),
+    ready,
+    stop: () => end('stop'),
+    kill: () => end('kill'),
+    flush: async () => run?.flush(),
+    attach: async (build) => (await Promise.race([running, done.then(ended)])).attach(build),
+    graph: () => run?.picture() ?? runningGraphOf(nothingYet(description)),
+    status: () => run?.status() ?? emptyStatus(description, mode),
   }
+}
+
+function ended(): never {
+  throw new Fault('OPTION_INVALID', 'The run has ended: nothing can be attached to it.')
+}
+
+/** What the sources of a pipeline wish of the exchanges. */
+function wishesOf(description: PipelineDescription): Wish[] {
+  return description.nodes.flatMap((node) => {
+    if (node.kind !== 'source') return []
+    const { source, edge } = node
+    if (!(source instanceof MarketSource || source instanceof FrameSource)) return []
+    return [{ ...source.wish, required: edge.required ?? true }]
+  })
 }
 
 function modeOf({ live, simulate, replay }: RunOptions): RunMode {
@@ -199,9 +264,14 @@ function subscribedOf(wishes: readonly Wish[]): Record<string, string[]> {
   return Object.fromEntries([...subscribed].map(([channel, names]) => [channel, [...names]]))
 }
 
-function emptyStatus(pipeline: string, mode: RunMode): RunStatus {
+/** What pictures are drawn from before a run has begun. */
+function nothingYet({ name, nodes, groups }: PipelineDescription): RunningParts {
+  return { pipeline: name, nodes, groups, edges: [], stages: [], sinks: [] }
+}
+
+function emptyStatus(description: PipelineDescription, mode: RunMode): RunStatus {
   return {
-    pipeline,
+    pipeline: description.name,
     mode,
     seconds: 0,
     records: 0,
@@ -210,7 +280,10 @@ function emptyStatus(pipeline: string, mode: RunMode): RunStatus {
     rows: new Map(),
     edges: [],
     sinks: [],
+    stages: [],
     faults: {},
     connections: [],
+    tree: supervisionTree({ ...nothingYet(description), connections: [] }),
+    quarantine: undefined,
   }
 }

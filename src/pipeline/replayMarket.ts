@@ -3,6 +3,7 @@ import { exchangeById } from '../exchanges/exchanges'
 import { replayRecords } from '../feed/recording/mergeRecordings'
 import { pace, type Speed } from '../feed/recording/pace'
 import { readHeader } from '../feed/recording/recordingReader'
+import { Readiness } from '../feed/readiness'
 import { Sessions } from '../feed/sessions'
 import { messageOf, Fault } from '../model/fault'
 import type { ConnectionView, Market, MarketOutput } from './market'
@@ -13,6 +14,7 @@ export interface ReplayMarketOptions {
   readonly exchange: string | undefined
   readonly speed: Speed
   readonly wishes: readonly Wish[]
+  /** The machine's time. */
   readonly clock: Clock
   /** Resolves when the run can take more. */
   readonly ready: () => Promise<void> | undefined
@@ -30,38 +32,61 @@ export class ReplayMarket implements Market {
   private reading: Promise<void> = Promise.resolve()
   private held: Promise<void> | undefined
   private release: (() => void) | undefined
+  private sinceUs: number | undefined
+  private readonly readiness = new Readiness()
+  private leave!: () => void
+  /** Resolves at the deadline of a stop. */
+  private readonly left = new Promise<void>((resolve) => (this.leave = resolve))
 
   constructor(private readonly options: ReplayMarketOptions) {
     this.sessions = new Sessions({ protocolOf: exchangeById, onFault: (fault) => this.output?.fault(fault) })
   }
 
+  /** Resolves with the first record, and at the end of recordings that hold none. */
+  get ready(): Promise<void> {
+    return this.readiness.promise
+  }
+
   async start(output: MarketOutput): Promise<void> {
     this.output = output
-    this.byInstrument = await this.holdsWishedInstruments()
+    this.sinceUs = this.options.clock.nowUs()
+    try {
+      this.byInstrument = await this.holdsWishedInstruments()
+    } catch (thrown) {
+      this.readiness.reject(unreadable(thrown))
+      throw thrown
+    }
     this.reading = this.read(output).then(
-      () => output.ended(),
+      () => {
+        this.readiness.resolve()
+        output.ended()
+      },
       (thrown: unknown) => {
         if (!this.stopping.signal.aborted) {
-          output.fault(
-            thrown instanceof Fault
-              ? thrown
-              : new Fault(
-                  'RECORDING_INVALID',
-                  `The recording could not be read: ${messageOf(thrown)}`,
-                  {},
-                  { cause: thrown },
-                ),
-          )
+          const fault = unreadable(thrown)
+          this.readiness.reject(fault)
+          output.fault(fault)
         }
         output.ended()
       },
     )
   }
 
-  async stop(): Promise<void> {
+  async stop(withinMs = STOP_MS): Promise<void> {
     this.stopping.abort()
+    this.readiness.reject(new Fault('DEADLINE_EXCEEDED', 'The replay was stopped before its first record.'))
     this.resume()
-    await this.reading
+    const deadline = this.options.clock.after(withinMs, this.leave)
+    await Promise.race([this.reading, this.left])
+    deadline.cancel()
+  }
+
+  refresh(): void {
+    // What a live run asked for is in its recording, answers and all.
+  }
+
+  restart(): boolean {
+    return false
   }
 
   pause(): void {
@@ -75,7 +100,8 @@ export class ReplayMarket implements Market {
   }
 
   connections(): readonly ConnectionView[] {
-    return this.options.files.map((file) => ({ exchange: '', url: file, state: 'replay' }))
+    const { sinceUs } = this
+    return this.options.files.map((file) => ({ exchange: '', url: file, state: 'replay', sinceUs, attempts: 1 }))
   }
 
   private async read(output: MarketOutput): Promise<void> {
@@ -95,6 +121,7 @@ export class ReplayMarket implements Market {
           output.record(record)
           const events = this.sessions.apply(record)
           if (events.length > 0) output.events(record, events)
+          this.readiness.resolve()
           const wait = this.held ?? this.options.ready()
           if (wait !== undefined) await wait
         }
@@ -114,4 +141,12 @@ export class ReplayMarket implements Market {
     }
     return false
   }
+}
+
+const STOP_MS = 2_000
+
+function unreadable(thrown: unknown): Fault {
+  if (thrown instanceof Fault) return thrown
+  const message = `The recording could not be read: ${messageOf(thrown)}`
+  return new Fault('RECORDING_INVALID', message, {}, { cause: thrown })
 }

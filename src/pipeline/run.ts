@@ -1,29 +1,36 @@
 /**
  * A run of a pipeline: from its description to its summary.
  *
- * Life   the market is opened; at the first record the stages are wired, with the stream's clock at that record's time;
- *        from then on the dispatcher runs everything in order. Stopping closes the sources, drains what is under way,
- *        flushes the sinks within a deadline, and sums up.
- * Time   stages follow the stream's clock, which is moved by the records (and, while it is quiet, by the machine's clock).
- *        Waits of the rim (retries, deadlines) follow the machine's clock.
+ * Life     the market is opened; at the first record the stages are wired, with the stream's clock at that record's time;
+ *          from then on the dispatcher runs everything in order. Stopping closes the sources, drains what is under way,
+ *          flushes the sinks, all of it within one deadline, and sums up. A kill leaves out the draining.
+ * Time     stages follow the stream's clock, which is moved by the records (and, while it is quiet, by the machine's clock).
+ *          Waits of the rim (retries, deadlines) follow the machine's clock.
+ * Faults   a run is the root of its supervisors: what escalates to it stops it, in order and with a sentence
  */
-import type { Subscription } from 'rxjs'
 import { Dispatcher } from '../actors/dispatcher'
 import type { Pressure } from '../actors/pressure'
+import { Supervisor } from '../actors/supervision'
 import type { Timer } from '../clock/clock'
 import { runWithClock } from '../clock/currentClock'
 import { VirtualClock } from '../clock/virtualClock'
+import type { BookName } from '../feed/liveFeed'
 import type { SessionRecord } from '../feed/record'
 import { LatencyHistogram } from '../metrics/histogram'
 import { runWithSpawn } from '../workers/currentSpawn'
 import type { MarketEvent } from '../model/events'
 import { Fault, messageOf, type FaultCode } from '../model/fault'
-import type { PipelineDescription } from './description'
+import { describeBranch, pathOf, type PipelineDescription, type SourceNode } from './description'
+import { runningGraphOf, type RunningGraph, type RunningParts } from './graph'
 import type { Host, ProcessCost, ProcessWatch } from './host'
 import type { Market } from './market'
 import { Monitor } from './monitor'
 import { FrameSource, MarketSource } from './sources'
+import { SourceRunner } from './sourceRunner'
 import { StageGraph, type EdgeReport, type SinkReport } from './stageGraph'
+import type { StageFailure, StageReport } from './stageRunner'
+import { supervisionTree, type SupervisionTree } from './supervisionTree'
+import { hearUnhandled } from './unhandled'
 import { meets } from './wish'
 
 export type RunMode = 'live' | 'simulate' | 'replay'
@@ -37,6 +44,10 @@ export interface RunSummary {
   readonly sinks: readonly SinkReport[]
   readonly faults: Readonly<Record<string, number>>
   readonly books: { readonly live: number; readonly gaps: number; readonly resyncs: number }
+  /** How each stage has fared; only those that have failed. */
+  readonly stages: readonly StageReport[]
+  /** Messages that stages failed on, and where they are kept; undefined when there were none. */
+  readonly quarantine: { readonly kept: number; readonly unkept: number; readonly file: string | undefined } | undefined
   readonly latencyUs: { readonly receiveToSink: { readonly p50: number; readonly p99: number; readonly max: number } }
   readonly process: ProcessCost
   /** What was not repaired, in sentences; empty when all is well. */
@@ -55,8 +66,32 @@ export interface RunStatus {
   readonly rows: Monitor['rows']
   readonly edges: readonly EdgeReport[]
   readonly sinks: readonly SinkReport[]
+  readonly stages: readonly StageReport[]
   readonly faults: Readonly<Record<string, number>>
   readonly connections: ReturnType<Market['connections']>
+  /** Who supervises whom, and how everyone fares. */
+  readonly tree: SupervisionTree
+  readonly quarantine: RunSummary['quarantine']
+}
+
+/** Keeps what stages failed on, with the frames it came in. */
+export interface QuarantineKeeper {
+  /** Looks at a record, to find its bytes again. */
+  saw(record: SessionRecord): void
+  add(failure: StageFailure): void
+  /** Messages that each stage failed on, by its path. */
+  readonly byStage: ReadonlyMap<string, number>
+  readonly counts: { readonly kept: number; readonly unkept: number }
+  readonly file: string | undefined
+  close(withinMs: number): Promise<void>
+}
+
+/** A branch that was added to a run. */
+export interface BranchHandle {
+  /** The names of what was added. */
+  readonly names: readonly string[]
+  /** Takes the branch away: nothing more comes in, what is in it is written, its sinks are closed. The others notice nothing. */
+  detach(): Promise<void>
 }
 
 export interface RunEngineOptions {
@@ -64,6 +99,8 @@ export interface RunEngineOptions {
   readonly mode: RunMode
   readonly market: (ready: () => Promise<void> | undefined) => Market | undefined
   readonly recorder: Recorder | undefined
+  /** Undefined: failures are told, what they failed on is not kept. */
+  readonly quarantine?: QuarantineKeeper | undefined
   readonly host: Host
   readonly outDir: string
   readonly digest: boolean
@@ -85,21 +122,29 @@ const QUIET_TICK_MS = 50
 /** Work after which the event loop is given a turn. */
 const TURN_BUDGET_MS = 8
 
+/** What a killed run still gives a batch that a sink has in hand, and the list of what its stages failed on. */
+const LAST_WRITE_MS = 500
+
 /** Sentences about unrepaired faults that a summary holds at most. */
 const PROBLEMS_MAX = 100
 
 export class Run {
   /** Resolves with the summary when the run has ended; rejects only when it could not begin. */
   readonly done: Promise<RunSummary>
+  /** Resolves when the stages are at work and every required feed is synced; rejects when that cannot happen any more. */
+  readonly ready: Promise<void>
   private readonly streamClock = new VirtualClock()
   private readonly dispatcher: Dispatcher
   private readonly monitor = new Monitor()
   private readonly faults = new Map<FaultCode, number>()
-  private readonly problems: string[] = []
+  /** By what they are about. */
+  private readonly problems = new Map<string, string>()
   private readonly latency = new LatencyHistogram()
   private readonly market: Market | undefined
   private graph: StageGraph | undefined
-  private readonly subscriptions: Subscription[] = []
+  /** Resolves when the stages are wired; rejects when they cannot be, or never are. */
+  private readonly wired = pending<undefined>()
+  private readonly sources: SourceRunner[] = []
   private readonly taps: { readonly source: string; readonly wants: (event: MarketEvent) => boolean }[] = []
   private readonly frameTaps: string[] = []
   private quietTimer: Timer | undefined
@@ -112,6 +157,17 @@ export class Run {
   private resolveStopped!: () => void
   private readonly stopped = new Promise<void>((resolve) => (this.resolveStopped = resolve))
   private stopRequested = false
+  private killed = false
+  private readonly unhear: () => void
+  /** Restarts of exchanges that had been given up, by exchange. */
+  private readonly feeds = new Map<string, Supervisor>()
+  private readonly feedTimers = new Set<Timer>()
+  /** Ends waits for what is part of the end. */
+  private readonly waits = new Set<() => void>()
+  /** Books that are to be asked for when this turn is over. */
+  private refreshing: Map<string, BookName> | undefined
+  /** When everything has to be over, once the end has been decided. */
+  private deadlineUs = Infinity
   /** Why the stages could not be wired. */
   private failure: Error | undefined
   /** Sources that have not ended by themselves. */
@@ -130,7 +186,15 @@ export class Run {
         this.problem(`A stage threw: ${messageOf(thrown)}`)
       },
     })
+    this.unhear = hearUnhandled((thrown) => {
+      const message = `Something in ${options.description.name} threw where nobody listens: ${messageOf(thrown)}. It is a subscriber inside an operator: catch it there, or let the operator hand it on as an error.`
+      this.fault(new Fault('STAGE_FAILED', message, {}, { cause: thrown }))
+      this.problem(message)
+    })
     this.market = options.market(() => this.roomForMore())
+    this.wired.promise.catch(() => undefined) // not everyone waits for it
+    this.ready = this.whenReady()
+    this.ready.catch(() => undefined)
     this.done = this.life()
   }
 
@@ -144,13 +208,46 @@ export class Run {
 
   /** Ends the run: sources first, then what is under way, then the sinks. Resolves with the summary. */
   stop(): Promise<RunSummary> {
-    this.stopRequested = true
-    this.resolveStopped()
+    this.requestStop()
     return this.done
+  }
+
+  /** Ends the run where it stands: what is under way is given up, and counted. Also a stop under way is cut short. */
+  kill(): Promise<RunSummary> {
+    this.killed = true
+    this.deadlineUs = 0
+    for (const abandon of this.waits) abandon()
+    void this.graph?.kill(LAST_WRITE_MS)
+    this.requestStop()
+    return this.done
+  }
+
+  /** Resolves when everything that had been received before is written. */
+  async flush(): Promise<void> {
+    await this.graph?.flush()
+  }
+
+  /**
+   * Adds a branch to what runs. The branches that are there lose nothing; what keeps books in the new one begins silent and
+   * asks for snapshots.
+   *
+   * @throws `Fault` PIPELINE_INVALID with all problems at once
+   */
+  async attach(build: Parameters<typeof describeBranch>[1]): Promise<BranchHandle> {
+    await this.wired.promise
+    if (this.stopRequested) throw new Fault('OPTION_INVALID', 'The run has ended: nothing can be attached to it.')
+    const wired = await this.graph!.attach((to) => describeBranch(to, build))
+    return { names: wired.names, detach: () => wired.detach(this.options.stopWithinMs) }
+  }
+
+  /** The pipeline's picture as it stands, with what waits on its edges and how its stages fare. */
+  picture(): RunningGraph {
+    return runningGraphOf({ ...this.parts(), edges: this.graph?.edges() ?? [] })
   }
 
   status(): RunStatus {
     const { description, mode } = this.options
+    const connections = this.market?.connections() ?? []
     return {
       pipeline: description.name,
       mode,
@@ -161,8 +258,25 @@ export class Run {
       rows: this.monitor.rows,
       edges: this.graph?.edges() ?? [],
       sinks: this.graph?.sinkReports() ?? [],
+      stages: this.graph?.stageReports() ?? [],
       faults: Object.fromEntries(this.faults),
-      connections: this.market?.connections() ?? [],
+      connections,
+      tree: supervisionTree({ ...this.parts(), connections }),
+      quarantine: this.quarantined(),
+    }
+  }
+
+  /** What pictures are drawn from. */
+  private parts(): Omit<RunningParts, 'edges'> {
+    const { description, quarantine } = this.options
+    const { nodes, groups } = this.graph?.described ?? description
+    return {
+      pipeline: description.name,
+      nodes,
+      groups,
+      stages: [...(this.graph?.stageReports() ?? []), ...this.sources.map((source) => source.report)],
+      sinks: this.graph?.sinkReports() ?? [],
+      quarantined: quarantine?.byStage,
     }
   }
 
@@ -174,16 +288,20 @@ export class Run {
     const { market, options } = this
     this.watch = options.host.watch()
     try {
-      if (market === undefined) this.wire()
-      else {
+      if (market === undefined) {
+        this.streamClock.advanceTo(options.host.clock.nowUs())
+        this.wire()
+        this.armQuietTimer()
+      } else {
         const started = market.start({
           record: (record) => this.takeRecord(record),
           events: (record, events) => this.takeEvents(record, events),
           fault: (fault) => {
             this.fault(fault)
-            if (fault.repair === 'stop') this.problem(fault.message)
+            if (fault.repair === 'stop' && fault.code !== 'RETRIES_EXHAUSTED') this.problem(fault.message)
           },
-          ended: () => this.resolveStopped(),
+          exhausted: (exchange, fault) => this.feedExhausted(exchange, fault),
+          ended: () => this.requestStop(),
         })
         // Exchanges that do not answer must not keep a run from being stopped.
         started.catch(() => undefined)
@@ -191,33 +309,108 @@ export class Run {
       }
       await this.stopped
       if (this.failure !== undefined) throw this.failure
-      this.quietTimer?.cancel()
       this.judgeBooks()
-      if (market !== undefined) await this.withinDeadline(market.stop())
-      // A run that saw no record is wired all the same: its sinks leave the reports of an empty run.
-      if (this.graph === undefined) this.wire()
-      for (const subscription of this.subscriptions) subscription.unsubscribe()
-      await this.withinDeadline(this.dispatcher.idle())
-      await this.graph!.finish(options.stopWithinMs)
-      await this.closeRecorder()
+      await this.windUp()
     } catch (thrown) {
       // It could not begin: what was opened for it is closed again.
+      this.requestStop()
       if (market !== undefined) await this.withinDeadline(market.stop())
       await this.closeRecorder()
-      this.watch.stop()
+      this.wired.reject(thrown)
       throw thrown
     } finally {
       this.quietTimer?.cancel()
+      for (const timer of this.feedTimers) timer.cancel()
+      this.unhear()
       this.stopRequested = true
+      if (this.graph === undefined) this.watch.stop()
     }
     const summary = this.summary()
     this.watch.stop()
     return summary
   }
 
+  /** From the decision to end to the end, source by source, stage by stage, sink by sink. */
+  private async windUp(): Promise<void> {
+    const { market, options } = this
+    this.quietTimer?.cancel()
+    if (market !== undefined) await this.withinDeadline(market.stop(this.leftMs() / 2), 2)
+    // A run that saw no record is wired all the same: its sinks leave the reports of an empty run.
+    if (this.graph === undefined) this.wire()
+    for (const source of this.sources) source.stop()
+    if (!this.killed) {
+      await this.withinDeadline(this.dispatcher.idle(), 2)
+      await this.graph!.finish(this.leftMs())
+    }
+    if (this.killed) {
+      await this.graph!.kill(LAST_WRITE_MS)
+      this.problem('The run was killed: what was under way is lost, and counted in the edges.')
+    }
+    await options.quarantine?.close(Math.max(LAST_WRITE_MS, this.leftMs()))
+    await this.closeRecorder()
+  }
+
+  private requestStop(): void {
+    if (!this.stopRequested) {
+      this.deadlineUs = Math.min(this.deadlineUs, this.options.host.clock.nowUs() + this.options.stopWithinMs * 1_000)
+    }
+    this.stopRequested = true
+    this.resolveStopped()
+  }
+
+  private async whenReady(): Promise<void> {
+    await this.wired.promise
+    await this.market?.ready
+  }
+
+  /** An exchange has used up its retries: its supervisor is that of the source that wishes for it. */
+  private feedExhausted(exchange: string, fault: Fault): void {
+    const { description, host } = this.options
+    const source = description.nodes.find(
+      (node): node is SourceNode =>
+        node.kind === 'source' && isOfMarket(node.source) && node.source.wish.exchanges.includes(exchange),
+    )
+    const path = pathOf(description.name, source?.groups ?? [], source?.name ?? exchange)
+    let supervisor = this.feeds.get(exchange)
+    if (supervisor === undefined) {
+      supervisor = new Supervisor(source?.edge.onFailure ?? 'escalate', host.clock, host.random)
+      this.feeds.set(exchange, supervisor)
+    }
+    const verdict = supervisor.judge(fault)
+    if (verdict.directive === 'restart') {
+      const timer = host.clock.after(verdict.delayMs, () => {
+        this.feedTimers.delete(timer)
+        if (!this.stopRequested && this.market?.restart(exchange) !== true) this.escalated(fault)
+      })
+      this.feedTimers.add(timer)
+      return
+    }
+    this.problem(`${fault.message} (${path})`)
+    if (verdict.directive === 'escalate') this.requestStop()
+  }
+
+  /** What no supervisor of the pipeline decides about ends the run, in order. */
+  private escalated(fault: Fault): void {
+    this.problem(`${fault.message} The run is stopped.`)
+    this.requestStop()
+  }
+
+  private stageFailed(failure: StageFailure): void {
+    const { fault, poison, directive } = failure
+    const mended = directive === 'restart' || directive === 'resume'
+    this.problem(
+      mended
+        ? `The stage ${failure.path} failed and ${directive === 'resume' ? 'went on without the message' : 'was restarted'}; the first fault: ${fault.message}`
+        : fault.message,
+      mended ? failure.path : fault.message,
+    )
+    if (poison !== undefined) this.options.quarantine?.add(failure)
+  }
+
   private takeRecord(record: SessionRecord): void {
     this.records++
     this.options.recorder?.write(record)
+    this.options.quarantine?.saw(record)
     if (this.graph === undefined) {
       if (this.failure !== undefined) return
       this.streamClock.advanceTo(record.timeUs)
@@ -226,7 +419,7 @@ export class Run {
       } catch (thrown) {
         // Whoever delivers records must not be hurt by stages that cannot be wired.
         this.failure = thrown instanceof Error ? thrown : new Error(messageOf(thrown), { cause: thrown })
-        this.resolveStopped()
+        this.requestStop()
         return
       }
       if (this.options.mode !== 'replay') this.armQuietTimer()
@@ -259,51 +452,59 @@ export class Run {
     const { description, host, mode, outDir, digest, stopWithinMs } = this.options
     const onWritten =
       mode === 'replay' ? undefined : (values: readonly unknown[]) => values.forEach((value) => this.measure(value))
-    this.graph = this.surrounded(
-      () =>
-        new StageGraph(description, {
-          dispatcher: this.dispatcher,
-          liveClock: host.clock,
-          streamClock: this.streamClock,
-          outDir,
-          digest,
-          closeWithinMs: stopWithinMs,
-          onFault: (fault) => {
-            this.fault(fault)
-            this.problem(fault.message)
-          },
-          pressure: this.pressure,
-          observe: (_, value) => this.monitor.observe(value),
-          onWritten,
-        }),
-    )
+    this.graph = new StageGraph(description, {
+      dispatcher: this.dispatcher,
+      host,
+      streamClock: this.streamClock,
+      outDir,
+      digest,
+      closeWithinMs: stopWithinMs,
+      onFault: (fault) => {
+        this.fault(fault)
+        // What a stage's supervisor is at work on is told by it.
+        if (fault.details['stage'] === undefined) this.problem(fault.message)
+      },
+      onFailure: (failure) => this.stageFailed(failure),
+      escalate: (fault) => this.escalated(fault),
+      refresh: (books) => this.refresh(books),
+      pressure: this.pressure,
+      observe: (_, value) => this.monitor.observe(value),
+      onWritten,
+    })
+    const nodes = description.nodes.filter((node) => node.kind === 'source')
     // Counted before any is subscribed to: one that ends at once is not the last.
-    this.openSources = description.nodes.filter((node) => node.kind === 'source' && !isOfMarket(node.source)).length
-    for (const node of description.nodes) {
-      if (node.kind !== 'source') continue
-      if (node.source instanceof FrameSource) {
-        this.frameTaps.push(node.name)
-        continue
-      }
-      if (node.source instanceof MarketSource) {
+    this.openSources = nodes.filter((node) => !isOfMarket(node.source)).length
+    for (const node of nodes) {
+      if (node.source instanceof FrameSource) this.frameTaps.push(node.name)
+      else if (node.source instanceof MarketSource) {
         this.taps.push({ source: node.name, wants: meets(node.source.wish, this.market?.byInstrument ?? true) })
-        continue
-      }
-      const edge = this.graph.source(node.name)
-      const subscription = this.surrounded(() =>
-        node.source.subscribe({
-          next: (value) => edge.offer(undefined, value),
-          error: (thrown: unknown) => {
-            const message = `The source ${description.name}/${node.name} failed: ${messageOf(thrown)}`
-            this.fault(new Fault('STAGE_FAILED', message, { stage: node.name }, { cause: thrown }))
-            this.problem(message)
-            this.sourceEnded(node.name)
-          },
-          complete: () => this.sourceEnded(node.name),
-        }),
-      )
-      this.subscriptions.push(subscription)
+      } else this.begin(node)
     }
+    this.wired.resolve(undefined)
+  }
+
+  /** Subscribes to a source that is not of the market. */
+  private begin(node: SourceNode): void {
+    const { description, host } = this.options
+    const edge = this.graph!.source(node.name)
+    const runner = new SourceRunner({
+      name: node.name,
+      path: pathOf(description.name, node.groups, node.name),
+      source: node.source,
+      onFailure: node.edge.onFailure,
+      clock: host.clock,
+      random: host.random,
+      surround: (wire) => this.surrounded(wire),
+      next: (value) => edge.offer(undefined, value),
+      failed: (fault) => {
+        this.fault(fault)
+        this.problem(fault.message)
+      },
+      ended: () => this.sourceEnded(node.name),
+      escalate: (fault) => this.escalated(fault),
+    })
+    this.sources.push(runner)
+    runner.start()
   }
 
   /** Calls `wire` with the time, the chance and the threads of this run in force. */
@@ -312,10 +513,31 @@ export class Run {
     return runWithClock({ clock: this.streamClock, waits: clock, random }, () => runWithSpawn(spawn, wire))
   }
 
+  /** Asks for books anew, after the turn in which somebody lost them: several stages may lose theirs together. */
+  private refresh(books: readonly BookName[] | 'all'): void {
+    const { market } = this
+    if (market === undefined || this.stopRequested) return
+    if (this.refreshing === undefined) {
+      this.refreshing = new Map()
+      this.options.host.defer(() => {
+        const wanted = this.refreshing!
+        this.refreshing = undefined
+        if (this.stopRequested) return
+        market.refresh(wanted.has('') ? 'all' : [...wanted.values()])
+      })
+    }
+    if (books === 'all') this.refreshing.set('', { exchange: '', symbol: '' })
+    else {
+      for (const book of books) {
+        this.refreshing.set(book.symbol === '' ? '' : `${book.exchange} ${book.symbol}`, book)
+      }
+    }
+  }
+
   /** A pipeline without exchanges ends with the last of its sources. */
   private sourceEnded(source: string): void {
     void this.dispatcher.idle().then(() => this.graph!.complete(source))
-    if (--this.openSources === 0 && this.market === undefined) this.resolveStopped()
+    if (--this.openSources === 0 && this.market === undefined) this.requestStop()
   }
 
   private readonly pressure: Pressure = {
@@ -359,8 +581,9 @@ export class Run {
     this.options.onFault(fault)
   }
 
-  private problem(sentence: string): void {
-    if (this.problems.length < PROBLEMS_MAX && !this.problems.includes(sentence)) this.problems.push(sentence)
+  /** @param about  told of once, whatever is said of it later */
+  private problem(sentence: string, about = sentence): void {
+    if (this.problems.size < PROBLEMS_MAX && !this.problems.has(about)) this.problems.set(about, sentence)
   }
 
   /** The state of the books when the end was decided: closing the connections voids them all. */
@@ -378,13 +601,31 @@ export class Run {
     }
   }
 
-  private async withinDeadline(work: Promise<void>): Promise<void> {
+  /** What is left of the time in which a run has to end. */
+  private leftMs(): number {
+    return Math.max(0, (this.deadlineUs - this.options.host.clock.nowUs()) / 1_000)
+  }
+
+  /** Waits for work that is part of the end, for a share of the time that is left, or until a kill. */
+  private async withinDeadline(work: Promise<unknown>, share = 1): Promise<void> {
+    if (this.killed) return
     let timer: Timer | undefined
+    let abandon: (() => void) | undefined
     const late = new Promise<void>((resolve) => {
-      timer = this.options.host.clock.after(this.options.stopWithinMs, resolve)
+      abandon = resolve
+      this.waits.add(resolve)
+      timer = this.options.host.clock.after(this.leftMs() / share, resolve)
     })
     await Promise.race([work, late])
     timer?.cancel()
+    this.waits.delete(abandon!)
+  }
+
+  private quarantined(): RunSummary['quarantine'] {
+    const { quarantine } = this.options
+    if (quarantine === undefined) return undefined
+    const { kept, unkept } = quarantine.counts
+    return kept + unkept === 0 ? undefined : { kept, unkept, file: quarantine.file }
   }
 
   private async closeRecorder(): Promise<void> {
@@ -405,6 +646,7 @@ export class Run {
   private summary(): RunSummary {
     const { description, mode } = this.options
     const { p50, p99, max } = this.latency.summary()
+    for (const sentence of this.graph!.imbalances()) this.problem(sentence)
     for (const sink of this.graph!.sinkReports()) {
       if (sink.failed > 0) this.problem(`The sink ${sink.name} gave up ${sink.failed} batches.`)
     }
@@ -417,13 +659,27 @@ export class Run {
       sinks: this.graph!.sinkReports(),
       faults: Object.fromEntries(this.faults),
       books: this.books,
+      stages: this.graph!.stageReports().filter(({ failures }) => failures > 0),
+      quarantine: this.quarantined(),
       latencyUs: { receiveToSink: { p50, p99, max } },
       process: this.watch?.read() ?? { cpuPercent: 0, rssBytes: 0, loopDelayMs: { p50: 0, p99: 0, max: 0 } },
-      problems: this.problems,
+      problems: [...this.problems.values()],
     }
   }
 }
 
-function isOfMarket(source: unknown): boolean {
+function isOfMarket(source: unknown): source is MarketSource | FrameSource {
   return source instanceof MarketSource || source instanceof FrameSource
+}
+
+function pending<T>(): {
+  readonly promise: Promise<T>
+  readonly resolve: (value: T) => void
+  readonly reject: (thrown: unknown) => void
+} {
+  let settle!: { resolve: (value: T) => void; reject: (thrown: unknown) => void }
+  const promise = new Promise<T>((resolve, reject) => {
+    settle = { resolve, reject }
+  })
+  return { promise, ...settle }
 }

@@ -1,34 +1,68 @@
 /**
- * Wires a description: sources' mailboxes, stages in line behind them, sinks' queues at the end.
+ * A description, wired: every stage listening to the one before it, every edge with its account, every sink drained.
  *
- * Each stage is an RxJS operator between two subjects. Its failure ends what is behind it (whose sinks are flushed) and
- * nothing else. All accounts of all edges are kept here.
+ * Wired from the end to the start, so that every stage is listening before anything is emitted into it. Branches are added
+ * and taken away while it runs, between two values: nothing of the other branches is touched.
  */
-import { Subject, merge, type Observable } from 'rxjs'
+import { Subject } from 'rxjs'
 import type { Dispatcher } from '../actors/dispatcher'
 import { Edge } from '../actors/edge'
-import { copyOf, emptyLedger, pass, receive, weightOf, type Ledger } from '../actors/ledger'
+import {
+  balances,
+  copyOf,
+  drop,
+  emptyLedger,
+  pass,
+  receive,
+  weightOf,
+  type DropReason,
+  type Ledger,
+} from '../actors/ledger'
 import type { EdgeOptions } from '../actors/overflow'
 import type { Pressure } from '../actors/pressure'
-import { runWithWiring, type Wiring } from '../actors/wiring'
+import type { ReceiptCounts, Receipts } from '../actors/receipts'
+import { Supervisor } from '../actors/supervision'
+import { runWithWiring, type CarriedEdge, type Wiring } from '../actors/wiring'
+import { seededRandom } from '../clock/backoff'
 import type { Clock } from '../clock/clock'
+import { runWithClock } from '../clock/currentClock'
+import type { BookName } from '../feed/liveFeed'
 import { Fault, messageOf } from '../model/fault'
 import { Drain, type DrainResult } from '../sinks/drain'
 import type { Sink } from '../sinks/sink'
-import type { NodeDescription, PipelineDescription, SinkEdgeOptions } from './description'
+import { runWithSpawn } from '../workers/currentSpawn'
+import {
+  needsEveryValue,
+  pathOf,
+  type GroupDescription,
+  type NodeDescription,
+  type PipelineDescription,
+  type SinkEdgeOptions,
+  type SinkNode,
+  type SourceNode,
+  type StageNode,
+} from './description'
 import { graphEdge, OUTSIDE, type GraphEdge } from './graph'
+import type { Host } from './host'
 import { conflateBatches, marketReceipts } from './marketEdge'
 import { FrameSource, MarketSource } from './sources'
+import { StageRunner, type StageFailure, type StageReport } from './stageRunner'
 
 export interface StageGraphOptions {
   readonly dispatcher: Dispatcher
-  /** Time of waits: retries, deadlines. */
-  readonly liveClock: Clock
+  /** Time of waits, chance and threads. */
+  readonly host: Pick<Host, 'clock' | 'random' | 'spawn'>
   readonly streamClock: Clock
   readonly outDir: string
   readonly digest: boolean
   readonly closeWithinMs: number
   readonly onFault: (fault: Fault, node: string) => void
+  /** A stage has failed, and what is done about it; its fault goes to `onFault` as well. */
+  readonly onFailure: (failure: StageFailure) => void
+  /** A failure that no supervisor of the pipeline decides about. */
+  readonly escalate: (fault: Fault) => void
+  /** Books behind a stage or edge have to begin anew: those named, or all. */
+  readonly refresh: (books: readonly BookName[] | 'all') => void
   /** Holds back the market when an edge may not drop. */
   readonly pressure: Pressure
   /** Looks at every value that a source or stage emits. Must be quick. */
@@ -38,7 +72,12 @@ export interface StageGraphOptions {
 }
 
 /** An edge as the run's summary shows it. */
-export interface EdgeReport extends GraphEdge, Readonly<Ledger> {}
+export interface EdgeReport extends GraphEdge, Readonly<Ledger> {
+  /** Most values that have waited at once; where values can wait. */
+  readonly highWater?: number
+  /** Runs of values that were dropped, and the latest of them. */
+  readonly receipts?: Readonly<ReceiptCounts>
+}
 
 export interface SinkReport {
   readonly name: string
@@ -48,10 +87,29 @@ export interface SinkReport {
   readonly digest?: string
 }
 
+/** A branch that was added to a running graph. */
+export interface WiredBranch {
+  readonly names: readonly string[]
+  /** Takes it away again: nothing more comes in, what is in it is written, its sinks are closed. */
+  detach(deadlineMs: number): Promise<void>
+}
+
 interface WiredEdge {
   readonly graph: GraphEdge
-  readonly account: Readonly<Ledger>
+  /** One account, or one for each life of a stage that carries its edge itself. */
+  readonly accounts: Readonly<Ledger>[]
   readonly waits: () => boolean
+  /** What a report says beside the accounts. */
+  readonly look?: () => EdgeLook
+  /** Waits, and is given up when the edge is left. */
+  readonly leave?: (reason: DropReason) => void
+}
+
+type EdgeLook = Pick<EdgeReport, 'highWater' | 'receipts'>
+
+interface WiredSource {
+  readonly edge: Edge<unknown>
+  readonly output: Subject<unknown>
 }
 
 interface WiredSink {
@@ -64,29 +122,45 @@ interface WiredSink {
   result: DrainResult | undefined
 }
 
+interface Group {
+  readonly description: GroupDescription
+  readonly supervisor: Supervisor
+}
+
+/** Detached branches whose accounts a summary still shows; those of earlier ones are forgotten. */
+const DETACHED_MAX = 100
+
 export class StageGraph {
+  private nodes: NodeDescription[] = []
+  private readonly sources = new Map<string, WiredSource>()
+  private readonly stages = new Map<string, StageRunner>()
   private readonly outputs = new Map<string, Subject<unknown>>()
-  private readonly sourceEdges = new Map<string, Edge<unknown>>()
-  private readonly stageEdges: WiredEdge[] = []
-  private readonly sinks: WiredSink[] = []
+  private stageEdges: WiredEdge[] = []
+  private sinks: WiredSink[] = []
+  private readonly groups = new Map<string, Group>()
+  private readonly detached: { readonly edges: EdgeReport[]; readonly sinks: SinkReport[] }[] = []
 
   constructor(
     private readonly description: PipelineDescription,
     private readonly options: StageGraphOptions,
   ) {
-    // From the end to the start, so that every stage is listening before anything is emitted into it.
-    for (const node of description.nodes) if (node.kind !== 'sink') this.outputs.set(node.name, this.output(node.name))
-    for (const node of description.nodes.toReversed()) this.wire(node)
+    this.add(description)
+  }
+
+  /** What is wired now: the pipeline with the branches that are attached. */
+  get described(): PipelineDescription {
+    const groups = [...this.groups.values()].map(({ description }) => description)
+    return { name: this.description.name, nodes: this.nodes, groups }
   }
 
   /** The mailbox of a source. */
   source(name: string): Edge<unknown> {
-    return this.sourceEdges.get(name)!
+    return this.sources.get(name)!.edge
   }
 
   /** Ends one source: what is behind it is flushed. */
   complete(source: string): void {
-    this.outputs.get(source)!.complete()
+    this.sources.get(source)?.output.complete()
   }
 
   /** True when nothing waits anywhere in more than half of what may wait: the pace of a replay. */
@@ -99,214 +173,542 @@ export class StageGraph {
     return !this.stageEdges.some((edge) => edge.waits())
   }
 
+  /**
+   * Wires a branch to what runs. It gets what is received from now on, and nothing that waits already.
+   *
+   * @param describe  called with what is wired when the branch's turn has come; may throw, and nothing is wired then
+   */
+  attach(describe: (to: PipelineDescription) => PipelineDescription): Promise<WiredBranch> {
+    return new Promise((resolve, reject) => {
+      // Within one piece of the dispatcher, so that no value passes between looking and wiring.
+      this.afterWhatWaits(() => {
+        try {
+          const branch = describe(this.described)
+          const cuts = this.add(branch)
+          // What keeps books begins without any.
+          if (branch.nodes.some((node) => node.kind === 'stage' && needsEveryValue(node.operator))) {
+            this.options.refresh('all')
+          }
+          let leaving: Promise<void> | undefined
+          resolve({
+            names: branch.nodes.map(({ name }) => name),
+            detach: (deadlineMs) => (leaving ??= this.detach(branch, cuts, deadlineMs)),
+          })
+        } catch (thrown) {
+          reject(thrown as Error)
+        }
+      })
+    })
+  }
+
+  /** Resolves when everything that had been offered before is written. */
+  async flush(): Promise<void> {
+    await this.whenDelivered()
+    await Promise.all(this.sinks.map(({ drain }) => drain.flush()))
+  }
+
   /** Ends all sources in order, then waits until every sink has written what was left, or the deadline has passed. */
   async finish(deadlineMs: number): Promise<void> {
-    for (const node of this.description.nodes) if (node.kind === 'source') this.complete(node.name)
-    const { liveClock } = this.options
-    let timer: { cancel(): void } | undefined
-    const late = new Promise<void>((resolve) => {
-      timer = liveClock.after(deadlineMs, resolve)
-    })
-    await Promise.race([Promise.all(this.sinks.map((sink) => sink.ended)), late])
-    timer?.cancel()
+    for (const name of this.sources.keys()) this.complete(name)
+    // What goes round in a loop never ends by itself.
+    for (const node of this.nodes) {
+      if (node.kind !== 'stage' || !node.feedback) continue
+      await this.whenDelivered()
+      this.outputs.get(node.name)!.complete()
+    }
+    await this.finishSinks(this.sinks, deadlineMs)
+  }
+
+  /** Ends everything where it stands: what waits is given up, and counted. What a sink has in hand may take `withinMs`. */
+  async kill(withinMs = 500): Promise<void> {
+    for (const { edge } of this.sources.values()) edge.close('stopped')
+    for (const edge of this.stageEdges) edge.leave?.('stopped')
+    for (const stage of this.stages.values()) stage.stop()
     await Promise.all(
       this.sinks.map(async (sink) => {
-        sink.result = await sink.drain.finish('completed')
-        if (sink.result.fault !== undefined) this.options.onFault(sink.result.fault, sink.name)
+        sink.result = await sink.drain.kill(withinMs)
       }),
     )
   }
 
   edges(): EdgeReport[] {
-    const reports: EdgeReport[] = []
-    for (const node of this.description.nodes) {
-      if (node.kind === 'source')
-        reports.push({ ...graphEdge(OUTSIDE, node.name, node.edge), ...copyOf(this.source(node.name).ledger) })
-      for (const edge of this.stageEdges)
-        if (edge.graph.to === node.name) reports.push({ ...edge.graph, ...copyOf(edge.account) })
-      if (node.kind === 'sink') {
-        const sink = this.sinks.find((candidate) => candidate.name === node.name)!
-        reports.push({ ...graphEdge(sink.from, sink.name, sink.edge), ...copyOf(sink.drain.ledger) })
-      }
-    }
-    return reports
+    return [...edgesOf(this.nodes, this), ...this.detached.flatMap(({ edges }) => edges)]
   }
 
   sinkReports(): SinkReport[] {
-    return this.description.nodes.flatMap((node) => {
-      const wired = this.sinks.find((candidate) => candidate.name === node.name)
-      if (wired === undefined) return []
-      const { written, bytes, failed } = wired.sink.counters
-      const digest = wired.result?.digest
-      return [{ name: wired.name, written, bytes, failed, ...(digest === undefined ? {} : { digest }) }]
+    const reports = this.nodes.flatMap((node) => {
+      const sink = this.sinks.find(({ name }) => name === node.name)
+      return sink === undefined ? [] : [sinkReport(sink)]
+    })
+    return [...reports, ...this.detached.flatMap(({ sinks }) => sinks)]
+  }
+
+  stageReports(): StageReport[] {
+    return this.nodes.flatMap((node) => {
+      const stage = this.stages.get(node.name)
+      if (stage === undefined) return []
+      return [stage.report]
     })
   }
 
-  private output(name: string): Subject<unknown> {
-    const subject = new Subject<unknown>()
-    subject.subscribe((value) => this.options.observe(name, value))
-    return subject
+  /** Where the books are not balanced, as sentences; none when all is well. */
+  imbalances(): string[] {
+    return this.edges().flatMap((edge) =>
+      balances(edge)
+        ? []
+        : [
+            `The account of the edge from ${edge.from} to ${edge.to} does not balance: ${edge.in} came in, ${edge.out} went out, ${JSON.stringify(edge.dropped)} were dropped, ${edge.inFlight} are in flight.`,
+          ],
+    )
   }
 
-  private wire(node: NodeDescription): void {
-    const { options } = this
-    switch (node.kind) {
-      case 'source': {
-        const output = this.outputs.get(node.name)!
-        const edge = new Edge<unknown>(node.edge, options.dispatcher, {
-          name: this.edgeName(node.name),
-          deliver: (value) => output.next(value),
-          fault: (fault) => options.onFault(fault, node.name),
-          fail: (fault) => {
-            options.onFault(fault, node.name)
-            output.complete()
-          },
-          pressure: options.pressure,
-          conflate: conflateBatches(node.edge.onFull),
-          receipts: marketReceipts(),
-        })
-        this.sourceEdges.set(node.name, edge)
-        return
-      }
-      case 'stage': {
-        const output = this.outputs.get(node.name)!
-        const inputs = node.from.map((from) => this.input(from, node.name, node.edge))
-        const source = inputs.length === 1 ? inputs[0]! : merge(...inputs)
-        try {
-          const staged = node.operator === undefined ? source : node.operator(source)
-          runWithWiring(this.wiringOf(node), () =>
-            staged.subscribe({
-              next: (value) => output.next(value),
-              error: (thrown: unknown) => this.stageFailed(node.name, thrown, output),
-              complete: () => output.complete(),
-            }),
-          )
-        } catch (thrown) {
-          this.stageFailed(node.name, thrown, output)
-        }
-        return
-      }
-      case 'sink':
-        this.wireSink(node.name, node.from[0]!, node.sink, node.edge)
+  /** Reports of the edges into one node, for {@link edgesOf}. */
+  edgesInto(node: NodeDescription): EdgeReport[] {
+    if (node.kind === 'source') {
+      const edge = this.source(node.name)
+      return [{ ...graphEdge(OUTSIDE, node.name, node.edge), ...copyOf(edge.ledger), ...lookOf(edge) }]
     }
+    if (node.kind === 'stage') {
+      return this.stageEdges
+        .filter(({ graph }) => graph.to === node.name)
+        .map(({ graph, accounts, look }) => ({ ...graph, ...sumOf(accounts), ...look?.() }))
+    }
+    const { from, name, edge, drain } = this.sinks.find((candidate) => candidate.name === node.name)!
+    return [{ ...graphEdge(from, name, edge), ...copyOf(drain.ledger), ...lookOf(drain) }]
   }
 
-  private stageFailed(name: string, thrown: unknown, output: Subject<unknown>): void {
-    const path = `${this.description.name}/${name}`
-    const fault =
-      thrown instanceof Fault
-        ? new Fault(
-            thrown.code,
-            `The stage ${path} ended: ${thrown.message}`,
-            { stage: path, ...thrown.details },
-            { cause: thrown },
-          )
-        : new Fault(
-            'STAGE_FAILED',
-            `The stage ${path} failed: ${messageOf(thrown)}`,
-            { stage: path },
-            { cause: thrown },
-          )
-    this.options.onFault(fault, name)
-    output.complete()
+  /** Wires nodes; what is returned cuts them off from the nodes that were there before. */
+  private add({ nodes, groups }: PipelineDescription): (() => void)[] {
+    const { options } = this
+    this.nodes.push(...nodes)
+    for (const description of groups) {
+      const random = seededRandom(pathOf(this.description.name, description.groups, description.name))
+      const supervisor = new Supervisor(description.onFailure ?? 'escalate', options.streamClock, random)
+      this.groups.set(description.name, { description, supervisor })
+    }
+    const added = new Set(nodes.map(({ name }) => name))
+    const cuts: (() => void)[] = []
+    for (const node of nodes) this.makeOutput(node)
+    for (const node of nodes.toReversed()) {
+      if (node.kind === 'source') continue
+      const ends = node.from.map((from) => this.connect(from, node, added.has(from) ? undefined : cuts))
+      if (node.kind === 'stage') this.completeWith(node, ends)
+    }
+    for (const node of nodes.toReversed()) this.stages.get(node.name)?.start()
+    return cuts
   }
 
-  private edgeName(to: string): string {
-    return `The edge to ${this.description.name}/${to}`
+  private makeOutput(node: NodeDescription): void {
+    if (node.kind === 'sink') return
+    let output: Subject<unknown>
+    if (node.kind === 'source') {
+      output = new Subject<unknown>()
+      this.sources.set(node.name, { output, edge: this.sourceEdge(node, output) })
+    } else if (node.operator === undefined) output = new Subject<unknown>()
+    else {
+      const runner = this.runnerOf(node)
+      this.stages.set(node.name, runner)
+      output = runner.output
+    }
+    output.subscribe((value) => this.options.observe(node.name, value))
+    this.outputs.set(node.name, output)
   }
 
-  /** What the run offers to a stage that carries an edge of its own. */
-  private wiringOf(node: Extract<NodeDescription, { kind: 'stage' }>): Wiring {
+  private sourceEdge(node: SourceNode, output: Subject<unknown>): Edge<unknown> {
+    const { options } = this
+    return new Edge<unknown>(node.edge, options.dispatcher, {
+      name: this.edgeName(node),
+      deliver: (value) => {
+        output.next(value)
+        return undefined
+      },
+      fault: (fault) => options.onFault(fault, node.name),
+      fail: (fault) => {
+        options.onFault(fault, node.name)
+        output.complete()
+      },
+      pressure: options.pressure,
+      conflate: conflateBatches(node.edge.onFull),
+      receipts: this.receiptsFor(node),
+    })
+  }
+
+  private runnerOf(node: StageNode): StageRunner {
+    const { options } = this
+    return new StageRunner({
+      name: node.name,
+      path: this.path(node),
+      operator: node.operator!,
+      onFailure: node.onFailure,
+      clock: options.streamClock,
+      surround: (runner, failed, wire) => {
+        const { clock, random, spawn } = options.host
+        const surroundings = { clock: guarded(options.streamClock, failed), waits: guarded(clock, failed), random }
+        const wiring = this.wiringOf(node, runner)
+        runWithClock(surroundings, () => runWithSpawn(spawn, () => runWithWiring(wiring, wire)))
+      },
+      failed: (failure) => {
+        options.onFault(failure.fault, node.name)
+        options.onFailure(failure)
+      },
+      escalate: (fault) => this.escalate(node.groups, fault),
+      restarted: () => {
+        if (this.keepsBooks(node)) options.refresh('all')
+      },
+    })
+  }
+
+  /** What the run offers to a stage that carries an edge of its own, or can resume. */
+  private wiringOf(node: StageNode, runner: StageRunner): Wiring {
     const { options } = this
     return {
       pressure: options.pressure,
       onFault: (fault) => options.onFault(fault, node.name),
-      showEdge: ({ kind, capacity, onFull, account }) => {
-        // It takes the place of the edge in line: that one only hands over.
-        const index = this.stageEdges.findIndex(({ graph }) => graph.to === node.name && graph.kind === 'inline')
-        const from = node.from[0]!
-        this.stageEdges.splice(index, index < 0 ? 0 : 1, {
-          graph: { from, to: node.name, kind, capacity, onFull },
-          account,
-          waits: () => account.inFlight > capacity / 2,
-        })
-      },
+      showEdge: (edge) => this.showEdge(node, edge),
+      resumes: (thrown, value) => runner.resumes(thrown, value),
+    }
+  }
+
+  private showEdge(node: StageNode, { kind, capacity, onFull, account, waiting }: CarriedEdge): void {
+    const edge: WiredEdge = {
+      graph: { from: node.from[0]!, to: node.name, kind, capacity, onFull },
+      accounts: [account],
+      waits: () => (waiting?.() ?? account.inFlight) > capacity / 2,
+    }
+    const index = this.stageEdges.findIndex(({ graph }) => graph.to === node.name && graph.kind === kind)
+    if (index >= 0 && node.edge === undefined) {
+      // A new life of the stage: its account goes on where the one before it ended.
+      this.stageEdges[index] = { ...edge, accounts: [...this.stageEdges[index]!.accounts, account] }
+      return
+    }
+    // It takes the place of the edge in line: that one only hands over.
+    const inline = this.stageEdges.findIndex(({ graph }) => graph.to === node.name && graph.kind === 'inline')
+    this.stageEdges.splice(Math.max(0, inline), inline < 0 ? 0 : 1, edge)
+  }
+
+  /** Connects a node to one that it reads; returns how to end it. With `cuts` the connection can be cut. */
+  private connect(from: string, node: StageNode | SinkNode, cuts: (() => void)[] | undefined): Connection {
+    const upstream = this.outputs.get(from)!
+    const entry = node.kind === 'sink' ? this.intoSink(from, node) : this.intoStage(from, node)
+    const connection: Connection = { ended: () => undefined }
+    let over = false
+    const finish = (): void => {
+      if (over) return
+      over = true
+      entry.end(() => connection.ended())
+    }
+    entry.onFailed?.(() => {
+      over = true
+      connection.ended()
+    })
+    const subscription = upstream.subscribe({ next: (value) => entry.take(value), complete: finish })
+    cuts?.push(() => {
+      subscription.unsubscribe()
+      finish()
+    })
+    return connection
+  }
+
+  /** A stage ends when all that it reads has. */
+  private completeWith(node: StageNode, connections: readonly Connection[]): void {
+    let open = connections.length
+    const runner = this.stages.get(node.name)
+    const output = this.outputs.get(node.name)!
+    for (const connection of connections) {
+      connection.ended = () => {
+        if (--open > 0) return
+        if (runner === undefined) output.complete()
+        else runner.complete()
+      }
     }
   }
 
   /** What a stage reads: in line, or through a mailbox. */
-  private input(from: string, to: string, edgeOptions: EdgeOptions | undefined): Observable<unknown> {
-    const upstream = this.outputs.get(from)!
-    const input = new Subject<unknown>()
-    if (edgeOptions === undefined) {
-      const account = emptyLedger()
-      this.stageEdges.push({
-        graph: graphEdge(from, to, undefined),
-        account,
-        waits: () => false,
-      })
-      upstream.subscribe({
-        next: (value) => {
-          const weight = weightOf(value)
-          receive(account, weight)
-          input.next(value)
-          pass(account, weight)
-        },
-        complete: () => input.complete(),
-      })
-      return input
+  private intoStage(from: string, node: StageNode): Entry {
+    const runner = this.stages.get(node.name)
+    const output = this.outputs.get(node.name)!
+    const give =
+      runner === undefined
+        ? (value: unknown): undefined => void output.next(value)
+        : (value: unknown): DropReason | undefined => runner.receive(value)
+    const graph = graphEdge(from, node.name, node.edge)
+    if (node.edge === undefined) {
+      const edge = new InlineEdge(give, () => runner?.state !== 'restarting', this.receiptsFor(node))
+      this.stageEdges.push({ graph, accounts: [edge.ledger], waits: () => false })
+      return { take: (value) => edge.offer(value), end: (ended) => ended() }
     }
+    return this.mailbox(node, node.edge, graph, give)
+  }
+
+  private mailbox(
+    node: StageNode,
+    edgeOptions: EdgeOptions,
+    graph: GraphEdge,
+    give: (value: unknown) => DropReason | undefined,
+  ): Entry {
     const { options } = this
+    let failed: () => void = () => undefined
     const edge = new Edge<unknown>(edgeOptions, options.dispatcher, {
-      name: this.edgeName(to),
-      deliver: (value) => input.next(value),
-      fault: (fault) => options.onFault(fault, to),
+      name: this.edgeName(node),
+      deliver: give,
+      fault: (fault) => options.onFault(fault, node.name),
       fail: (fault) => {
-        options.onFault(fault, to)
-        input.complete()
+        options.onFault(fault, node.name)
+        failed()
       },
       pressure: options.pressure,
       conflate: conflateBatches(edgeOptions.onFull),
-      receipts: marketReceipts(),
+      receipts: this.receiptsFor(node),
     })
     this.stageEdges.push({
-      graph: graphEdge(from, to, edgeOptions),
-      account: edge.ledger,
+      graph,
+      accounts: [edge.ledger],
       waits: () => edge.ledger.inFlight > edgeOptions.capacity / 2,
+      look: () => lookOf(edge),
+      leave: (reason) => edge.close(reason),
     })
-    upstream.subscribe({
-      next: (value) => edge.offer(undefined, value),
-      complete: () => void options.dispatcher.idle().then(() => input.complete()),
-    })
-    return input
+    return {
+      take: (value) => edge.offer(undefined, value),
+      end: (ended) => this.afterWhatWaits(ended),
+      onFailed: (ended) => (failed = ended),
+    }
   }
 
-  /** True when all that flows here comes from the market: only that is the same in a replay. */
-  private isReplayable(name: string): boolean {
-    const node = this.description.nodes.find((each) => each.name === name)!
-    if (node.kind === 'source') return node.source instanceof MarketSource || node.source instanceof FrameSource
-    return node.from.every((from) => this.isReplayable(from))
-  }
-
-  private wireSink(name: string, from: string, sink: Sink<unknown>, edge: SinkEdgeOptions): void {
+  private intoSink(from: string, node: SinkNode): Entry {
     const { options } = this
+    const { name, sink, edge } = node
     const drain = new Drain<unknown>(sink, {
       capacity: edge.capacity,
       batchMax: edge.batchMax ?? 512,
       flushMs: edge.flushMs ?? 50,
       onFull: edge.onFull,
-      clock: options.liveClock,
+      clock: options.host.clock,
       streamClock: options.streamClock,
       outDir: options.outDir,
-      digest: options.digest && this.isReplayable(from),
+      digest: options.digest && this.isReplayable(from, new Set()),
       closeWithinMs: options.closeWithinMs,
       pressure: options.pressure,
+      receipts: this.receiptsFor(node) as Receipts<readonly unknown[]>,
       onFault: (fault) => options.onFault(fault, name),
       ...(options.onWritten === undefined ? {} : { onWritten: options.onWritten }),
     })
-    const ended = new Promise<void>((resolve) => {
-      this.outputs.get(from)!.subscribe({ next: (value) => drain.push(value), complete: resolve })
-    })
+    let resolve!: () => void
+    const ended = new Promise<void>((settle) => (resolve = settle))
     this.sinks.push({ name, from, edge, sink, drain, ended, result: undefined })
+    return { take: (value) => drain.push(value), end: () => resolve() }
+  }
+
+  /** Calls back when everything that waits now, in any mailbox, has been delivered. */
+  private afterWhatWaits(callback: () => void): void {
+    this.options.dispatcher.post(undefined, { process: callback }, undefined)
+  }
+
+  private whenDelivered(): Promise<void> {
+    return new Promise((resolve) => this.afterWhatWaits(resolve))
+  }
+
+  private async detach(branch: PipelineDescription, cuts: readonly (() => void)[], deadlineMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.afterWhatWaits(() => {
+        for (const cut of cuts) cut()
+        resolve()
+      })
+    })
+    const names = new Set(branch.nodes.map(({ name }) => name))
+    const sinks = this.sinks.filter(({ name }) => names.has(name))
+    for (const node of branch.nodes) {
+      if (node.kind !== 'stage' || !node.feedback) continue
+      await this.whenDelivered()
+      this.outputs.get(node.name)!.complete()
+    }
+    await this.finishSinks(sinks, deadlineMs)
+    for (const name of names) this.stages.get(name)?.stop()
+    for (const edge of this.stageEdges) if (names.has(edge.graph.to)) edge.leave?.('stopped')
+    this.detached.push({ edges: edgesOf(branch.nodes, this), sinks: sinks.map(sinkReport) })
+    if (this.detached.length > DETACHED_MAX) this.detached.shift()
+    this.nodes = this.nodes.filter(({ name }) => !names.has(name))
+    this.sinks = this.sinks.filter(({ name }) => !names.has(name))
+    this.stageEdges = this.stageEdges.filter(({ graph }) => !names.has(graph.to))
+    for (const name of names) {
+      this.stages.delete(name)
+      this.outputs.delete(name)
+    }
+    for (const { name } of branch.groups) this.groups.delete(name)
+  }
+
+  private async finishSinks(sinks: readonly WiredSink[], deadlineMs: number): Promise<void> {
+    const { host, onFault } = this.options
+    const deadlineUs = host.clock.nowUs() + deadlineMs * 1_000
+    let timer: { cancel(): void } | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = host.clock.after(deadlineMs, resolve)
+    })
+    await Promise.race([Promise.all(sinks.map((sink) => sink.ended)), late])
+    timer?.cancel()
+    const leftMs = Math.max(0, (deadlineUs - host.clock.nowUs()) / 1_000)
+    await Promise.all(
+      sinks.map(async (sink) => {
+        sink.result = await sink.drain.finish('completed', leftMs)
+        if (sink.result.fault !== undefined) onFault(sink.result.fault, sink.name)
+      }),
+    )
+  }
+
+  private escalate(groups: readonly string[], fault: Fault): void {
+    const name = groups.at(-1)
+    const group = name === undefined ? undefined : this.groups.get(name)
+    if (name === undefined || group === undefined) {
+      this.options.escalate(fault)
+      return
+    }
+    const members = this.nodes.flatMap((node) =>
+      node.groups.includes(name) && this.stages.has(node.name) ? [this.stages.get(node.name)!] : [],
+    )
+    const verdict = group.supervisor.judge(fault)
+    switch (verdict.directive) {
+      case 'resume': // the group goes on, with a new instance of what failed
+        for (const member of members) if (member.state === 'restarting') member.restart()
+        return
+      case 'restart': {
+        const restart = (): void => {
+          for (const member of members) member.restart()
+        }
+        if (verdict.delayMs === 0) restart()
+        else this.options.streamClock.after(verdict.delayMs, restart)
+        return
+      }
+      case 'stop':
+        for (const member of members) member.stop()
+        return
+      case 'escalate':
+        this.escalate(group.description.groups, fault)
+    }
+  }
+
+  /** True where a lost value leaves books wrong: at the stage itself, or further down. */
+  private keepsBooks(node: NodeDescription, seen = new Set<string>()): boolean {
+    if (seen.has(node.name)) return false
+    seen.add(node.name)
+    if (node.kind === 'stage' && needsEveryValue(node.operator)) return true
+    return this.nodes.some(
+      (next) => next.kind !== 'source' && next.from.includes(node.name) && this.keepsBooks(next, seen),
+    )
+  }
+
+  /** Receipts of what an edge dropped. Where they silence books behind it, those are asked for anew. */
+  private receiptsFor(node: NodeDescription): ReturnType<typeof marketReceipts> {
+    const { options } = this
+    return marketReceipts({
+      receipt: node.edge?.receipt,
+      onTold: (notices) => {
+        if (this.keepsBooks(node)) options.refresh(notices.map(({ exchange, symbol }) => ({ exchange, symbol })))
+      },
+      onBroken: (thrown) => {
+        const message = `${this.edgeName(node)} could not make a receipt of what it dropped: ${messageOf(thrown)}. Look at the function receipt of its options.`
+        options.onFault(new Fault('STAGE_FAILED', message, {}, { cause: thrown }), node.name)
+      },
+    })
+  }
+
+  /** True when all that flows here comes from the market: only that is the same in a replay. */
+  private isReplayable(name: string, seen: Set<string>): boolean {
+    if (seen.has(name)) return true
+    seen.add(name)
+    const node = this.nodes.find((each) => each.name === name)!
+    if (node.kind === 'source') return node.source instanceof MarketSource || node.source instanceof FrameSource
+    return node.from.every((from) => this.isReplayable(from, seen))
+  }
+
+  private edgeName(node: NodeDescription): string {
+    return `The edge to ${this.path(node)}`
+  }
+
+  private path({ groups, name }: NodeDescription): string {
+    return pathOf(this.description.name, groups, name)
+  }
+}
+
+/** The way into a stage or sink. */
+interface Entry {
+  readonly take: (value: unknown) => void
+  /** Nothing more comes: calls back when everything has been delivered. */
+  readonly end: (ended: () => void) => void
+  /** The edge can go on no more: its stage ends. */
+  readonly onFailed?: (ended: () => void) => void
+}
+
+interface Connection {
+  ended: () => void
+}
+
+/** An edge in line: nothing waits, but what the stage did not take is counted, and told before the next value that it takes. */
+class InlineEdge {
+  readonly ledger = emptyLedger()
+  private untold = false
+
+  constructor(
+    private readonly give: (value: unknown) => DropReason | undefined,
+    private readonly canTake: () => boolean,
+    private readonly receipts: ReturnType<typeof marketReceipts>,
+  ) {}
+
+  offer(value: unknown): void {
+    const { ledger, receipts } = this
+    const weight = weightOf(value)
+    receive(ledger, weight)
+    if (this.untold && this.canTake()) {
+      this.untold = false
+      for (let told = receipts.take(); told !== undefined; told = receipts.take()) this.give(told)
+    }
+    const reason = this.give(value)
+    if (reason === undefined) {
+      pass(ledger, weight)
+      return
+    }
+    drop(ledger, reason, weight)
+    if (reason === 'closed') return
+    receipts.add(value, reason)
+    this.untold = true
+  }
+}
+
+function edgesOf(nodes: readonly NodeDescription[], graph: StageGraph): EdgeReport[] {
+  return nodes.flatMap((node) => graph.edgesInto(node))
+}
+
+function lookOf({ highWater, receipts }: Required<EdgeLook>): EdgeLook {
+  return receipts.runs === 0 ? { highWater } : { highWater, receipts: { ...receipts } }
+}
+
+function sinkReport({ name, sink, result }: WiredSink): SinkReport {
+  const { written, bytes, failed } = sink.counters
+  return { name, written, bytes, failed, ...(result?.digest === undefined ? {} : { digest: result.digest }) }
+}
+
+function sumOf(accounts: readonly Readonly<Ledger>[]): Ledger {
+  const sum = emptyLedger()
+  for (const account of accounts) {
+    sum.in += account.in
+    sum.out += account.out
+    sum.inFlight += account.inFlight
+    for (const [reason, values] of Object.entries(account.dropped) as [DropReason, number][]) {
+      sum.dropped[reason] = (sum.dropped[reason] ?? 0) + values
+    }
+  }
+  return sum
+}
+
+/** A clock whose callbacks throw into `failed` instead of into whoever moves the clock. */
+function guarded(clock: Clock, failed: (thrown: unknown) => void): Clock {
+  return {
+    nowUs: () => clock.nowUs(),
+    after: (delayMs, callback) =>
+      clock.after(delayMs, () => {
+        try {
+          callback()
+        } catch (thrown) {
+          failed(thrown)
+        }
+      }),
   }
 }

@@ -29,6 +29,8 @@ export interface Wish {
   readonly channels: readonly ChannelName[]
   readonly depth: number | undefined
   readonly intervalMs: number
+  /** False for what a run may be ready without. Default true. */
+  readonly required?: boolean | undefined
 }
 
 /** @throws `Fault` OPTION_INVALID with all problems in one sentence each */

@@ -5,7 +5,6 @@
  * socket of every subscriber: at tens of thousands of frames a second, framing and a system call for each would be
  * the largest cost. Both write to the same socket at once, so their order holds (there is no compression that could delay one).
  */
-import type { Duplex } from 'node:stream'
 import type { Topic } from './outlet'
 
 /** What a connection needs of its WebSocket. */
@@ -15,6 +14,15 @@ export interface Wire {
   ping(): void
   close(code: number, reason: string): void
   terminate(): void
+}
+
+/** What a connection needs of the socket below: bytes that are framed already go past the library. */
+export interface Socket {
+  /** Bytes that were written and have not left. */
+  readonly writableLength: number
+  write(frame: Buffer): unknown
+  cork(): void
+  uncork(): void
 }
 
 const OPEN = 1
@@ -33,7 +41,7 @@ export class Connection {
     readonly id: number,
     readonly openedAtUs: number,
     private readonly wire: Wire,
-    private readonly socket: Duplex,
+    private readonly socket: Socket,
   ) {
     this.lastSentUs = openedAtUs
     this.lastReceivedUs = openedAtUs

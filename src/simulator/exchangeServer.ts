@@ -1,29 +1,45 @@
 /**
  * One loopback server of a simulated exchange: its WebSocket and its REST on the same port.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type RawData, type WebSocket } from 'ws'
 import type { Clock } from '../clock/clock'
 import { Fault, messageOf } from '../model/fault'
-import { Connection } from './connection'
 import type { Outlet } from './outlet'
-import type { RestAnswer, SimulatedExchange } from './simulatedExchange'
+import { Reception } from './reception'
+import type { SimulatedExchange } from './simulatedExchange'
 
 /** Bytes of one client message; more closes the connection (1009). */
 const MESSAGE_BYTES_MAX = 256 * 1024
-/** Open connections; more are answered 503. */
-const CONNECTIONS_MAX = 1_000
+
+/** Bytes that left this process are the kernel's; until then they are waited for no longer than this. */
+const DRAIN_MS = 2_000
+/** Turns of the event loop that draining may take where the clock stands still. */
+const DRAIN_TURNS = 20_000
 
 export interface ExchangeServer {
-  readonly port: number
+  /** Without a path. */
+  readonly address: { readonly ws: string; readonly rest: string }
   /** The next WebSocket handshake is answered 503. */
   refuseNext(): void
   /** The next REST request is answered 429. */
   limitNext(): void
+  /** Forgets the refusals that have not happened yet. */
+  forgive(): void
+  /** Resolves when all that was sent has left this process, or after two seconds. */
+  drained(): Promise<void>
   stop(): Promise<void>
 }
+
+/** How a simulated exchange is reached: by loopback servers, or by what a simulation has in their place. */
+export type ServeExchange = (
+  exchange: SimulatedExchange,
+  outlet: Outlet,
+  clock: Clock,
+  port: number,
+) => Promise<ExchangeServer>
 
 export async function startExchangeServer(
   exchange: SimulatedExchange,
@@ -31,7 +47,7 @@ export async function startExchangeServer(
   clock: Clock,
   port: number,
 ): Promise<ExchangeServer> {
-  const { stats } = outlet
+  const reception = new Reception(exchange, outlet, clock)
   const sockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -41,65 +57,30 @@ export async function startExchangeServer(
   const server = createServer((request, response) => {
     serveRest(request, response)
   })
-  let connectionIds = 0
-  let refusals = 0
-  let limits = 0
 
   function serveRest(request: IncomingMessage, response: ServerResponse): void {
-    stats.requests++
-    const url = parse(request.url)
-    let answer: RestAnswer | undefined
+    const { status, body, retryAfter } = reception.answer(request.method, parse(request.url))
     const headers: Record<string, string> = { 'content-type': 'application/json' }
-    if (limits > 0) {
-      limits--
-      stats.rateLimited++
-      headers['retry-after'] = '1'
-      answer = { status: 429, body: '{"code":-1003,"msg":"Too many requests."}' }
-    } else if (request.method !== 'GET') {
-      answer = { status: 405, body: '{"msg":"Only GET is served."}' }
-    } else if (url !== undefined) answer = exchange.answer(url.pathname, url.searchParams)
-    answer ??= { status: 404, body: '{"msg":"No such path."}' }
-    if (answer.status !== 200) stats.requestsRefused++
+    if (retryAfter !== undefined) headers['retry-after'] = retryAfter
     request.resume()
-    response.writeHead(answer.status, headers).end(answer.body)
+    response.writeHead(status, headers).end(body)
   }
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy())
     const url = parse(request.url)
-    if (refusals > 0) {
-      refusals--
-      stats.refusedConnections++
-      refuse(socket, '503 Service Unavailable')
-    } else if (url === undefined || !exchange.serves(url.pathname)) refuse(socket, '404 Not Found')
-    else if (outlet.connections.size >= CONNECTIONS_MAX) refuse(socket, '503 Service Unavailable')
-    else sockets.handleUpgrade(request, socket, head, (websocket) => open(websocket, socket, url))
+    const refusal = reception.refusal(url)
+    if (refusal !== undefined) refuse(socket, refusal)
+    else sockets.handleUpgrade(request, socket, head, (websocket) => open(websocket, socket, url!))
   })
 
   function open(websocket: WebSocket, socket: Duplex, url: URL): void {
-    const connection = new Connection(++connectionIds, clock.nowUs(), websocket, socket)
-    outlet.connections.add(connection)
-    stats.opened++
-    stats.connections = outlet.connections.size
-    websocket.on('message', (data: RawData) => {
-      stats.received++
-      connection.lastReceivedUs = clock.nowUs()
-      exchange.received(connection, textOf(data))
-    })
-    websocket.on('ping', () => exchange.controlled(connection))
-    websocket.on('pong', () => {
-      connection.pongedAtUs = clock.nowUs()
-      exchange.controlled(connection)
-    })
+    const connection = reception.opened(websocket, socket, url)
+    websocket.on('message', (data: RawData) => reception.received(connection, textOf(data)))
+    websocket.on('ping', () => reception.pinged(connection))
+    websocket.on('pong', () => reception.ponged(connection))
     websocket.on('error', () => websocket.terminate())
-    websocket.on('close', () => {
-      const nowUs = clock.nowUs()
-      outlet.connections.delete(connection)
-      stats.connections = outlet.connections.size
-      for (const topic of [...connection.topics]) topic.remove(connection, nowUs)
-      exchange.closed(connection)
-    })
-    exchange.opened(connection, url.pathname, url.searchParams)
+    websocket.on('close', () => reception.closed(connection))
   }
 
   await new Promise<void>((resolve, reject) => {
@@ -116,13 +97,18 @@ export async function startExchangeServer(
     server.listen(port, '127.0.0.1', resolve)
   })
 
+  const { port: listening } = server.address() as AddressInfo
   return {
-    port: (server.address() as AddressInfo).port,
-    refuseNext: () => {
-      refusals++
-    },
-    limitNext: () => {
-      limits++
+    address: { ws: `ws://127.0.0.1:${listening}`, rest: `http://127.0.0.1:${listening}` },
+    refuseNext: () => reception.refuseNext(),
+    limitNext: () => reception.limitNext(),
+    forgive: () => reception.forgive(),
+    async drained() {
+      const deadlineUs = clock.nowUs() + DRAIN_MS * 1_000
+      for (let turn = 0; turn < DRAIN_TURNS && clock.nowUs() < deadlineUs; turn++) {
+        await new Promise((resolve) => setImmediate(resolve))
+        if (![...outlet.connections].some(({ open, waitingBytes }) => open && waitingBytes > 0)) return
+      }
     },
     stop: () =>
       new Promise((resolve) => {
@@ -147,8 +133,8 @@ function parse(target: string | undefined): URL | undefined {
   }
 }
 
-function refuse(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+function refuse(socket: Duplex, status: number): void {
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }
 
 function textOf(data: RawData): string {

@@ -14,7 +14,7 @@ import { simulatedBybit } from './exchanges/bybit'
 import { simulatedCoinbase } from './exchanges/coinbase'
 import { simulatedKraken } from './exchanges/kraken'
 import { simulatedOkx } from './exchanges/okx'
-import { startExchangeServer, type ExchangeServer } from './exchangeServer'
+import { startExchangeServer, type ExchangeServer, type ServeExchange } from './exchangeServer'
 import {
   checkFaultPlan,
   FAULT_KINDS,
@@ -48,6 +48,10 @@ export interface SimulatorOptions {
   readonly depth?: number
   /** Let OKX send the checksums that it sent until 2026. Default false: 0, as today. */
   readonly okxChecksum?: boolean
+  /** How each exchange is reached. Default: by servers of its own on loopback. */
+  readonly serve?: ServeExchange
+  /** Told of each book when it is made and after each of its changes, before anyone else can know of them. */
+  readonly onChange?: (book: MarketBook) => void
 }
 
 export interface RunningSimulator {
@@ -89,9 +93,6 @@ const FACTORIES: ReadonlyMap<string, (context: ExchangeContext) => SimulatedExch
 ])
 
 const BEAT_MS = 100
-const FLUSH_MS = 2_000
-/** Turns of the event loop that a flush may take where the clock stands still. */
-const FLUSH_TURNS = 20_000
 const SILENCE_MS = 5_000
 
 interface Running {
@@ -116,10 +117,13 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
         (listing) => new MarketBook(listing, seed, settings.depth, nowUs),
       )
       const exchange = FACTORIES.get(id)!({ clock, books, outlet, seed, okxChecksum: settings.okxChecksum })
-      const server = await startExchangeServer(exchange, outlet, clock, settings.port === 0 ? 0 : settings.port + index)
+      const server = await settings.serve(exchange, outlet, clock, settings.port === 0 ? 0 : settings.port + index)
       const entry: Running = { exchange, outlet, books, server }
       running.set(id, entry)
-      for (const book of books) owners.set(book, entry)
+      for (const book of books) {
+        owners.set(book, entry)
+        settings.onChange(book)
+      }
     }
   } catch (error) {
     await Promise.all([...running.values()].map(({ server }) => server.stop()))
@@ -132,6 +136,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
   const tell = (book: MarketBook, stepUs: number): number => {
     const { exchange, outlet } = owners.get(book)!
     outlet.nowUs = stepUs
+    settings.onChange(book)
     const before = outlet.stats.published
     exchange.publish(book)
     return outlet.stats.published - before
@@ -229,20 +234,16 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
 
   return {
     seed,
-    addresses: new Map(
-      [...running].map(([id, { server }]) => [
-        id,
-        { ws: `ws://127.0.0.1:${server.port}`, rest: `http://127.0.0.1:${server.port}` },
-      ]),
-    ),
+    addresses: new Map([...running].map(([id, { server }]) => [id, server.address])),
     book: (id, symbol, market) => entryOf(id).exchange.truth(bookOf(id, symbol, market)),
     symbols: (id) => entryOf(id).books.map(({ listing: { symbol, name, market } }) => ({ symbol, name, market })),
     async freeze() {
       calamity.stop()
       pacer.stop()
       const atUs = clock.nowUs()
-      for (const { outlet } of running.values()) {
+      for (const { outlet, server } of running.values()) {
         outlet.disarm()
+        server.forgive()
         for (const connection of outlet.connections) connection.silentUntilUs = 0
       }
       for (const book of owners.keys()) {
@@ -251,7 +252,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
         tell(book, atUs)
       }
       flush()
-      await left([...running.values()], clock)
+      await Promise.all([...running.values()].map(({ server }) => server.drained()))
     },
     thaw() {
       if (stopped !== undefined) return
@@ -271,18 +272,6 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
       })()
       return stopped
     },
-  }
-}
-
-/** Resolves when the kernel has all that was written, or the deadline has passed. */
-async function left(running: readonly Running[], clock: Clock): Promise<void> {
-  const deadlineUs = clock.nowUs() + FLUSH_MS * 1_000
-  for (let turn = 0; turn < FLUSH_TURNS && clock.nowUs() < deadlineUs; turn++) {
-    await new Promise((resolve) => setImmediate(resolve))
-    const waits = running.some(({ outlet }) =>
-      [...outlet.connections].some(({ open, waitingBytes }) => open && waitingBytes > 0),
-    )
-    if (!waits) return
   }
 }
 
@@ -350,7 +339,8 @@ function check(options: SimulatorOptions): Required<Omit<SimulatorOptions, 'faul
   const instruments = options.instruments ?? DEFAULT_INSTRUMENTS
   if (instruments.length === 0 || instruments.length > 1_000)
     throw invalid('instruments', instruments, 'name 1 to 1,000 instruments')
-  const { faults = [], clock = liveClock, okxChecksum = false } = options
+  const { faults = [], clock = liveClock, okxChecksum = false, serve = startExchangeServer } = options
+  const { onChange = () => undefined } = options
   return {
     exchanges,
     instruments,
@@ -361,6 +351,8 @@ function check(options: SimulatorOptions): Required<Omit<SimulatorOptions, 'faul
     faults: typeof faults === 'string' ? parseFaultPlan(faults, exchanges) : checkFaultPlan(faults, exchanges),
     clock,
     okxChecksum,
+    serve,
+    onChange,
   }
 }
 

@@ -7,13 +7,16 @@
  *
  *     in = out + sum(dropped) + inFlight        at every moment between two calls
  *
- * `inFlight` is what waits and what is being written.
+ * `inFlight` is what waits and what is being written. With `receipts`, the sink is also given a receipt in the place of
+ * each run of dropped values. It is written like any value, and counted by the sink, but it is no value of the edge:
+ * `written` of a sink is then `out` and the receipts.
  */
 import { Subject, takeUntil, type Observable } from 'rxjs'
 import { BoundedQueue } from '../actors/boundedQueue'
 import { copyOf, drop, emptyLedger, pass, receive, type Ledger } from '../actors/ledger'
-import type { EdgeOptions } from '../actors/overflow'
+import { problemOfPolicy, spillOf, type EdgeOptions } from '../actors/overflow'
 import type { Pressure } from '../actors/pressure'
+import type { ReceiptCounts, Receipts } from '../actors/receipts'
 import type { Clock, Timer } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import type { Batch } from '../model/events'
@@ -48,6 +51,8 @@ export interface DrainOptions<T> extends EdgeOptions<T> {
   readonly seed?: number
   /** Has the sink digest its bytes. */
   readonly digest?: boolean
+  /** Where it matters to whoever reads the sink what was dropped. */
+  readonly receipts?: Receipts<readonly T[]> | undefined
 }
 
 export interface RetryBudget {
@@ -89,6 +94,13 @@ export function drain<T>(
 ): Promise<DrainResult> {
   return new Promise((resolve, reject) => {
     const { signal } = options
+    if (spillOf(options.onFull) !== undefined) {
+      throw new Fault(
+        'OPTION_INVALID',
+        `The edge to the sink ${sink.name} has onFull = spill: drain has no disk of its own. Write the sink in a pipeline, or choose another policy.`,
+        { option: 'onFull' },
+      )
+    }
     const stop = new Subject<void>()
     let ended = false
 
@@ -142,19 +154,26 @@ export class Drain<T> {
   private readonly context: SinkContext
   /** The batch that is with the sink, or between two attempts. */
   private writing: readonly T[] = []
+  /** That batch is one of receipts, which are no values of the edge. */
+  private writesReceipts = false
   private opened = false
   private everOpened = false
   private current: DrainState = 'running'
   private failure: Fault | undefined
   private finishing: Promise<DrainResult> | undefined
+  /** Sets the deadline of finishing anew, while there is one. */
+  private hurry: ((withinMs: number) => void) | undefined
   /** The deadline has passed: whatever the loop does now no longer counts. */
   private abandoned = false
   /** The sink has said that trying again cannot help. */
   private hopeless = false
+  private killed = false
+  private readonly flushes = new Set<Flush>()
   /** Attempts of the action under way. */
   private tried = 0
   private wake: (() => void) | undefined
   private readonly loop: Promise<void>
+  private loopEnded = false
 
   constructor(
     private readonly sink: Sink<T>,
@@ -175,10 +194,15 @@ export class Drain<T> {
     this.capMs = duration(name, 'retry.capMs', options.retry?.capMs ?? 5_000)
     this.clock = options.clock ?? liveClock
     this.random = seeded(options.seed ?? 1)
-    const { capacity, onFull } = this.options
-    this.waiting = new BoundedQueue({
+    const { capacity, onFull, receipts } = this.options
+    const problem = problemOfPolicy(onFull)
+    if (problem !== undefined) {
+      throw new Fault('OPTION_INVALID', `The edge to the sink ${name}: ${problem}`, { option: 'onFull' })
+    }
+    this.waiting = new BoundedQueue<T>({
       capacity,
       onFull,
+      receipts,
       pressure: this.guarded(options.pressure),
       ledger: this.account,
     })
@@ -202,6 +226,23 @@ export class Drain<T> {
     return this.account
   }
 
+  /** Runs of dropped values, for a summary: told to the sink where a receipt can be made. */
+  get receipts(): Readonly<ReceiptCounts> {
+    return this.waiting.receipts
+  }
+
+  /** Most values that have waited at once. */
+  get highWater(): number {
+    return this.waiting.highWater
+  }
+
+  /** What was dropped before it came here, as by a disk that is full: it is told before the next value. */
+  skipped(account: Receipts<readonly T[]>): void {
+    if (this.current !== 'running') return
+    this.waiting.skipped(account)
+    this.wakeUp()
+  }
+
   /** Takes a value, or each value of a batch. Never waits and never throws: what cannot be kept is in the ledger. */
   push(value: T | Batch<T>): void {
     if (!isBatch(value)) {
@@ -221,15 +262,79 @@ export class Drain<T> {
         )
       }
     }
-    if (this.waiting.size > 0) this.wakeUp()
+    if (!this.waiting.isEmpty) this.wakeUp()
   }
 
   /**
-   * Writes what waits, closes the sink, and resolves: always, and at the latest after `closeWithinMs`. What comes
-   * afterwards is dropped as `closed`. May be called again.
+   * Writes what waits, closes the sink, and resolves: always, and at the latest after `withinMs`. What comes afterwards is
+   * dropped as `closed`. May be called again; then the first call's deadline holds.
    */
-  finish(how: 'completed' | 'aborted' = 'completed'): Promise<DrainResult> {
-    return (this.finishing ??= this.finishWithin(how))
+  finish(
+    how: 'completed' | 'aborted' = 'completed',
+    withinMs: number = this.options.closeWithinMs,
+  ): Promise<DrainResult> {
+    return (this.finishing ??= this.finishWithin(how, duration(this.sink.name, 'withinMs', withinMs)))
+  }
+
+  /**
+   * Resolves when everything that was pushed before is written, or dropped with a reason. It does not wait for fuller batches,
+   * the sink stays open, and what is pushed meanwhile may be written too. After `closeWithinMs` it resolves all the same,
+   * and a fault says so.
+   */
+  flush(): Promise<void> {
+    if (this.isOver) return Promise.resolve()
+    return new Promise((resolve) => {
+      const flush: Flush = {
+        goneMin: this.waiting.gone + this.waiting.size,
+        timer: this.clock.after(this.options.closeWithinMs, () => {
+          this.flushes.delete(flush)
+          this.report(this.lateFlush())
+          resolve()
+        }),
+        resolve,
+      }
+      this.flushes.add(flush)
+      this.settleFlushes()
+      this.wakeUp()
+    })
+  }
+
+  /**
+   * Stops at once: what waits is dropped as `stopped`, a batch that the sink has is waited for but not offered again, and
+   * the sink is closed, in one attempt. Resolves at the latest after `withinMs`, also when it was finishing already.
+   */
+  kill(withinMs: number = this.options.closeWithinMs): Promise<DrainResult> {
+    if (!this.isOver) {
+      this.killed = true
+      this.waiting.clear('stopped')
+      this.cutPauseShort()
+      this.hurry?.(withinMs)
+    }
+    return this.finish('aborted', withinMs)
+  }
+
+  /** Nothing that is here can be written any more, or everything is. */
+  private get isOver(): boolean {
+    return this.abandoned || this.loopEnded
+  }
+
+  private settleFlushes(): void {
+    for (const flush of this.flushes) {
+      const isDone = this.isOver || (this.writing.length === 0 && this.waiting.gone >= flush.goneMin)
+      if (!isDone) continue
+      this.flushes.delete(flush)
+      flush.timer.cancel()
+      flush.resolve()
+    }
+  }
+
+  private lateFlush(): Fault {
+    const { closeWithinMs } = this.options
+    return new Fault(
+      'DEADLINE_EXCEEDED',
+      `The sink ${this.sink.name} was not flushed within ${closeWithinMs / 1_000} s: ${this.account.inFlight} ${this.account.inFlight === 1 ? 'value is' : 'values are'} still to be written. Check its destination, or allow more time.`,
+      { sink: this.sink.name, closeWithinMs, left: this.account.inFlight },
+    )
   }
 
   private take(value: T, bound: number): void {
@@ -263,25 +368,35 @@ export class Drain<T> {
     wake?.()
   }
 
-  /** Opens the sink, then writes batch after batch until nothing is left and nothing more will come. */
   private async run(): Promise<void> {
     // Not within the constructor: the caller first gets its drain, then its first fault.
     await Promise.resolve()
     // One attempt: if it fails, the first batch opens the sink within its own budget, or closing does.
     await this.attempt(() => this.openSink(), 1)
+    await this.writeAll()
+    this.loopEnded = true
+    this.settleFlushes()
+  }
+
+  /** Opens the sink, then writes batch after batch until nothing is left and nothing more will come. */
+  private async writeAll(): Promise<void> {
     while (!this.abandoned) {
       if (this.hopeless) {
         this.waiting.clear('rejected')
         return
       }
-      if (this.waiting.size === 0) {
+      if (this.waiting.isEmpty) {
         if (this.current !== 'running') return
         await new Promise<void>((resolve) => (this.wake = resolve))
         continue
       }
       if (this.options.flushMs > 0 && this.waiting.size < this.options.batchMax) await this.gather()
-      this.writing = this.waiting.take(this.options.batchMax)
+      // In a batch of their own: a sink that cannot write them must not refuse values for it.
+      this.writing = this.waiting.takeReceipts(this.options.batchMax)
+      this.writesReceipts = this.writing.length > 0
+      if (!this.writesReceipts) this.writing = this.waiting.take(this.options.batchMax)
       await this.deliver()
+      this.settleFlushes()
     }
   }
 
@@ -292,7 +407,12 @@ export class Drain<T> {
       fired.due = true
       this.wakeUp()
     })
-    while (!fired.due && this.current === 'running' && this.waiting.size < this.options.batchMax) {
+    while (
+      !fired.due &&
+      this.flushes.size === 0 &&
+      this.current === 'running' &&
+      this.waiting.size < this.options.batchMax
+    ) {
       await new Promise<void>((resolve) => (this.wake = resolve))
     }
     timer.cancel()
@@ -325,34 +445,52 @@ export class Drain<T> {
         await this.openSink()
         await this.watched(this.sink.write(this.writing))
       })
-      if (this.abandoned) return
+      if (this.isAbandoned()) return
       if (fault === undefined) {
-        pass(this.account, this.writing.length)
+        pass(this.account, this.valuesInWriting)
         this.options.onWritten?.(this.writing)
         this.writing = []
         return
       }
       const index = unwritable(fault, this.writing.length)
       if (index !== undefined) {
-        drop(this.account, 'unencodable', 1)
-        this.writing = this.writing.filter((_, at) => at !== index)
+        this.leaveOut(index)
         this.report(fault)
         continue
       }
-      drop(this.account, 'rejected', this.writing.length)
+      const { length } = this.writing
+      const lost = this.valuesInWriting
+      drop(this.account, this.killed ? 'stopped' : 'rejected', lost)
       this.sink.counters.failed++
-      const lost = this.writing.length
+      if (!this.killed && !this.writesReceipts) this.waiting.lose(this.writing, 'rejected')
       this.writing = []
+      if (this.killed) {
+        this.report(fault)
+        return
+      }
       this.report(
         new Fault(
           fault.code,
-          `${fault.message} A batch of ${lost} ${lost === 1 ? 'value was' : 'values were'} given up after ${this.tried} ${this.tried === 1 ? 'attempt' : 'attempts'}.`,
+          `${fault.message} A batch of ${length} ${this.writesReceipts ? 'receipt' : 'value'}${length === 1 ? ' was' : 's were'} given up after ${this.tried} ${this.tried === 1 ? 'attempt' : 'attempts'}.`,
           { ...fault.details, values: lost, attempts: this.tried },
           { cause: fault },
         ),
       )
       await this.closeQuietly()
     }
+  }
+
+  private get valuesInWriting(): number {
+    return this.writesReceipts ? 0 : this.writing.length
+  }
+
+  /** One value of the batch has no form in which it could be written. */
+  private leaveOut(index: number): void {
+    if (!this.writesReceipts) {
+      drop(this.account, 'unencodable', 1)
+      this.waiting.lose([this.writing[index]!], 'unencodable')
+    }
+    this.writing = this.writing.filter((_, at) => at !== index)
   }
 
   private async openSink(): Promise<void> {
@@ -378,21 +516,25 @@ export class Drain<T> {
    */
   private async attempt(action: () => Promise<void>, atMost = this.attempts): Promise<Fault | undefined> {
     for (let attempt = 1; ; attempt++) {
+      let fault: Fault
       this.tried = attempt
       try {
         await action()
         return undefined
       } catch (cause) {
-        const fault = asFault(this.sink.name, cause)
+        fault = asFault(this.sink.name, cause)
         if (fault.repair === 'stop') {
           this.hopeless = true
           this.fail(fault)
         }
-        if (this.abandoned || attempt >= atMost || this.hopeless || fault.repair === 'skip') return fault
+        const isLast = attempt >= atMost || this.hopeless || this.killed || fault.repair === 'skip'
+        if (this.abandoned || isLast) return fault
       }
       this.sink.counters.retries++
       await this.pause(this.random() * Math.min(this.capMs, this.firstMs * 2 ** (attempt - 1)))
       if (this.isAbandoned()) return undefined
+      // A pause that was cut short: what was to be tried again is given up.
+      if (this.killed) return fault
     }
   }
 
@@ -402,6 +544,11 @@ export class Drain<T> {
   }
 
   private pauseTimer: { readonly timer: Timer; readonly over: () => void } | undefined
+
+  private cutPauseShort(): void {
+    this.pauseTimer?.timer.cancel()
+    this.pauseTimer?.over()
+  }
 
   private async pause(delayMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
@@ -432,21 +579,27 @@ export class Drain<T> {
     }
   }
 
-  private async finishWithin(how: 'completed' | 'aborted'): Promise<DrainResult> {
+  private async finishWithin(how: 'completed' | 'aborted', withinMs: number): Promise<DrainResult> {
     if (this.current === 'running') this.current = 'finishing'
     this.wakeUp()
     let timer: Timer | undefined
     const deadline = new Promise<'late'>((resolve) => {
-      timer = this.clock.after(this.options.closeWithinMs, () => resolve('late'))
+      const wait = (ms: number): void => {
+        timer?.cancel()
+        timer = this.clock.after(ms, () => resolve('late'))
+      }
+      wait(withinMs)
+      this.hurry = wait
     })
     const closing = this.loop.then(() => this.closeSink())
     const outcome = await Promise.race([closing, deadline])
     timer?.cancel()
-    if (outcome === 'late') this.abandon()
+    this.hurry = undefined
+    if (outcome === 'late') this.abandon(withinMs)
     this.current = this.failure === undefined ? 'closed' : 'failed'
     const { counters } = this.sink
     return {
-      ended: this.failure !== undefined ? 'failed' : how,
+      ended: this.failure !== undefined ? 'failed' : this.killed ? 'aborted' : how,
       fault: this.failure,
       ledger: copyOf(this.account),
       written: counters.written,
@@ -470,24 +623,32 @@ export class Drain<T> {
   }
 
   /** The deadline has passed: what is left is dropped. The loop ends when the sink lets go of it, and closes the sink. */
-  private abandon(): void {
+  private abandon(withinMs: number): void {
     this.abandoned = true
-    const left = this.waiting.size + this.writing.length
+    const left = this.waiting.size + this.valuesInWriting
     this.waiting.clear('deadline')
-    drop(this.account, 'deadline', this.writing.length)
+    drop(this.account, 'deadline', this.valuesInWriting)
     this.writing = []
-    this.pauseTimer?.timer.cancel()
-    this.pauseTimer?.over()
+    this.cutPauseShort()
     this.wakeUp()
+    this.settleFlushes()
     this.sink.counters.failed++
     this.report(
       new Fault(
         'DEADLINE_EXCEEDED',
-        `The sink ${this.sink.name} was not closed within ${this.options.closeWithinMs / 1_000} s: ${left} ${left === 1 ? 'value was' : 'values were'} left unwritten. Check its destination, or allow more time.`,
-        { sink: this.sink.name, closeWithinMs: this.options.closeWithinMs, left },
+        `The sink ${this.sink.name} was not closed within ${withinMs / 1_000} s: ${left} ${left === 1 ? 'value was' : 'values were'} left unwritten. Check its destination, or allow more time.`,
+        { sink: this.sink.name, closeWithinMs: withinMs, left },
       ),
     )
   }
+}
+
+/** A call of `flush` that waits. */
+interface Flush {
+  /** So many places must have left the queue. */
+  readonly goneMin: number
+  readonly timer: Timer
+  readonly resolve: () => void
 }
 
 /** True for what is emitted as one but is many: lists and batches, but not texts and bytes. */

@@ -5,13 +5,14 @@ import { BoundedQueue } from '../actors/boundedQueue'
 import { drop, emptyLedger, pass, type Ledger } from '../actors/ledger'
 import { policyName, type EdgeOptions } from '../actors/overflow'
 import type { Pressure } from '../actors/pressure'
+import type { RestartPolicy } from '../actors/supervision'
 import { currentWiring, type CarriesEdge } from '../actors/wiring'
 import { backoffProblem } from '../clock/backoff'
 import { LONGEST_WAIT_MS, type Clock, type Timer } from '../clock/clock'
 import { currentRandom, currentWaits } from '../clock/currentClock'
 import { Fault, messageOf } from '../model/fault'
 import type { WorkerHandle } from './spawn'
-import { SupervisedWorker, type RestartPolicy } from './supervisedWorker'
+import { SupervisedWorker } from './supervisedWorker'
 
 /** `capacity` is the most values that wait to be sent. */
 export interface OnWorkerOptions<T, R> extends EdgeOptions<T> {

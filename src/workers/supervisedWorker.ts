@@ -1,16 +1,9 @@
 import { backoffDelayMs, RetryBudget } from '../clock/backoff'
+import type { RestartPolicy } from '../actors/supervision'
 import type { Clock, Timer } from '../clock/clock'
 import { Fault, messageOf } from '../model/fault'
 import { currentSpawn } from './currentSpawn'
 import type { SpawnOptions, WorkerHandle } from './spawn'
-
-/** How often, and how soon, a worker that died is started again. */
-export interface RestartPolicy {
-  readonly atMost: number
-  readonly withinMs: number
-  /** Bounds of the wait before a restart, which grows and is jittered. */
-  readonly backoffMs: readonly [min: number, max: number]
-}
 
 /** What happens to a supervised worker; each is told in a turn of its own, never within a call to it. */
 export interface WorkerEvents<Api extends object> {

@@ -134,20 +134,37 @@ describe('Dispatcher', () => {
     dispatcher.post(undefined, throws, 'c')
     dispatcher.post(undefined, see, 'd')
     turns()
-    clock.after(1, () => throws.process(''))
+    clock.after(1, () => throws.process())
     dispatcher.tick(9_000)
     dispatcher.post(undefined, see, 'e')
     expect(broken).to.deep.equal([failure, failure, failure])
     expect(seen).to.deep.equal(['b', 'd@1000', 'e@9000'])
   })
 
-  it('runs a piece that was withdrawn with undefined', () => {
+  it('runs what took the place of a value, and not what was withdrawn, whose time moves the clock all the same', () => {
     const values: unknown[] = []
+    const seen: Receiver<unknown> = { process: (value) => values.push(value, clock.nowUs()) }
     dispatcher.post(undefined, work(100), 'busy')
-    const posted = dispatcher.post(undefined, { process: (value: unknown) => values.push(value) }, 'a')
-    posted.value = undefined
+    const replaced = dispatcher.post(1, seen, 'a')
+    const withdrawn = dispatcher.post(2_000, seen, 'b')
+    dispatcher.post(undefined, seen, undefined)
+    replaced.value = 'c'
+    dispatcher.withdraw(withdrawn)
+    dispatcher.withdraw(withdrawn)
     turns()
-    expect(values).to.deep.equal([undefined])
+    expect(values).to.deep.equal(['c', 1, undefined, 2_000])
+  })
+
+  it('does not grow by what is withdrawn as fast as it comes', () => {
+    dispatcher.post(undefined, work(100), 'busy')
+    const ran: unknown[] = []
+    const receiver: Receiver<unknown> = { process: (value) => ran.push(value) }
+    dispatcher.post(undefined, receiver, 'first')
+    for (let n = 0; n < 100_000; n++) dispatcher.withdraw(dispatcher.post(n, receiver, n))
+    expect(dispatcher.depth).to.be.below(5_000)
+    turns()
+    expect(ran).to.deep.equal(['first'])
+    expect(clock.nowUs()).to.equal(99_999)
   })
 
   it('says when nothing waits any more', async () => {

@@ -7,9 +7,10 @@ import { fakeInstrument, fakeProtocol } from './fakeProtocol'
 
 describe('BookRepairs', () => {
   let clock: VirtualClock
-  let asked: { symbol: string; atMs: number; told: SnapshotTold; withdrawn: boolean }[]
+  let asked: { symbol: string; atMs: number; urgent: boolean; told: SnapshotTold; withdrawn: boolean }[]
   let renewed: { symbol: string; atMs: number }[]
   let repaired: string[]
+  let refreshed: string[]
   let faults: Fault[]
   let turnAway = false
 
@@ -18,21 +19,28 @@ describe('BookRepairs', () => {
     const subscriptions = symbols.map((symbol): Subscription => {
       const options = { depth: undefined, intervalMs: 60_000 }
       const [topic] = protocol.channels.book!.topics(fakeInstrument(symbol), options)!
-      return { planned: { topic: topic!, symbols: [symbol], options }, state: 'waiting', heardUs: undefined }
+      return {
+        planned: { topic: topic!, symbols: [symbol], required: [symbol], options },
+        state: 'waiting',
+        heardUs: undefined,
+      }
     })
     const nowMs = (): number => clock.nowUs() / 1_000
     const repairs = new BookRepairs({
       protocol,
       clock,
       snapshotMs: 20_000,
-      renew: ({ planned }) => renewed.push({ symbol: planned.topic.symbol, atMs: nowMs() }),
-      ask: (_subscription, symbol, told) => {
-        const entry = { symbol, atMs: nowMs(), told, withdrawn: false }
+      renew: (subscriptions) => {
+        for (const { planned } of subscriptions) renewed.push({ symbol: planned.topic.symbol, atMs: nowMs() })
+      },
+      ask: (_subscription, symbol, urgent, told) => {
+        const entry = { symbol, atMs: nowMs(), urgent, told, withdrawn: false }
         asked.push(entry)
         if (turnAway) told.failed('too many requests wait', false)
         return () => (entry.withdrawn = true)
       },
       repaired: (symbol) => repaired.push(symbol),
+      refreshed: (symbol) => refreshed.push(symbol),
       fault: (fault) => faults.push(fault),
     })
     repairs.start(subscriptions)
@@ -44,6 +52,7 @@ describe('BookRepairs', () => {
     asked = []
     renewed = []
     repaired = []
+    refreshed = []
     faults = []
   })
 
@@ -175,6 +184,114 @@ describe('BookRepairs', () => {
       expect(renewed.map(({ atMs }) => atMs)).to.deep.equal([0, 6_000, 12_000])
       expect(repaired).to.deep.equal(['AB', 'AB', 'AB'])
     })
+  })
+
+  describe('of books that are right, for others who have lost theirs', () => {
+    /** Books that are live, and have been for a minute. */
+    function makeLive(rest: boolean, symbols = ['AB', 'CD']) {
+      const made = make(rest, symbols)
+      for (const symbol of symbols) {
+        if (rest) made.repairs.heard(symbol)
+        asked.at(-1)?.told.answered()
+        made.repairs.live(symbol, clock.nowUs())
+        asked.at(-1)?.told.applied()
+      }
+      clock.advance(60_000)
+      asked = []
+      return made
+    }
+
+    it('asks over REST, after what is urgent, and is content with the answer', () => {
+      const { repairs } = makeLive(true)
+      repairs.refresh(['AB'])
+      expect(asked.map(({ symbol, urgent }) => [symbol, urgent])).to.deep.equal([['AB', false]])
+      asked[0]!.told.answered()
+      repairs.live('AB', clock.nowUs())
+      asked[0]!.told.applied()
+      clock.advance(600_000)
+      expect(asked).to.have.length(1)
+      expect([refreshed, repaired, faults]).to.deep.equal([['AB'], [], []])
+    })
+
+    it('leaves the topics of the stream and asks for them anew, all with one call, and waits for the snapshots', () => {
+      const { repairs, subscriptions } = makeLive(false)
+      repairs.refresh()
+      expect(renewed.map(({ symbol }) => symbol)).to.deep.equal(['AB', 'CD'])
+      for (const subscription of subscriptions) repairs.acked(subscription)
+      repairs.live('AB', clock.nowUs())
+      clock.advance(20_000)
+      expect(faults.map(({ code, details }) => [code, details['symbol']])).to.deep.equal([['SNAPSHOT_FAILED', 'CD']])
+      expect(faults[0]!.message).to.include('no other snapshot').and.include('asked for again')
+      clock.advance(1_000)
+      expect(renewed.slice(2)).to.deep.equal([{ symbol: 'CD', atMs: clock.nowUs() / 1_000 }])
+      expect(repaired).to.deep.equal([])
+    })
+
+    it('asks once for whoever asks while a snapshot is on its way, and for those without a book not at all', () => {
+      const { repairs } = makeLive(true)
+      for (let times = 0; times < 5; times++) repairs.refresh(['AB', 'AB', 'XX', '__proto__'])
+      expect(asked.map(({ symbol }) => symbol)).to.deep.equal(['AB'])
+      const { repairs: young } = make(true)
+      young.refresh()
+      expect(asked).to.have.length(1)
+    })
+
+    it('asks at growing distances for one that is asked for again and again, and at once after a minute of rest', () => {
+      const { repairs } = makeLive(true)
+      const startMs = clock.nowUs() / 1_000
+      for (let times = 0; times < 5; times++) {
+        repairs.refresh(['AB'])
+        clock.advance(16_000)
+        asked.at(-1)!.told.answered()
+        repairs.live('AB', clock.nowUs())
+        asked.at(-1)!.told.applied()
+      }
+      expect(asked.map(({ atMs }, index) => atMs - startMs - 16_000 * index)).to.deep.equal([
+        0, 1_000, 2_000, 4_000, 8_000,
+      ])
+      clock.advance(60_000)
+      repairs.refresh(['AB'])
+      expect(asked.at(-1)!.atMs).to.equal(clock.nowUs() / 1_000)
+    })
+
+    it('asks again when the answer was too old or could not be read', () => {
+      const { repairs } = makeLive(true)
+      repairs.refresh(['AB'])
+      asked[0]!.told.answered()
+      asked[0]!.told.applied()
+      expect(faults.map(({ code }) => code)).to.deep.equal(['SNAPSHOT_FAILED'])
+      clock.advance(1_000)
+      expect(asked).to.have.length(2)
+    })
+
+    it('does not let a repair wait for it', () => {
+      const { repairs } = makeLive(true)
+      repairs.refresh(['AB'])
+      repairs.lost('AB')
+      expect(asked[0]!.withdrawn).to.equal(true)
+      clock.advance(1_000)
+      expect(asked.map(({ urgent }) => urgent)).to.deep.equal([false, true])
+      expect(repaired).to.deep.equal(['AB'])
+    })
+
+    it('stays with what the exchange will not give', () => {
+      const { repairs } = makeLive(true)
+      repairs.refresh(['AB'])
+      asked[0]!.told.failed('status 400', true)
+      repairs.refresh(['AB'])
+      clock.advance(600_000)
+      expect(asked).to.have.length(1)
+      expect(faults[0]!.message).to.include('stays silent until the connection is renewed')
+    })
+  })
+
+  it('asks again for a first snapshot that could not be read', () => {
+    const { repairs } = make(true)
+    repairs.heard('AB')
+    asked[0]!.told.answered()
+    asked[0]!.told.applied()
+    clock.advance(1_000)
+    expect(asked).to.have.length(2)
   })
 
   it('knows no book that was not subscribed to', () => {

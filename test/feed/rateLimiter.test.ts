@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { Gate, RateLimiter } from '../../src/feed/rateLimiter'
-import { isRateLimited, retryAfterMs } from '../../src/feed/retryAfter'
+import { isRateLimited } from '../../src/feed/retryAfter'
 
 describe('RateLimiter', () => {
   it('lets a burst through and then says how long to wait', () => {
@@ -81,20 +81,8 @@ describe('Gate', () => {
   })
 })
 
-describe('Retry-After', () => {
-  it('is seconds or a date', () => {
-    expect(retryAfterMs('7', 0)).to.equal(7_000)
-    expect(retryAfterMs('Thu, 01 Jan 1970 00:01:00 GMT', 20_000_000)).to.equal(40_000)
-  })
-
-  it('is nothing when absent or senseless, not negative for a date that is over, and bounded', () => {
-    for (const header of [undefined, '', 'soon', '-5', '1e99', '12345678901234567890'])
-      expect(retryAfterMs(header, 0)).to.equal(undefined)
-    expect(retryAfterMs('Thu, 01 Jan 1970 00:01:00 GMT', 90_000_000)).to.equal(0)
-    expect(retryAfterMs('999999999', 0)).to.equal(7 * 24 * 3_600_000)
-  })
-
-  it('belongs to 429 and 418', () => {
+describe('The statuses of rate limits', () => {
+  it('are 429 and 418', () => {
     expect([429, 418, 503, 403].map(isRateLimited)).to.deep.equal([true, true, false, false])
   })
 })

@@ -121,6 +121,25 @@ describe('planLinks', () => {
     )
   })
 
+  it('knows which symbols are required, and one that any wish requires is', () => {
+    const wish = (channels: FeedWish['channels'], instruments: string[], rest: Partial<FeedWish> = {}): FeedWish => ({
+      exchange: 'fake',
+      instruments,
+      channels,
+      ...rest,
+    })
+    const required = (...wishes: FeedWish[]) =>
+      plan(wishes).flatMap(({ topics }) => topics.map(({ topic, required }) => [topic.key, ...required]))
+    expect(required(wish(['trades'], ['A-B']), wish(['trades'], ['C-D'], { required: false }))).to.deep.equal([
+      ['trades:AB', 'AB'],
+      ['trades:CD'],
+    ])
+    for (const optionalFirst of [true, false]) {
+      const wishes = [wish(['book'], ['A-B'], { required: false, depth: 50 }), wish(['book'], ['A-B'])]
+      expect(required(...(optionalFirst ? wishes : wishes.reverse()))).to.deep.equal([['book100:AB', 'AB']])
+    }
+  })
+
   it('is not misled by names of prototype members', () => {
     expect(
       problemsIn([{ exchange: 'fake', instruments: ['__proto__', 'constructor'], channels: ['trades'] }]),

@@ -21,7 +21,11 @@ describe('Subscriptions', () => {
     const subscriptions = symbols.map((symbol): Subscription => {
       const asked = { depth: undefined, intervalMs: 60_000 }
       const [topic] = protocol.channels.book!.topics(fakeInstrument(symbol), asked)!
-      return { planned: { topic: topic!, symbols: [symbol], options: asked }, state: 'waiting', heardUs: undefined }
+      return {
+        planned: { topic: topic!, symbols: [symbol], required: [symbol], options: asked },
+        state: 'waiting',
+        heardUs: undefined,
+      }
     })
     let ids = 0
     const asking = new Subscriptions({
@@ -159,7 +163,7 @@ describe('Subscriptions', () => {
     const { asking, subscriptions } = make(['AB', 'CD'])
     asking.start()
     asking.acknowledged(1, [])
-    asking.renew(subscriptions[1]!)
+    asking.renew([subscriptions[1]!])
     clock.advance(20)
     expect(symbolsSent().slice(1)).to.deep.equal(['u CD', 's CD'])
     asking.acknowledged(3, [])
@@ -168,15 +172,39 @@ describe('Subscriptions', () => {
     expect(sent).to.have.length(3)
   })
 
+  it('renews many topics with as few requests as their number allows', () => {
+    const { asking, subscriptions } = make(['AB', 'CD', 'EF'], { limits: { topicsPerRequest: 2 } })
+    asking.start()
+    clock.advance(20)
+    asking.acknowledged(1, [])
+    asking.acknowledged(2, [])
+    asking.renew(subscriptions)
+    clock.advance(100)
+    expect(symbolsSent().slice(2)).to.deep.equal(['u AB,CD', 's AB,CD', 'u EF', 's EF'])
+  })
+
+  it('takes the answers to an unsubscription that come topic by topic for no answers to what follows', () => {
+    const { asking, subscriptions } = make(['AB', 'CD'])
+    asking.start()
+    asking.acknowledged(1, [])
+    asking.renew(subscriptions)
+    clock.advance(20)
+    asking.acknowledged(2, ['book:AB'])
+    asking.acknowledged(2, ['book:CD'])
+    expect(heard).to.deep.equal(['acked AB', 'acked CD'])
+    asking.acknowledged(3, ['book:CD'])
+    expect(heard.slice(2)).to.deep.equal(['acked CD'])
+  })
+
   it('matches the answer to an unsubscription to it, and a refusal of it to nothing', () => {
     const { asking, subscriptions } = make(['AB'])
     asking.start()
     asking.acknowledged(1, [])
-    asking.renew(subscriptions[0]!)
+    asking.renew([subscriptions[0]!])
     clock.advance(20)
     asking.refused(2, [], 'you were not subscribed')
     expect(heard).to.deep.equal(['acked AB'])
-    asking.renew(subscriptions[0]!)
+    asking.renew([subscriptions[0]!])
     clock.advance(5)
     asking.acknowledged(undefined, [])
     expect(heard).to.deep.equal(['acked AB', 'acked AB'])

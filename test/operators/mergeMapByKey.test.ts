@@ -1,9 +1,29 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { concat, EMPTY, NEVER, of, range, Subject, take, throwError, type Observable } from 'rxjs'
+import {
+  concat,
+  EMPTY,
+  NEVER,
+  Observable,
+  of,
+  range,
+  Subject,
+  take,
+  throwError,
+  UnsubscriptionError,
+  type Subscriber,
+  type Subscription,
+} from 'rxjs'
+import { carriedEdgeOf, runWithWiring, type CarriedEdge } from '../../src/actors/wiring'
+import { runWithClock } from '../../src/clock/currentClock'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { Fault } from '../../src/model/fault'
-import { keyedLedger, mergeMapByKey, type KeyedLedger } from '../../src/operators/mergeMapByKey'
+import {
+  keyedLedger,
+  mergeMapByKey,
+  type KeyedLedger,
+  type MergeMapByKeyOptions,
+} from '../../src/operators/mergeMapByKey'
 import { marbles } from '../kit/marbles'
 
 /** The key of `a1` is `a`. */
@@ -139,24 +159,43 @@ describe('mergeMapByKey', () => {
     expect(results).to.deep.equal(values)
   })
 
-  it('goes through a million keys and remembers none of them', () => {
-    let count = 0
-    let mostKeys = 0
-    range(0, 1_000_000)
+  it('goes through ten million keys in flat memory, and remembers those with work', () => {
+    const keys = 10_000_000
+    const concurrency = 64
+    const capacity = 64
+    const input = new Subject<number>()
+    const jobs: Subscriber<number>[] = []
+    let started = 0
+    const job = new Observable<number>((out) => void (jobs[started++ % (2 * concurrency)] = out))
+    let results = 0
+    input
       .pipe(
         mergeMapByKey(
           (value) => value,
-          (value) => [value],
-          { concurrency: 4, perKey: 1, ledger: ledger },
+          () => job,
+          { concurrency, perKey: 1, capacity, ledger },
         ),
       )
-      .subscribe(() => {
-        count++
-        mostKeys = Math.max(mostKeys, ledger.keys)
-      })
-    expect(count).to.equal(1_000_000)
-    expect(mostKeys).to.equal(1)
-    expect(ledger).to.deep.include({ keys: 0, inFlight: 0 })
+      .subscribe(() => results++)
+
+    let mostKeys = 0
+    let finished = 0
+    const heapBytes: number[] = []
+    for (let key = 0; key < keys; key++) {
+      input.next(key)
+      if (ledger.keys > mostKeys) mostKeys = ledger.keys
+      if (key >= concurrency + capacity - 1) {
+        const out = jobs[finished++ % (2 * concurrency)]!
+        out.next(key)
+        out.complete()
+      }
+      if (key % 1_000_000 === 999_999) heapBytes.push(process.memoryUsage().heapUsed)
+    }
+    expect(mostKeys).to.equal(concurrency + capacity)
+    expect(results).to.equal(keys - ledger.inFlight)
+    expect(ledger).to.deep.include({ in: keys, keys: concurrency + capacity - 1, dropped: {} })
+    // A number and a pointer remembered for each would be 160 MB; what is not collected yet is far below.
+    expect(Math.max(...heapBytes) - heapBytes[0]!).to.be.below(150e6)
   }).timeout(60_000)
 
   it('does a hundred thousand waiting values of one key without nesting calls', () => {
@@ -200,6 +239,74 @@ describe('mergeMapByKey', () => {
   it('says nothing while its source says nothing', () => {
     NEVER.pipe(mergeMapByKey(keyOf, shop.work, { concurrency: 1, perKey: 1 })).subscribe(() => expect.fail('a value'))
     expect(shop.started).to.deep.equal([])
+  })
+
+  it('keeps order, bounds and balance when results, faults and drops bring in more values within the call', () => {
+    const started: string[] = []
+    const open = new Set<string>()
+    let together = 0
+    let more = 500
+    let drops = 0
+    const again = (value: string): void => {
+      if (more-- > 0) source.next(`${keyOf(value)}${1_000 - more}`)
+      if (more-- > 0) source.next(`${'abc'[more % 3]!}${1_000 - more}`)
+    }
+    const work = (value: string): Observable<string> => {
+      if ([...open].some((each) => keyOf(each) === keyOf(value))) together++
+      started.push(value)
+      open.add(value)
+      const job = shop.work(value)
+      return new Observable((out) => {
+        job.subscribe({
+          next: () => out.next(value),
+          error: (error) => out.error(error),
+          complete: () => out.complete(),
+        })
+        return () => open.delete(value)
+      })
+    }
+    source
+      .pipe(
+        mergeMapByKey(keyOf, work, {
+          concurrency: 2,
+          perKey: 1,
+          capacity: 3,
+          onFull: 'dropOldest',
+          onDropped: (value) => drops++ % 5 === 0 && again(value),
+          onError: 'skip',
+          onFault: (_, value) => again(value),
+          ledger,
+        }),
+      )
+      .subscribe(again)
+    send('a1', 'a2', 'b1', 'c1')
+    for (let turn = 0; turn < started.length; turn++) {
+      if (turn % 3 === 2) shop.fail(started[turn]!)
+      else shop.finish(started[turn]!)
+      balanced()
+      expect(ledger.inFlight).to.be.at.most(5)
+      expect(open.size).to.be.at.most(2)
+    }
+    expect(together).to.equal(0)
+    expect(ledger).to.deep.include({ inFlight: 0, keys: 0 })
+    expect(ledger.out).to.be.above(20)
+    for (const key of 'abc') {
+      const ofKey = started.filter((value) => keyOf(value) === key).map((value) => Number(value.slice(1)))
+      expect(ofKey).to.deep.equal(ofKey.toSorted((one, other) => one - other))
+    }
+  })
+
+  it('hears nothing more once it has failed, though whoever hears of it sends more', () => {
+    source.pipe(mergeMapByKey(keyOf, shop.work, { concurrency: 1, perKey: 1, ledger })).subscribe({
+      error: () => {
+        source.next('b1')
+        shop.finish('c1')
+      },
+    })
+    send('c1', 'a1')
+    source.error(failure)
+    expect(shop.started).to.deep.equal(['c1'])
+    expect(ledger).to.deep.include({ in: 2, dropped: { stopped: 2 }, inFlight: 0, keys: 0 })
   })
 
   it('passes on the error of its source at once and stops all work', () => {
@@ -344,6 +451,29 @@ describe('mergeMapByKey', () => {
       expect(clock.pending).to.equal(0)
     })
 
+    it('asks for the time of waits where it is subscribed to', () => {
+      const waits = new VirtualClock()
+      runWithClock({ clock: new VirtualClock(), waits }, () => run({ deadlineMs: 100 }))
+      send('a1')
+      waits.advance(100)
+      expect(seen.error).to.be.instanceOf(Fault).with.property('code', 'DEADLINE_EXCEEDED')
+    })
+
+    it('ends with what stopping the work threw', () => {
+      const clock = new VirtualClock()
+      const broken = new Error('cannot stop')
+      const stubborn = new Observable<string>(() => () => {
+        throw broken
+      })
+      source
+        .pipe(mergeMapByKey(keyOf, () => stubborn, { concurrency: 1, perKey: 1, deadlineMs: 1, clock, ledger }))
+        .subscribe({ error: (error: unknown) => (seen.error = error) })
+      send('a1')
+      clock.advance(1)
+      expect(seen.error).to.be.instanceOf(UnsubscriptionError).with.deep.property('errors', [broken])
+      balanced()
+    })
+
     it('leaves no timer behind', () => {
       const clock = new VirtualClock()
       const leave = run({ deadlineMs: 100, clock })
@@ -352,6 +482,269 @@ describe('mergeMapByKey', () => {
       expect(clock.pending).to.equal(1)
       leave()
       expect(clock.pending).to.equal(0)
+    })
+  })
+
+  describe('tells the work when it is stopped', () => {
+    let signals: AbortSignal[]
+    const hangs = (_value: string, _key: string, signal: AbortSignal): Observable<string> => {
+      signals.push(signal)
+      return NEVER
+    }
+    const start = (options: Partial<MergeMapByKeyOptions<string, string>> = {}): Subscription =>
+      source.pipe(mergeMapByKey(keyOf, hangs, { concurrency: 2, perKey: 1, ...options })).subscribe({
+        error: (error: unknown) => (seen.error = error),
+      })
+    beforeEach(() => (signals = []))
+
+    it('because nobody listens any more', () => {
+      const subscription = start()
+      send('a1', 'b1')
+      expect(signals.map(({ aborted }) => aborted)).to.deep.equal([false, false])
+      subscription.unsubscribe()
+      expect(signals.map(({ aborted }) => aborted)).to.deep.equal([true, true])
+      expect(signals[0]!.reason).to.have.property('name', 'AbortError')
+    })
+
+    it('because it took too long, with that as the reason, and nobody else', () => {
+      const clock = new VirtualClock()
+      start({ deadlineMs: 100, clock, onError: 'skip' })
+      send('a1')
+      clock.advance(50)
+      send('b1')
+      clock.advance(50)
+      expect(signals.map(({ aborted }) => aborted)).to.deep.equal([true, false])
+      expect(signals[0]!.reason).to.have.property('code', 'DEADLINE_EXCEEDED')
+    })
+
+    it('because other work failed', () => {
+      source
+        .pipe(
+          mergeMapByKey(
+            keyOf,
+            (value, _key, signal) => {
+              signals.push(signal)
+              return value === 'b1' ? throwError(() => failure) : NEVER
+            },
+            { concurrency: 2, perKey: 1 },
+          ),
+        )
+        .subscribe({ error: () => undefined })
+      send('a1', 'b1')
+      expect(signals[0]!.aborted).to.equal(true)
+    })
+
+    it('and not when it has ended', () => {
+      source
+        .pipe(
+          mergeMapByKey(
+            keyOf,
+            (value, _key, signal) => {
+              signals.push(signal)
+              return [value]
+            },
+            { concurrency: 2, perKey: 1 },
+          ),
+        )
+        .subscribe()
+      send('a1')
+      source.complete()
+      expect(signals[0]!.aborted).to.equal(false)
+    })
+
+    it('and makes no signal for work that declares none', () => {
+      let given: unknown[] = []
+      const work = (...all: unknown[]): string[] => {
+        given = all
+        return []
+      }
+      of('a1')
+        .pipe(mergeMapByKey(keyOf, work, { concurrency: 1, perKey: 1 }))
+        .subscribe()
+      expect(given).to.deep.equal(['a1', 'a', undefined])
+    })
+  })
+
+  it('lets a promise fail that was given back after it had been left', async () => {
+    const unhandled: unknown[] = []
+    const listener = (error: unknown): void => void unhandled.push(error)
+    process.on('unhandledRejection', listener)
+    const subscription = source
+      .pipe(
+        mergeMapByKey(
+          keyOf,
+          () => {
+            subscription.unsubscribe()
+            return Promise.reject(failure)
+          },
+          { concurrency: 1, perKey: 1, ledger },
+        ),
+      )
+      .subscribe()
+    send('a1')
+    await new Promise(setImmediate)
+    process.off('unhandledRejection', listener)
+    expect(unhandled).to.deep.equal([])
+    balanced()
+  })
+
+  describe('when it blocks', () => {
+    let told: string[]
+    const pressure = { pause: () => void told.push('pause'), resume: () => void told.push('resume') }
+    beforeEach(() => (told = []))
+
+    it('asks its source to pause when it is full, and to go on at half', () => {
+      run({ concurrency: 1, capacity: 4, onFull: 'block', pressure })
+      send('a1', 'b1', 'b2', 'b3')
+      expect(told).to.deep.equal([])
+      send('b4', 'b5') // one more was on its way
+      expect(told).to.deep.equal(['pause'])
+      for (const value of ['a1', 'b1']) shop.finish(value)
+      expect(told).to.deep.equal(['pause'])
+      shop.finish('b2')
+      expect(told).to.deep.equal(['pause', 'resume'])
+      for (const value of ['b3', 'b4', 'b5']) shop.finish(value)
+      expect(seen.values).to.have.length(6)
+      expect(ledger.dropped).to.deep.equal({})
+      expect(told).to.deep.equal(['pause', 'resume'])
+    })
+
+    it('ends with a fault when the source does not stop, having kept as much again', () => {
+      run({ concurrency: 1, capacity: 2, onFull: 'block', pressure })
+      send('a1', 'a2', 'a3', 'a4', 'a5')
+      expect(seen.error).to.equal(undefined)
+      send('a6')
+      expect(seen.error).to.be.instanceOf(Fault).with.property('code', 'EDGE_FULL')
+      expect(ledger.dropped).to.deep.equal({ overrun: 1, stopped: 5 })
+      expect(told, 'others may go on').to.deep.equal(['pause', 'resume'])
+      balanced()
+    })
+
+    it('lets its source go on when it is left', () => {
+      const leave = run({ concurrency: 1, capacity: 1, onFull: 'block', pressure })
+      send('a1', 'a2')
+      leave()
+      expect(told).to.deep.equal(['pause', 'resume'])
+    })
+
+    it('takes in order what a source delivers within the call that lets it go on', () => {
+      const rest = ['a6', 'b1', 'a7', 'b2']
+      const eager = {
+        pause: () => undefined,
+        resume: () => {
+          while (rest.length > 0) source.next(rest.shift()!)
+        },
+      }
+      run({ concurrency: 1, capacity: 4, onFull: 'block', pressure: eager })
+      send('a1', 'a2', 'a3', 'a4', 'a5')
+      for (let turn = 0; turn < shop.started.length; turn++) shop.finish(shop.started[turn]!)
+      const ofKey = (key: string): string[] => shop.started.filter((value) => keyOf(value) === key)
+      expect(ofKey('a')).to.deep.equal(['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7'])
+      expect(ofKey('b')).to.deep.equal(['b1', 'b2'])
+    })
+
+    it('ends with what its source throws when it is paused', () => {
+      const broken = new Error('no brake')
+      const breaks = { pause: () => { throw broken }, resume: () => undefined } // prettier-ignore
+      run({ concurrency: 1, capacity: 1, onFull: 'block', pressure: breaks })
+      send('a1', 'a2')
+      expect(seen.error).to.equal(broken)
+    })
+
+    it('says so when there is nothing to pause', () => {
+      run({ onFull: 'block' })
+      expect(seen.error).to.be.instanceOf(Fault).with.property('code', 'OPTION_INVALID')
+      expect(source.observed).to.equal(false)
+    })
+  })
+
+  describe('in a pipeline', () => {
+    let edges: CarriedEdge[]
+    let faults: Fault[]
+    let held: number
+    const inPipeline = (options: Partial<MergeMapByKeyOptions<string, string>>): void =>
+      runWithWiring(
+        {
+          pressure: { pause: () => held++, resume: () => held-- },
+          onFault: (fault) => faults.push(fault),
+          showEdge: (edge) => edges.push(edge),
+        },
+        () => void run(options),
+      )
+    beforeEach(() => {
+      edges = []
+      faults = []
+      held = 0
+    })
+
+    it('shows what waits as an edge, whose account is its own', () => {
+      inPipeline({ concurrency: 1, capacity: 3, onFull: 'dropOldest' })
+      expect(edges).to.have.length(1)
+      expect(edges[0]).to.deep.include({ kind: 'mailbox', capacity: 3, onFull: 'dropOldest' })
+      send('a1', 'a2', 'b1')
+      expect(edges[0]!.account).to.deep.include({ in: 3, out: 0, inFlight: 3 })
+      expect(edges[0]!.waiting?.()).to.equal(2)
+    })
+
+    it('says before it runs what edge it will carry', () => {
+      const options = { concurrency: 1, perKey: 1, capacity: 3, onFull: 'block' } as const
+      expect(carriedEdgeOf(mergeMapByKey(keyOf, shop.work, options))).to.deep.equal({
+        kind: 'mailbox',
+        capacity: 3,
+        onFull: 'block',
+      })
+    })
+
+    it('holds back the sources of the run', () => {
+      inPipeline({ concurrency: 1, capacity: 2, onFull: 'block' })
+      send('a1', 'a2', 'a3')
+      expect(held).to.equal(1)
+      shop.finish('a1')
+      expect(held).to.equal(0)
+    })
+
+    it('tells the run of what it gave up, with its key, unless told whom else', () => {
+      inPipeline({ onError: 'skip' })
+      send('a1', 'b1')
+      shop.fail('a1')
+      shop.fail('b1', new Fault('VALUE_INVALID', 'No price.', { field: 'price' }))
+      expect(faults.map(({ code }) => code)).to.deep.equal(['STAGE_FAILED', 'VALUE_INVALID'])
+      expect(faults[0]!.message).to.equal('mergeMapByKey gave up a value of key a: the work failed')
+      expect(faults[0]!.cause).to.equal(failure)
+      expect(faults[1]!.details).to.deep.equal({ field: 'price', key: 'b' })
+
+      const told: unknown[] = []
+      inPipeline({ onError: 'skip', onFault: (error) => told.push(error) })
+      send('c1')
+      shop.fail('c1')
+      expect(told).to.deep.equal([failure])
+    })
+
+    it('tells of keys that cannot be written, and of those that are too long', () => {
+      const keys: unknown[] = [Object.create(null), Symbol('s'), 'x'.repeat(1_000)]
+      runWithWiring(
+        {
+          pressure: { pause: () => held++, resume: () => held-- },
+          onFault: (fault) => faults.push(fault),
+          showEdge: () => undefined,
+        },
+        () =>
+          of(...keys)
+            .pipe(
+              mergeMapByKey(
+                (key) => key,
+                () => throwError(() => failure),
+                { concurrency: 1, perKey: 1, onError: 'skip' },
+              ),
+            )
+            .subscribe(),
+      )
+      expect(faults.map(({ details }) => String(details['key']).slice(0, 20))).to.deep.equal([
+        '[object Object]',
+        'Symbol(s)',
+        'x'.repeat(20),
+      ])
+      expect(faults[2]!.message.length).to.be.below(200)
     })
   })
 
@@ -473,6 +866,8 @@ describe('mergeMapByKey', () => {
     { perKey: 2 },
     { capacity: 0 },
     { deadlineMs: -1 },
+    { onFull: 'conflate' },
+    { onError: 'ignore' },
   ]) {
     it(`refuses ${Object.entries(options).flat().join(' = ')}`, () => {
       expect(() => mergeMapByKey(keyOf, shop.work, { concurrency: 1, perKey: 1, ...(options as object) }))

@@ -1,9 +1,16 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { concat, defer, EMPTY, NEVER, Observable, of, range, Subject, take, throwError } from 'rxjs'
+import { getEventListeners } from 'node:events'
+import { runWithClock } from '../../src/clock/currentClock'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { Fault } from '../../src/model/fault'
-import { retryWithBackoff, type Retry, type RetryOptions } from '../../src/operators/retryWithBackoff'
+import {
+  retryWithBackoff,
+  SharedRetryBudget,
+  type Retry,
+  type RetryOptions,
+} from '../../src/operators/retryWithBackoff'
 
 const almostOne = 1 - Number.EPSILON / 2
 const base = { minMs: 100, maxMs: 1_000, atMost: 3, withinMs: 60_000, random: () => almostOne }
@@ -140,6 +147,38 @@ describe('retryWithBackoff', () => {
       clock.advance(4_999)
       expect(attempts).to.equal(1)
       clock.advance(1)
+      expect(attempts).to.equal(2)
+    })
+
+    it('hears without being told how long it is asked to stay away', () => {
+      const asking = [
+        new Fault('FEED_RATE_LIMITED', 'Wait.', { waitMs: 5_000 }),
+        new Response(null, { status: 429, headers: { 'retry-after': '5' } }),
+        Object.assign(new Error('429'), { response: { headers: { 'retry-after': '5' } } }),
+        Object.assign(new Error('503'), { headers: { 'retry-after': 'Thu, 01 Jan 1970 00:00:05 GMT' } }),
+      ]
+      for (const error of asking) {
+        clock = new VirtualClock()
+        let attempts = 0
+        watch(defer(() => throwError(() => (attempts++, error))))
+        clock.advance(4_999)
+        expect(attempts).to.equal(1)
+        clock.advance(1)
+        expect(attempts).to.equal(2)
+      }
+    })
+
+    it('asks for the time of waits and the chance where it is subscribed to', () => {
+      const waits = new VirtualClock()
+      let attempts = 0
+      const failing = defer(() => throwError(() => (attempts++, failure)))
+      const operator = retryWithBackoff({ minMs: 100, maxMs: 1_000, atMost: 3, withinMs: 60_000 })
+      runWithClock({ clock: new VirtualClock(), waits, random: () => 0.5 }, () =>
+        failing.pipe(operator).subscribe({ error: () => undefined }),
+      )
+      waits.advance(49)
+      expect(attempts).to.equal(1)
+      waits.advance(1)
       expect(attempts).to.equal(2)
     })
 
@@ -399,6 +438,67 @@ describe('retryWithBackoff', () => {
       expect(clock.pending).to.equal(0)
     })
 
+    it('forgets the caller of an attempt that never ends', async () => {
+      const caller = new AbortController()
+      const result = track(
+        retryWithBackoff.promise(() => new Promise(() => undefined), {
+          ...base,
+          attemptMs: 50,
+          clock,
+          signal: caller.signal,
+        }),
+      )
+      for (let turn = 0; turn < 4; turn++) {
+        await settle()
+        expect(getEventListeners(caller.signal, 'abort')).to.have.length(1)
+        clock.advance(50)
+        await settle()
+        clock.advance(1_000)
+      }
+      await settle()
+      expect(result.error).to.have.property('code', 'RETRIES_EXHAUSTED')
+      expect(getEventListeners(caller.signal, 'abort')).to.have.length(0)
+    })
+
+    it('has one timer for each of a thousand that wait, and none once they are aborted', async () => {
+      const stop = new AbortController()
+      const reason = new Error('stop')
+      const results = Array.from({ length: 1_000 }, () =>
+        track(retryWithBackoff.promise(() => Promise.reject(failure), { ...base, clock, signal: stop.signal })),
+      )
+      await settle()
+      expect(clock.pending).to.equal(1_000)
+      stop.abort(reason)
+      expect(clock.pending).to.equal(0)
+      await settle()
+      expect(results.every(({ error }) => error === reason)).to.equal(true)
+      expect(getEventListeners(stop.signal, 'abort')).to.have.length(0)
+    })
+
+    it('shares a budget with others, so that what is down is not asked by all of them', async () => {
+      const budget = new SharedRetryBudget({ atMost: 100, withinMs: 10_000 })
+      let calls = 0
+      const ask = (): Tracked<unknown> =>
+        track(retryWithBackoff.promise(() => (calls++, Promise.reject(failure)), { ...base, atMost: 1, clock, budget }))
+      const results = Array.from({ length: 1_000 }, ask)
+      await settle()
+      expect(clock.pending).to.equal(100)
+      const spent = results.filter(({ error }) => error !== undefined)
+      expect(spent).to.have.length(900)
+      expect(spent[0]!.error).to.have.property('code', 'RETRIES_EXHAUSTED')
+      expect((spent[0]!.error as Fault).message)
+        .to.include('shared')
+        .and.to.include('the line is dead')
+      clock.advance(1_000)
+      await settle()
+      expect(calls).to.equal(1_100)
+
+      clock.advance(9_000) // the window has passed
+      ask()
+      await settle()
+      expect(clock.pending).to.equal(1)
+    })
+
     it('keeps a thousand retries waiting on timers alone', async () => {
       const results = Array.from({ length: 1_000 }, () =>
         track(
@@ -428,6 +528,42 @@ describe('retryWithBackoff', () => {
         .with.property('code', 'OPTION_INVALID')
     })
   }
+})
+
+describe('SharedRetryBudget', () => {
+  it('allows no more within any window, for any times', () => {
+    fc.assert(
+      fc.property(
+        fc.nat({ max: 5 }),
+        fc.integer({ min: 1, max: 20 }),
+        fc.array(fc.nat({ max: 10 }), { maxLength: 100 }),
+        (atMost, withinMs, gapsMs) => {
+          const budget = new SharedRetryBudget({ atMost, withinMs })
+          const takenMs: number[] = []
+          let nowMs = 0
+          for (const gapMs of gapsMs) {
+            nowMs += gapMs
+            const within = takenMs.filter((takenAtMs) => takenAtMs > nowMs - withinMs).length
+            const allowed = budget.take(nowMs * 1_000)
+            expect(allowed).to.equal(within < atMost)
+            if (allowed) takenMs.push(nowMs)
+          }
+        },
+      ),
+    )
+  })
+
+  it('refuses nonsense', () => {
+    for (const budget of [
+      { atMost: Number.NaN, withinMs: 1 },
+      { atMost: -1, withinMs: 1 },
+      { atMost: 1, withinMs: 0 },
+    ]) {
+      expect(() => new SharedRetryBudget(budget))
+        .to.throw(Fault)
+        .with.property('code', 'OPTION_INVALID')
+    }
+  })
 })
 
 interface Watched<T> {

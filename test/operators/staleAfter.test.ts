@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { EMPTY, NEVER, range, Subject, take } from 'rxjs'
+import { runWithClock } from '../../src/clock/currentClock'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { Fault } from '../../src/model/fault'
 import { staleAfter } from '../../src/operators/staleAfter'
@@ -71,6 +72,14 @@ describe('staleAfter', () => {
     source.pipe(staleAfter(4, clock)).subscribe()
     for (let value = 0; value < 1_000; value++) source.next(value)
     expect(clock.pending).to.equal(1)
+  })
+
+  it('follows the time of the stream where it is subscribed to', () => {
+    const clock = new VirtualClock()
+    const seen: unknown[] = []
+    runWithClock(clock, () => NEVER.pipe(staleAfter(4)).subscribe((value) => seen.push(value)))
+    clock.advance(4)
+    expect(seen).to.deep.equal([s])
   })
 
   it('stops an endless synchronous source when it is left early', () => {

@@ -1,5 +1,7 @@
 import { expect } from 'chai'
+import { processMetrics } from '../../src/metrics/processMetrics'
 import { map, NEVER, of, Observable } from 'rxjs'
+import type { MarketEvent } from '../../src/model/events'
 import { Fault } from '../../src/model/fault'
 import type { EdgeOptions } from '../../src/actors/overflow'
 import { toBooks } from '../../src/operators/toBooks'
@@ -13,9 +15,13 @@ import {
 } from '../../src/pipeline/description'
 
 /** What plain JavaScript might do: no type holds it back. */
-type Loose = Readonly<
-  Record<keyof PipelineBuilder, (...given: unknown[]) => { through: (...given: unknown[]) => unknown }>
->
+/** A builder as plain JavaScript sees it. */
+type Loose = Readonly<Record<keyof PipelineBuilder, (...given: unknown[]) => LooseStream>>
+
+interface LooseStream {
+  through(...given: unknown[]): LooseStream
+  from(...given: unknown[]): void
+}
 
 const edge = { capacity: 10, onFull: 'block' } as const
 const sinkOf = (name = 'memory') => memory<unknown>({ capacity: 10, name })
@@ -164,6 +170,86 @@ describe('describePipeline', () => {
       },
       ['p/memory: batchMax is a whole number, 1 or more.', 'p/memory: flushMs is milliseconds, 0 or more.'],
     ],
+    [
+      'a policy for failures that is none',
+      (loose) => {
+        const a = loose.source('a', of(1), { ...edge, onFailure: 'ignore' })
+        loose.sink(a.through('b', map(String), { onFailure: { restart: { atMost: 1 } } }), sinkOf(), edge)
+      },
+      ['p/a: onFailure is one of resume, restart, stop, escalate', 'p/b: restart.withinMs is milliseconds above 0.'],
+    ],
+    [
+      'a stage that is to resume and cannot',
+      (loose) => {
+        const a = loose.source('a', of(1), edge)
+        loose.sink(a.through('b', map(String), { onFailure: 'resume' }), sinkOf(), edge)
+      },
+      ['p/b: An RxJS operator loses its state with its error and cannot resume'],
+    ],
+    [
+      'half an edge before a stage',
+      (loose) => {
+        const a = loose.source('a', of(1), edge)
+        loose.sink(a.through('b', map(String), { capacity: 5 }), sinkOf(), edge)
+      },
+      ['p/b: onFull is one of'],
+    ],
+    [
+      'a source that goes by time and is told to wait',
+      (loose) => loose.sink(loose.source('cpu', processMetrics({ everyMs: 1_000 }), edge), sinkOf(), edge),
+      ['p/cpu: This source goes by time and cannot be paused'],
+    ],
+    [
+      'a loop without a mailbox',
+      (loose) => {
+        const back = loose.feedback('back', undefined)
+        const joined = loose.merge('joined', loose.source('a', of(1), edge), back)
+        const next = joined.through('next', map(String))
+        back.from(next)
+        loose.sink(next, sinkOf(), edge)
+      },
+      [
+        'p/back: An edge needs { capacity, onFull }',
+        'p/back: This is a loop without a mailbox (back → joined → next → back)',
+      ],
+    ],
+    [
+      'a loop that would wait for itself',
+      (loose) => {
+        const back = loose.feedback('back', edge)
+        const joined = loose.merge('joined', loose.source('a', of(1), edge), back)
+        back.from(joined)
+        loose.sink(joined, sinkOf(), edge)
+      },
+      ['p/back: A loop cannot pause itself, so its edge cannot block'],
+    ],
+    [
+      'a loop that nothing comes back to, and a sink that nothing reaches',
+      (loose) => {
+        loose.sink(loose.source('a', of(1), edge), sinkOf(), edge)
+        loose.sink(loose.feedback('back', { capacity: 1, onFull: 'dropOldest' }), sinkOf(), edge)
+      },
+      ['p/back: Nothing comes back here', 'p/memory-2: Nothing reaches this sink: no source leads to it.'],
+    ],
+    [
+      'what is wrong within a group, with the path that leads to it',
+      (loose) => {
+        const a = loose.source('a', of(1), edge)
+        loose.group('g', { onFailure: 'sometimes' }, () => {
+          loose.group('h', {}, () => loose.sink(a.through('b', 'no operator'), sinkOf(), edge))
+        })
+      },
+      ['p/g: onFailure is one of', 'p/g/h/b: A stage needs an operator.'],
+    ],
+    [
+      'books behind an edge that samples',
+      (loose) => {
+        const a = loose.source('a', of([]), edge)
+        const sampled = a.through('b', map(String), { capacity: 10, onFull: { sample: 2 } })
+        loose.sink(sampled.through('books', toBooks()), sinkOf(), edge)
+      },
+      ['p/books: Books are kept behind the edge of "b", which may drop values'],
+    ],
   ] as const satisfies readonly (readonly [string, (loose: Loose) => unknown, readonly string[]])[]) {
     it(`finds ${what}`, () => {
       const { message } = faultOf(build)
@@ -247,7 +333,7 @@ function foreignStream(): unknown {
 
 describe('describePipeline, where books are kept', () => {
   const market = () => feed({ exchanges: ['kraken'], instruments: ['BTC-USDT'], channel: 'book' })
-  const problemOf = (onFull: EdgeOptions['onFull']): string => {
+  const problemOf = (onFull: EdgeOptions<MarketEvent>['onFull']): string => {
     try {
       describePipeline('p', ({ source, sink }) => {
         const books = source('market', market(), { capacity: 10, onFull }).through('books', toBooks())

@@ -1,6 +1,7 @@
 /**
  * A market that does what a test tells it, in the place of exchanges and recordings.
  */
+import type { BookName } from '../../src/feed/liveFeed'
 import { exchangeById } from '../../src/exchanges/exchanges'
 import type { SessionRecord } from '../../src/feed/record'
 import { Sessions } from '../../src/feed/sessions'
@@ -18,6 +19,9 @@ export class FakeMarket implements Market {
   readonly asked: string[] = []
   onStart: () => Promise<void> = () => Promise.resolve()
   onStop: () => Promise<void> = () => Promise.resolve()
+  ready: Promise<void> = Promise.resolve()
+  /** What `restart` answers. */
+  canRestart = true
   private output: MarketOutput | undefined
   private timeUs = FIRST_US
 
@@ -40,8 +44,22 @@ export class FakeMarket implements Market {
     this.asked.push('resume')
   }
 
+  refresh(books: Iterable<BookName> | 'all'): void {
+    this.asked.push(books === 'all' ? 'refresh all' : `refresh ${[...books].map(({ symbol }) => symbol).join(' ')}`)
+  }
+
+  restart(exchange: string): boolean {
+    this.asked.push(`restart ${exchange}`)
+    return this.canRestart
+  }
+
+  exhaust(exchange: string, fault: Fault): void {
+    this.output!.fault(fault)
+    this.output!.exhausted!(exchange, fault)
+  }
+
   connections(): readonly ConnectionView[] {
-    return [{ exchange: 'kraken', url: 'fake', state: 'open' }]
+    return [{ exchange: 'kraken', url: 'fake', state: 'open', sinceUs: FIRST_US, attempts: 1 }]
   }
 
   /** A record with these events, received a millisecond after the last one unless a time is given. */

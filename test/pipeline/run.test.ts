@@ -152,7 +152,7 @@ describe('A run', () => {
       builder.sink(trades, good, atOnce)
     }
 
-    it('ends what is behind it, with what came before written, and nothing else', async () => {
+    it('gives up what it failed on and goes on, says so, and hurts nobody else', async () => {
       const [good, bad] = [
         memory<MarketEvent>({ capacity: 9, name: 'good' }),
         memory<MarketEvent>({ capacity: 9, name: 'bad' }),
@@ -160,11 +160,18 @@ describe('A run', () => {
       const { run, market, faults } = started(failing(good, bad))
       for (const id of ['1', '2', '3']) market.send([trade({ id })])
       const summary = await run.stop()
-      expect(ids(bad.values)).to.deep.equal(['1'])
+      expect(ids(bad.values)).to.deep.equal(['1', '3'])
       expect(ids(good.values)).to.deep.equal(['1', '2', '3'])
-      expect(summary.problems).to.deep.equal(['The stage test/broken failed: two is too much'])
+      const sentence =
+        'The stage test/broken failed on a trade of BTC/USD on kraken (id 2), received 1970-01-01T00:00:00.000000Z: two is too much'
+      expect(summary.problems).to.deep.equal([
+        `The stage test/broken failed and was restarted; the first fault: ${sentence}`,
+      ])
       expect(summary.faults).to.deep.equal({ STAGE_FAILED: 1 })
-      expect(faults[0]!.details).to.deep.equal({ stage: 'test/broken' })
+      expect(faults[0]!.details).to.include({ stage: 'test/broken' })
+      expect(summary.stages).to.deep.equal([
+        { name: 'broken', path: 'test/broken', state: 'ended', failures: 1, restarts: 1, lastFault: sentence },
+      ])
       expectBalanced(summary)
     })
 
@@ -178,7 +185,9 @@ describe('A run', () => {
       market.send([trade()])
       const summary = await run.stop()
       expect(summary.faults).to.deep.equal({ EDGE_FULL: 1 })
-      expect(summary.problems).to.deep.equal(['The stage test/full ended: It is full.'])
+      expect(summary.problems.join()).to.match(
+        /The stage test\/full ended on a trade of BTC\/USD on kraken, .*: It is full\./,
+      )
     })
 
     it('as it is wired, lets the others be wired', async () => {
@@ -194,7 +203,7 @@ describe('A run', () => {
       market.send([trade({ id: '1' })])
       const summary = await run.stop()
       expect(ids(good.values)).to.deep.equal(['1'])
-      expect(summary.problems).to.deep.equal(['The stage test/unwirable failed: not like this'])
+      expect(summary.problems.join()).to.contain('The stage test/unwirable failed: not like this')
     })
   })
 
@@ -624,7 +633,9 @@ describe('A run', () => {
       'trades > memory',
     ])
     expect(status.sinks).to.have.length(1)
-    expect(status.connections).to.deep.equal([{ exchange: 'kraken', url: 'fake', state: 'open' }])
+    expect(status.connections).to.deep.equal([
+      { exchange: 'kraken', url: 'fake', state: 'open', sinceUs: FIRST_US, attempts: 1 },
+    ])
     expect(status.seconds).to.be.at.least(0)
     await run.stop()
   })

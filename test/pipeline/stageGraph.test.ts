@@ -1,13 +1,9 @@
 import { expect } from 'chai'
 import { map, NEVER, Observable, of, type OperatorFunction } from 'rxjs'
-import { Dispatcher } from '../../src/actors/dispatcher'
 import { currentWiring } from '../../src/actors/wiring'
-import { VirtualClock } from '../../src/clock/virtualClock'
-import type { Fault } from '../../src/model/fault'
-import { describePipeline, type PipelineBuilder } from '../../src/pipeline/description'
-import { StageGraph } from '../../src/pipeline/stageGraph'
 import { memory } from '../../src/sinks/memory'
 import { sinkCounters, type Sink } from '../../src/sinks/sink'
+import { wired } from './wired'
 
 const roomy = { capacity: 1_000, onFull: 'block' } as const
 const atOnce = { ...roomy, flushMs: 0 } as const
@@ -211,37 +207,6 @@ describe('StageGraph', () => {
     expect(kept.values).to.deep.equal([1])
   })
 })
-
-/** A pipeline wired to a dispatcher whose turn lasts as long as the test lets it. */
-function wired(build: (builder: PipelineBuilder) => void) {
-  const clock = new VirtualClock()
-  const nowMs = { value: 0 }
-  const faults: string[] = []
-  const observed: string[] = []
-  const pressed: string[] = []
-  const dispatcher = new Dispatcher({
-    clock,
-    budgetMs: 10,
-    nowMs: () => nowMs.value,
-    defer: setImmediate,
-    onBroken: (thrown) => {
-      throw thrown
-    },
-  })
-  const graph = new StageGraph(describePipeline('test', build), {
-    dispatcher,
-    liveClock: clock,
-    streamClock: clock,
-    outDir: 'out',
-    digest: false,
-    closeWithinMs: 1_000,
-    onFault: (fault: Fault, node) => faults.push(`${node} ${fault.code}: ${fault.message}`),
-    pressure: { pause: () => pressed.push('pause'), resume: () => pressed.push('resume') },
-    observe: (node, value) => observed.push(`${node} ${String(value)}`),
-    onWritten: undefined,
-  })
-  return { graph, dispatcher, clock, nowMs, faults, observed, pressed }
-}
 
 function sinkOf(verbs: Partial<Sink<unknown>>): Sink<unknown> {
   const done = (): Promise<void> => Promise.resolve()

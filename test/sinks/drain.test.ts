@@ -52,7 +52,7 @@ describe('drain', () => {
 
     it('batches: writes their values', async () => {
       const batch: Batch<number> = { length: 2, [Symbol.iterator]: () => [3, 4][Symbol.iterator]() }
-      await drain(of([1, 2], batch, 5), sink, options)
+      await drain<number>(of([1, 2], batch, 5), sink, options)
       expect(sink.values).to.deep.equal([1, 2, 3, 4, 5])
     })
 

@@ -11,7 +11,9 @@ export const graph: Command = {
   summary: 'draws a pipeline without running it',
   help: `Usage: millrace graph PIPELINE [--format mermaid|dot|json]
 
-Prints the picture of a pipeline without running it: nothing is connected to, no file is opened.
+Prints the picture of a pipeline without running it: nothing is connected to, no file is opened. Thick lines are edges
+where values wait, with their capacity and what happens when they are full; dotted ones close a loop; frames are groups,
+which share a supervisor. \`millrace run --graph FILE\` draws the same picture while the pipeline runs.
 
 ${optionsHelp(OPTIONS)}
 

@@ -12,9 +12,10 @@ import {
   type ParsedArgs,
 } from '../command'
 import { faultLog } from '../faultLog'
+import { checkGraphFile, graphFile } from '../graphFile'
 import { loadPipeline } from '../loadPipeline'
 import { onInterrupt } from '../onInterrupt'
-import { table } from '../table'
+import { runReport } from '../runReport'
 import { canDraw, terminalView } from '../terminalView'
 
 const OPTIONS = {
@@ -32,6 +33,7 @@ const OPTIONS = {
   rate: { value: 'N', meaning: 'of the simulator: market messages per second, up to 50000 (default 500)' },
   faults: { value: 'SPEC', meaning: 'of the simulator: faults, such as drop=10s,skip=5s,checksum=7s' },
   record: { value: 'FILE', meaning: 'record the run, to be replayed later' },
+  graph: { value: 'FILE', meaning: 'draw the running pipeline every second (.mmd, .dot or .json)' },
   exchange: { value: 'ID', meaning: 'of a replay: the exchange whose protocol the recording speaks' },
   digest: { meaning: 'digest what each sink writes' },
   json: { meaning: 'print the summary as one JSON object' },
@@ -43,7 +45,8 @@ export const run: Command = {
   help: `Usage: millrace run PIPELINE [--live | --simulate | --replay FILE...] [OPTIONS]
 
 Runs a pipeline file (.ts or .js, default export) and shows what it sees: on a terminal a live view, else one line a
-second. Ctrl-C stops in order: sources, what is under way, sinks; a second one at once.
+second. Ctrl-C stops in order: sources, what is under way, sinks; a second one at once. A message that a stage fails on
+is kept under quarantine/ in the output folder; see \`millrace quarantine --help\`.
 
 ${optionsHelp(OPTIONS)}
 
@@ -55,27 +58,29 @@ Exit status: 0 done; 1 ran, but faults were not repaired; 2 wrong usage or an in
   async run(args) {
     const parsed = parse(args, OPTIONS)
     const options = optionsOf(parsed)
-    const pipeline = loadPipeline(parsed.positionals[0])
+    const drawn = parsed.text('graph')
+    if (drawn !== undefined) checkGraphFile(drawn)
+    const [file] = parsed.positionals
+    const pipeline = loadPipeline(file)
     const log = faultLog(canDraw(process.stderr))
     const handle = pipeline.start({ ...options, onFault: log.add })
+    const picture = drawn === undefined ? undefined : graphFile(drawn, () => handle.graph(), log.add)
     const view = terminalView(() => handle.status(), process.stderr)
     const release = onInterrupt(
       () => void handle.stop().catch(() => undefined),
       (sentence) => view.note(sentence),
+      () => handle.kill(),
     )
     let summary: RunSummary
     try {
       summary = await handle.done
-    } catch (thrown) {
-      view.stop()
-      log.close()
-      throw thrown
     } finally {
       release()
+      view.stop()
+      await picture?.close()
+      log.close()
     }
-    view.stop()
-    log.close()
-    tell(summary)
+    for (const line of runReport(summary, file!)) say(line)
     if (parsed.flag('json')) print(JSON.stringify(summary))
     return summary.problems.length > 0 ? EXIT.faults : EXIT.done
   },
@@ -126,49 +131,4 @@ function optionsOf(parsed: ParsedArgs): RunOptions {
     ...text('exchange', 'exchange'),
     digest: parsed.flag('digest'),
   }
-}
-
-function tell(summary: RunSummary): void {
-  const { receiveToSink } = summary.latencyUs
-  const { loopDelayMs, cpuPercent, rssBytes } = summary.process
-  say('')
-  say(
-    table(
-      ['edge', 'kind', 'on full', 'in', 'out', 'dropped', 'in flight'],
-      // In line nothing can wait or be lost.
-      summary.edges
-        .filter(({ kind }) => kind !== 'inline')
-        .map((edge) => [
-          `${edge.from} → ${edge.to}`,
-          edge.kind,
-          edge.onFull,
-          String(edge.in),
-          String(edge.out),
-          String(Object.values(edge.dropped).reduce((a, b) => a + b, 0)),
-          String(edge.inFlight),
-        ]),
-    ),
-  )
-  say('')
-  say(
-    table(
-      ['sink', 'written', 'bytes', 'failed'],
-      summary.sinks.map((sink) => [sink.name, String(sink.written), String(sink.bytes), String(sink.failed)]),
-    ),
-  )
-  say('')
-  say(
-    `${summary.pipeline} ran ${summary.seconds.toFixed(1)} s (${summary.mode}): ${summary.books.live} books live, ${summary.books.gaps} gaps, ${summary.books.resyncs} resyncs.`,
-  )
-  if (receiveToSink.max > 0) {
-    say(`Receive to sink: p50 ${ms(receiveToSink.p50)}, p99 ${ms(receiveToSink.p99)}, max ${ms(receiveToSink.max)}.`)
-  }
-  say(
-    `Event-loop delay: p50 ${loopDelayMs.p50.toFixed(2)} ms, p99 ${loopDelayMs.p99.toFixed(2)} ms, max ${loopDelayMs.max.toFixed(2)} ms. CPU ${cpuPercent} %, memory ${(rssBytes / 1e6).toFixed(0)} MB.`,
-  )
-  for (const problem of summary.problems) say(`Not repaired: ${problem}`)
-}
-
-function ms(us: number): string {
-  return `${(us / 1_000).toFixed(us < 10_000 ? 2 : 1)} ms`
 }

@@ -1,0 +1,245 @@
+/**
+ * One stage of a running pipeline: an instance of its operator, and the supervisor that puts a new one in its place.
+ *
+ * Whatever the stage throws ends here: in its operator, in a timer it set, in a subscriber of its own. What happens then is
+ * the policy's matter (`src/actors/supervision.ts`). The stream behind the stage lives on through restarts, so what reads
+ * it notices nothing but what is missing; values that come while it waits to be restarted are refused, and counted.
+ */
+import { Subject, type Observable, type OperatorFunction, type Subscription } from 'rxjs'
+import type { DropReason } from '../actors/ledger'
+import { Supervisor, type OnFailure } from '../actors/supervision'
+import { seededRandom } from '../clock/backoff'
+import type { Clock, Timer } from '../clock/clock'
+import { Fault, messageOf } from '../model/fault'
+import { identityOf, wordsOf } from './identity'
+import { StageInput } from './stageInput'
+
+/** `ended` by itself or with its source; `stopped` by its supervisor. */
+export type StageState = 'running' | 'restarting' | 'ended' | 'stopped'
+
+/** How a stage, or a source, has fared. */
+export interface StageReport {
+  readonly name: string
+  /** With the pipeline's name and its groups: `market-monitor/bars/bars-1s`. */
+  readonly path: string
+  readonly state: StageState
+  readonly failures: number
+  readonly restarts: number
+  readonly lastFault: string | undefined
+}
+
+/** What a stage has thrown, and what is done about it. */
+export interface StageFailure {
+  readonly path: string
+  readonly fault: Fault
+  /** The value it was at work on; undefined when it failed on its own time. */
+  readonly poison: { readonly value: unknown } | undefined
+  readonly directive: 'resume' | 'restart' | 'stop' | 'escalate'
+}
+
+export interface StageRunnerOptions {
+  readonly name: string
+  /** With the pipeline's name: `market-monitor/bars-1s`. */
+  readonly path: string
+  readonly operator: OperatorFunction<unknown, unknown>
+  readonly onFailure: OnFailure | undefined
+  /** The stream's. Restarts follow it, so that a replay restarts where the run did. */
+  readonly clock: Clock
+  /** Calls `wire` with everything in force that an operator may ask for; what its timers throw goes to `failed`. */
+  readonly surround: (runner: StageRunner, failed: (thrown: unknown) => void, wire: () => void) => void
+  readonly failed: (failure: StageFailure) => void
+  /** A failure that this stage's supervisor does not decide about. */
+  readonly escalate: (fault: Fault) => void
+  /** A new instance is at work in the place of one that has failed. */
+  readonly restarted: () => void
+}
+
+/** One life of the operator. */
+interface Instance {
+  readonly input: StageInput
+  subscription: Subscription | undefined
+  over: boolean
+}
+
+export class StageRunner {
+  readonly output = new Subject<unknown>()
+  state: StageState = 'running'
+  restarts = 0
+  failures = 0
+  lastFault: Fault | undefined
+  private instance: Instance | undefined
+  private handling: { readonly value: unknown } | undefined
+  private timer: Timer | undefined
+  private readonly supervisor: Supervisor
+
+  constructor(private readonly options: StageRunnerOptions) {
+    // The jitter is the stage's own and the same in every run, for a replay to restart it at the same places.
+    this.supervisor = new Supervisor(options.onFailure, options.clock, seededRandom(options.path))
+  }
+
+  get report(): StageReport {
+    const { name, path } = this.options
+    const { state, failures, restarts, lastFault } = this
+    return { name, path, state, failures, restarts, lastFault: lastFault?.message }
+  }
+
+  /** Begins. Not part of the constructor: what it fails with needs the runner. */
+  start(): void {
+    const instance: Instance = {
+      input: new StageInput((thrown) => this.instanceFailed(instance, thrown)),
+      subscription: undefined,
+      over: false,
+    }
+    this.instance = instance
+    this.state = 'running'
+    const failed = (thrown: unknown): void => this.instanceFailed(instance, thrown)
+    try {
+      this.options.surround(this, failed, () => {
+        const staged: Observable<unknown> = this.options.operator(instance.input)
+        const subscription = staged.subscribe({
+          next: (value) => {
+            if (!instance.over) this.output.next(value)
+          },
+          error: failed,
+          complete: () => this.instanceEnded(instance),
+        })
+        instance.subscription = subscription
+        if (instance.over) subscription.unsubscribe()
+      })
+    } catch (thrown) {
+      failed(thrown)
+    }
+  }
+
+  /** Gives the stage a value; returns why it did not take it, if so. */
+  receive(value: unknown): DropReason | undefined {
+    const { instance } = this
+    if (instance === undefined) return this.state === 'restarting' ? 'restarting' : 'closed'
+    const outer = this.handling
+    const failuresBefore = this.failures
+    this.handling = { value }
+    instance.input.next(value)
+    this.handling = outer
+    if (this.failures !== failuresBefore) return 'failed'
+    this.supervisor.succeeded()
+    return undefined
+  }
+
+  /** Nothing more will come: the stage gives what it still has, and ends. */
+  complete(): void {
+    if (this.instance !== undefined) this.instance.input.complete()
+    else this.end('ended')
+  }
+
+  /** Ends the stage as it is; what is behind it is flushed. */
+  stop(): void {
+    this.end('stopped')
+  }
+
+  /** Puts a new instance in the place of this one, by order of the supervisor above. */
+  restart(): void {
+    if (this.state === 'ended' || this.state === 'stopped') return
+    this.again(0)
+  }
+
+  /** An actor tells of a value that it threw on. True: it goes on with its state. */
+  resumes(thrown: unknown, value: unknown): boolean {
+    const fault = this.faultOf(thrown, { value })
+    const verdict = this.supervisor.judge(fault)
+    if (verdict.directive !== 'resume') {
+      this.act(fault, { value }, verdict)
+      return false
+    }
+    this.failures++
+    this.lastFault = fault
+    this.options.failed({ path: this.options.path, fault, poison: { value }, directive: 'resume' })
+    return true
+  }
+
+  private instanceFailed(instance: Instance, thrown: unknown): void {
+    if (instance.over) return
+    const poison = this.handling
+    const fault = this.faultOf(thrown, poison)
+    this.act(fault, poison, this.supervisor.judge(fault))
+  }
+
+  private act(fault: Fault, poison: StageFailure['poison'], verdict: ReturnType<Supervisor['judge']>): void {
+    const { path, failed, escalate } = this.options
+    this.failures++
+    this.discard()
+    const spent = 'spent' in verdict ? verdict.spent : undefined
+    const told =
+      spent === undefined
+        ? fault
+        : new Fault(
+            'RETRIES_EXHAUSTED',
+            `${fault.message} It has been restarted ${this.restarts} times and is given up (the budget is ${spent.atMost} within ${spent.withinMs} ms).`,
+            fault.details,
+            { cause: fault },
+          )
+    this.lastFault = told
+    // A resume that nothing can resume is a restart on the spot.
+    const directive = verdict.directive === 'resume' ? 'restart' : verdict.directive
+    failed({ path, fault: told, poison, directive })
+    if (directive === 'restart') this.again('delayMs' in verdict ? verdict.delayMs : 0)
+    else if (directive === 'stop') this.end('stopped')
+    else {
+      this.state = 'restarting' // whoever decides now does so within this call
+      escalate(told)
+    }
+  }
+
+  private again(delayMs: number): void {
+    this.discard()
+    this.restarts++
+    const start = (): void => {
+      this.timer = undefined
+      this.start()
+      if (this.state === 'running') this.options.restarted()
+    }
+    if (delayMs === 0) {
+      start()
+      return
+    }
+    this.state = 'restarting'
+    this.timer = this.options.clock.after(delayMs, start)
+  }
+
+  private instanceEnded(instance: Instance): void {
+    if (!instance.over) this.end('ended')
+  }
+
+  private end(state: 'ended' | 'stopped'): void {
+    if (this.state === 'ended' || this.state === 'stopped') return
+    this.discard()
+    this.state = state
+    this.output.complete()
+  }
+
+  private discard(): void {
+    this.timer?.cancel()
+    this.timer = undefined
+    const { instance } = this
+    this.instance = undefined
+    if (instance === undefined) return
+    instance.over = true
+    try {
+      instance.subscription?.unsubscribe()
+    } catch {
+      // How it takes its leave no longer matters.
+    }
+  }
+
+  /** What was thrown, with the stage's path and the identity of its input. */
+  private faultOf(thrown: unknown, poison: StageFailure['poison']): Fault {
+    const { path } = this.options
+    const input = poison === undefined ? undefined : identityOf(poison.value)
+    const on = input === undefined ? '' : ` on ${wordsOf(input)}`
+    const details = { stage: path, ...(input === undefined ? {} : { input }) }
+    if (thrown instanceof Fault) {
+      const message = `The stage ${path} ended${on}: ${thrown.message}`
+      return new Fault(thrown.code, message, { ...thrown.details, ...details }, { cause: thrown })
+    }
+    return new Fault('STAGE_FAILED', `The stage ${path} failed${on}: ${messageOf(thrown)}`, details, { cause: thrown })
+  }
+}

@@ -1,0 +1,346 @@
+import { expect } from 'chai'
+import { interval, map, NEVER, Observable, scan } from 'rxjs'
+import type { OnFailure } from '../../src/actors/supervision'
+import { VirtualClock } from '../../src/clock/virtualClock'
+import type { Batch, MarketEvent, Trade } from '../../src/model/events'
+import { Fault } from '../../src/model/fault'
+import { toBooks } from '../../src/operators/toBooks'
+import { describePipeline, type PipelineBuilder } from '../../src/pipeline/description'
+import { liveHost } from '../../src/pipeline/host'
+import { Run, type RunEngineOptions } from '../../src/pipeline/run'
+import { feed } from '../../src/pipeline/sources'
+import { memory } from '../../src/sinks/memory'
+import { sinkCounters, type Sink } from '../../src/sinks/sink'
+import { trade } from '../kit/marketEvents'
+import { FakeMarket, FIRST_US } from './fakeMarket'
+
+const roomy = { capacity: 1_000, onFull: 'block' } as const
+const atOnce = { ...roomy, flushMs: 0 } as const
+const WISH = { exchanges: ['kraken'], instruments: ['BTC-USD'], channel: 'trades' } as const
+
+describe('The life of a run', () => {
+  it('is ready when its stages are wired and its market says so', async () => {
+    const { run, market } = started(listening)
+    let synced!: () => void
+    market.ready = new Promise((resolve) => (synced = resolve))
+    let ready = false
+    void run.ready.then(() => (ready = true))
+    await turns()
+    expect(ready, 'before the first record').to.equal(false)
+    market.send([trade()])
+    await turns()
+    expect(ready, 'before the books are live').to.equal(false)
+    synced()
+    await turns()
+    expect(ready).to.equal(true)
+    await run.stop()
+  })
+
+  it('is not ready when a required feed will never be', async () => {
+    const { run, market } = started(listening)
+    market.ready = Promise.reject(new Fault('RETRIES_EXHAUSTED', 'Kraken is gone.'))
+    market.ready.catch(() => undefined)
+    market.send([trade()])
+    const thrown: unknown = await run.ready.catch((error: unknown) => error)
+    expect((thrown as Error).message).to.equal('Kraken is gone.')
+    await run.stop()
+  })
+
+  it('flushes: what had been received is written, without an end', async () => {
+    const kept = memory<MarketEvent>({ capacity: 100 })
+    const { run, market } = started(({ source, sink }) =>
+      sink(source('trades', feed(WISH), roomy), kept, { ...roomy, flushMs: 60_000 }),
+    )
+    market.send([trade()])
+    market.send([trade()])
+    await turns()
+    expect(kept.values).to.have.length(0)
+    await run.flush()
+    expect(kept.values).to.have.length(2)
+    market.send([trade()])
+    await run.stop()
+    expect(kept.values).to.have.length(3)
+  })
+
+  it('can be killed: nothing is drained, everything is counted, and it ends at once', async () => {
+    const { run, market, clock } = started(({ source, sink }) => {
+      sink(source('trades', feed(WISH), roomy), hanging(), { ...roomy, flushMs: 0 })
+    })
+    market.onStop = () => NEVER_SETTLES
+    for (let sent = 0; sent < 5; sent++) market.send([trade()])
+    await turns()
+    const killed = run.kill()
+    await turns()
+    clock.advance(500)
+    const summary = await killed
+    expect(summary.problems.join()).to.contain('The run was killed')
+    for (const edge of summary.edges) {
+      expect(edge.inFlight, edge.to).to.equal(0)
+      expect(edge.in).to.equal(edge.out + sum(edge.dropped))
+    }
+    expect(summary.edges.at(-1)!.dropped).to.have.any.keys('stopped', 'deadline')
+  })
+
+  it('can be killed in the middle of a stop that takes too long', async () => {
+    const { run, market, clock } = started(({ source, sink }) => {
+      sink(source('trades', feed(WISH), roomy), hanging(), { ...roomy, flushMs: 0 })
+    })
+    market.send([trade()])
+    await turns()
+    let ended = false
+    void run.stop().then(() => (ended = true))
+    await turns(20)
+    expect(ended, 'waits for its sink').to.equal(false)
+    const killed = run.kill()
+    await turns()
+    clock.advance(500)
+    await killed
+    expect(ended).to.equal(true)
+  })
+
+  it('ends within one deadline, whatever hangs', async () => {
+    const { run, market, clock } = started(({ source, sink }) => {
+      sink(source('trades', feed(WISH), roomy), hanging(), { ...roomy, flushMs: 0 })
+    })
+    market.onStop = () => NEVER_SETTLES
+    market.send([trade()])
+    await turns()
+    let ended = false
+    const startUs = clock.nowUs()
+    const stopped = run.stop().then((summary) => {
+      ended = true
+      return summary
+    })
+    while (!ended && clock.nowUs() < startUs + 60_000_000) {
+      await turns(2)
+      clock.advance(50)
+    }
+    await stopped
+    expect((clock.nowUs() - startUs) / 1e6).to.be.at.most(5.3)
+  })
+
+  it('takes a branch in and lets it go, and the branch that keeps books asks for them', async () => {
+    const { run, market } = started(listening)
+    const kept = memory<number>({ capacity: 9, name: 'prices' })
+    const attaching = run.attach(({ stream, sink }) => {
+      const market = stream<Batch<MarketEvent>>('trades')
+      sink(
+        market.through(
+          'prices-of',
+          map((batch) => [...batch].map((event) => (event as Trade).price)),
+        ),
+        kept,
+        atOnce,
+      )
+      sink(market.through('books', toBooks()), memory({ capacity: 9, name: 'books-sink' }), atOnce)
+    })
+    market.send([trade({ price: 1 })])
+    const branch = await attaching
+    await turns()
+    market.send([trade({ price: 2 })])
+    await branch.detach()
+    market.send([trade({ price: 3 })])
+    const summary = await run.stop()
+    expect(branch.names).to.deep.equal(['prices-of', 'prices', 'books', 'books-sink'])
+    expect(kept.values).to.deep.equal([2])
+    expect(market.asked).to.include('refresh all')
+    expect(summary.problems).to.deep.equal([])
+    const refused: unknown = await run.attach(() => undefined).catch((error: unknown) => error)
+    expect((refused as Error).message).to.equal('The run has ended: nothing can be attached to it.')
+  })
+
+  it('asks once for the books that several stages lose together', async () => {
+    const { run, market } = started(({ source, sink }) => {
+      const market = source('trades', feed(WISH), roomy)
+      for (const name of ['a', 'b']) {
+        const broken = map((batch: Batch<MarketEvent>) => {
+          if ([...batch].some((event) => event.kind === 'trade' && event.id === '2')) throw new Error('no')
+          return batch
+        })
+        sink(
+          market.through(name, broken).through(`${name}-books`, toBooks()),
+          memory({ capacity: 9, name: `${name}-sink` }),
+          atOnce,
+        )
+      }
+    })
+    for (const id of ['1', '2', '3']) market.send([trade({ id })])
+    await turns()
+    await run.stop()
+    expect(market.asked.filter((what) => what.startsWith('refresh'))).to.deep.equal(['refresh all'])
+  })
+
+  describe('when an exchange is given up', () => {
+    const gone = new Fault('RETRIES_EXHAUSTED', 'Kraken is given up.')
+
+    it('ends, loudly, by default', async () => {
+      const { run, market } = started(listening)
+      market.send([trade()])
+      market.exhaust('kraken', gone)
+      const summary = await run.done
+      expect(summary.problems).to.deep.equal(['Kraken is given up. (test/trades)'])
+    })
+
+    it('goes on without it when its source may stop', async () => {
+      const { run, market } = started(fed('stop'))
+      market.send([trade()])
+      market.exhaust('kraken', gone)
+      await turns()
+      market.send([trade()])
+      const summary = await run.stop()
+      expect(summary.edges[0]!.in).to.equal(2)
+      expect(summary.problems).to.deep.equal(['Kraken is given up. (test/trades)'])
+    })
+
+    it('begins it again within the budget of its source, then ends', async () => {
+      const policy: OnFailure = { restart: { atMost: 2, withinMs: 60_000, backoffMs: [100, 200] }, then: 'escalate' }
+      const { run, market, clock } = started(fed(policy))
+      market.send([trade()])
+      for (let time = 0; time < 3; time++) {
+        market.exhaust('kraken', gone)
+        clock.advance(1_000)
+        await turns()
+      }
+      const summary = await run.done
+      expect(market.asked.filter((what) => what.startsWith('restart'))).to.have.length(2)
+      expect(summary.problems).to.deep.equal(['Kraken is given up. (test/trades)'])
+    })
+  })
+
+  it('stops in order when a stage escalates, and says why', async () => {
+    const { run, market } = started(({ source, sink }) => {
+      const thrower = map(() => {
+        throw new Error('this cannot go on')
+      })
+      sink(
+        source('trades', feed(WISH), roomy).through('vital', thrower, { onFailure: 'escalate' }),
+        memory({ capacity: 9 }),
+        atOnce,
+      )
+    })
+    market.send([trade()])
+    const summary = await run.done
+    expect(market.asked).to.include('stop')
+    expect(summary.problems.join()).to.match(
+      /The stage test\/vital failed on .*: this cannot go on The run is stopped\./,
+    )
+  })
+
+  it('survives a subscriber that throws where nobody can hear it', async () => {
+    const { run, market } = started(({ source, sink }) => {
+      const deaf = (input: Observable<Batch<MarketEvent>>): Observable<Batch<MarketEvent>> =>
+        new Observable((out) =>
+          input.pipe(map((batch) => batch)).subscribe({
+            next: (batch) => {
+              if ([...batch].some((event) => event.kind === 'trade' && event.id === '2')) throw new Error('deep inside')
+              out.next(batch)
+            },
+            complete: () => out.complete(),
+          }),
+        )
+      sink(source('trades', feed(WISH), roomy).through('deaf', deaf), memory({ capacity: 9 }), atOnce)
+    })
+    for (const id of ['1', '2', '3']) market.send([trade({ id })])
+    await new Promise((resolve) => setTimeout(resolve, 5)) // RxJS tells on a timer of its own
+    const summary = await run.stop()
+    expect(summary.problems.join()).to.contain('threw where nobody listens: deep inside')
+    expect(summary.sinks[0]!.written).to.equal(2)
+  })
+
+  it('moves time without a market, so that what goes by time goes on', async () => {
+    const kept = memory<number>({ capacity: 100 })
+    const { run, clock } = started(
+      ({ source, sink }) => {
+        sink(source('n', NEVER as Observable<number>, roomy), memory<number>({ capacity: 1, name: 'x' }), atOnce)
+        sink(source('ticks', ticking(), roomy), kept, atOnce)
+      },
+      { market: () => undefined },
+    )
+    await turns()
+    clock.advance(1_000)
+    await turns()
+    expect(run.status().streamTimeUs).to.be.at.least(FIRST_US + 1_900_000)
+    await run.stop()
+  })
+
+  it('carries values round a loop, through its mailbox, and ends', async () => {
+    const kept = memory<number>({ capacity: 1_000 })
+    const { run, market } = started(({ source, sink, merge, feedback }) => {
+      const trades = source('trades', feed(WISH), roomy).through(
+        'one',
+        map(() => 1),
+      )
+      const back = feedback<number>('back', { capacity: 16, onFull: 'fail' })
+      const all = merge('all', trades, back)
+      const counted = all.through(
+        'counted',
+        scan((sum: number, value: number) => sum + value, 0),
+      )
+      back.from(
+        counted.through(
+          'few',
+          (input) =>
+            new Observable((out) =>
+              input.subscribe({ next: (value) => value < 40 && out.next(value), complete: () => out.complete() }),
+            ),
+        ),
+      )
+      sink(counted, kept, atOnce)
+    })
+    market.send([trade()])
+    await turns(20)
+    const summary = await run.stop()
+    expect(kept.values).to.deep.equal([1, 2, 4, 8, 16, 32, 64])
+    expect(summary.problems).to.deep.equal([])
+    for (const edge of summary.edges) expect(edge.inFlight, edge.to).to.equal(0)
+  })
+})
+
+const NEVER_SETTLES = new Promise<never>(() => undefined)
+
+function listening({ source, sink }: PipelineBuilder): void {
+  sink(source('trades', feed(WISH), roomy), memory<MarketEvent>({ capacity: 1_000 }), atOnce)
+}
+
+function fed(onFailure: OnFailure) {
+  return ({ source, sink }: PipelineBuilder): void => {
+    sink(source('trades', feed(WISH), { ...roomy, onFailure }), memory<MarketEvent>({ capacity: 1_000 }), atOnce)
+  }
+}
+
+function ticking(): Observable<number> {
+  return interval(1_000_000)
+}
+
+function hanging(): Sink<unknown> {
+  const done = (): Promise<void> => Promise.resolve()
+  return { name: 'hangs', counters: sinkCounters(), open: done, write: () => NEVER_SETTLES, close: done }
+}
+
+function sum(dropped: Readonly<Record<string, number>>): number {
+  return Object.values(dropped).reduce((total, values) => total + values, 0)
+}
+
+async function turns(count = 5): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+/** A run on a market of the test, whose time stands still unless the test moves it. */
+function started(build: (builder: PipelineBuilder) => void, options: Partial<RunEngineOptions> = {}) {
+  const market = new FakeMarket()
+  const clock = new VirtualClock(FIRST_US + 1_000_000)
+  const run = new Run({
+    description: describePipeline('test', build),
+    mode: 'live',
+    market: () => market,
+    recorder: undefined,
+    host: { ...liveHost, clock },
+    outDir: 'out',
+    digest: false,
+    stopWithinMs: 5_000,
+    onFault: () => undefined,
+    ...options,
+  })
+  run.done.catch(() => undefined)
+  return { run, market, clock }
+}

@@ -18,6 +18,7 @@ import { replayRecords } from '../src/feed/recording/mergeRecordings'
 import { Sessions } from '../src/feed/sessions'
 import type { SessionRecord } from '../src/feed/record'
 import { Level2Book } from '../src/book/level2Book'
+import { isQuick, median, rounded } from './kit/report'
 
 const RECORDED = path.resolve(__dirname, '../../../shared/fixtures/recorded')
 
@@ -31,7 +32,7 @@ const SESSIONS: readonly (readonly [exchange: string, file: string])[] = [
 ]
 
 /** Rounds of each variant that count, after two that do not. */
-const ROUNDS = 7
+const ROUNDS = isQuick() ? 3 : 7
 const WARM_UP = 2
 /** Small sessions are repeated within a round until it has at least so many frames. */
 const FRAMES_A_ROUND = 20_000
@@ -115,14 +116,6 @@ function timed(work: () => void): number {
   const startedMs = performance.now()
   work()
   return (performance.now() - startedMs) * 1_000
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 1_000) / 1_000
 }
 
 void main().then(() => {

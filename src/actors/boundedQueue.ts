@@ -19,8 +19,8 @@ export interface BoundedQueueOptions<T> extends EdgeOptions<T> {
   readonly pressure?: Pressure | undefined
   /** Kept by the queue as far as it goes: what came, and what was dropped here. What is taken is still in flight. */
   readonly ledger: Ledger
-  /** Told of dropped values, as lists; the receipts are rows among the values. */
-  readonly receipts?: Receipts<readonly T[]> | undefined
+  /** Told of dropped values, in lists; what it makes are rows among the values, a list of them or a single one. */
+  readonly receipts?: Receipts<readonly T[] | T> | undefined
 }
 
 export class BoundedQueue<T> {
@@ -35,9 +35,9 @@ export class BoundedQueue<T> {
   private readonly conflation: Conflation<T> | undefined
   private readonly sampleEvery: number
   private readonly isBlocking: boolean
-  private readonly missing: Missing<readonly T[]>
+  private readonly missing: Missing<readonly T[] | T>
   /** What is missing right before a value that waits, by its place. */
-  private readonly gaps = new Map<number, Receipts<readonly T[]>>()
+  private readonly gaps = new Map<number, Receipts<readonly T[] | T>>()
   /** Receipts that are to be taken next. */
   private told: readonly T[] = []
   private toldTaken = 0
@@ -104,7 +104,8 @@ export class BoundedQueue<T> {
     const taken: T[] = []
     while (taken.length < max) {
       if (this.toldTaken === this.told.length) {
-        this.told = this.missing.tell() ?? []
+        const told = this.missing.tell() ?? []
+        this.told = Array.isArray(told) ? (told as readonly T[]) : [told as T]
         this.toldTaken = 0
         if (this.told.length === 0) break
       }
@@ -132,7 +133,7 @@ export class BoundedQueue<T> {
   }
 
   /** What was dropped before it came here, as by a disk that is full: told before the next value that comes. */
-  skipped(account: Receipts<readonly T[]>): void {
+  skipped(account: Receipts<readonly T[] | T>): void {
     this.missing.toBehind(account)
   }
 
@@ -267,7 +268,7 @@ export class BoundedQueue<T> {
     }
   }
 
-  private gapBefore(place: number): Receipts<readonly T[]> | undefined {
+  private gapBefore(place: number): Receipts<readonly T[] | T> | undefined {
     if (this.gaps.size === 0) return undefined
     const gap = this.gaps.get(place)
     this.gaps.delete(place)

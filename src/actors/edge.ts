@@ -28,6 +28,8 @@ export interface EdgeHooks<T> {
   conflate?: ((values: readonly T[]) => readonly T[]) | undefined
   /** Where it matters downstream what was dropped. */
   readonly receipts?: Receipts<T> | undefined
+  /** Default {@link OVERRUN_MAX}. */
+  readonly overrunMax?: number
 }
 
 /** Once its source was paused, a blocked edge takes what was already on its way, but no more than this. */
@@ -49,6 +51,7 @@ export class Edge<T> implements Receiver<T> {
   private paused = false
   /** Values taken since the source was asked to pause. */
   private overrun = 0
+  private readonly overrunMax: number
   private closed = false
   private sampling = false
   /** Values that have come since the last one that was kept. */
@@ -62,6 +65,7 @@ export class Edge<T> implements Receiver<T> {
     private readonly hooks: EdgeHooks<T>,
   ) {
     this.missing = new Missing(hooks.receipts)
+    this.overrunMax = hooks.overrunMax ?? OVERRUN_MAX
   }
 
   /** Runs of dropped values, for a summary: told to the stages where a receipt can be made. */
@@ -188,7 +192,7 @@ export class Edge<T> implements Receiver<T> {
       default:
     }
     // A batch that began when there was room is kept whole, and so is what was on its way.
-    if (this.blocks) return held < capacity || this.overrun + weight <= OVERRUN_MAX || turnAway('overrun')
+    if (this.blocks) return held < capacity || this.overrun + weight <= this.overrunMax || turnAway('overrun')
     const every = sampleOf(onFull)
     if (every !== undefined) {
       this.sampling = true

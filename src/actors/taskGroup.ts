@@ -184,12 +184,8 @@ class Group implements TaskGroup {
 
   private start(task: Task): void {
     this.running.add(task)
-    let work: Promise<unknown>
-    try {
-      work = Promise.resolve(task.run(this.signal))
-    } catch (error) {
-      work = Promise.reject(error as Error)
-    }
+    // It begins within the call, and what it throws there is a failure like any other.
+    const work = new Promise((resolve) => resolve(task.run(this.signal)))
     work.then(
       (value) => {
         if (!this.running.delete(task)) return // given up

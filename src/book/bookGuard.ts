@@ -11,7 +11,7 @@
  * after it, of which the latest are kept, so that what is behind has the same book after the batch as before. What comes
  * out depends on the changes that came in and nothing else: a replay of a recording gives the same.
  */
-import type { BookChange, NoticeCode } from '../model/events'
+import type { BookChange, Level, LevelDigits, NoticeCode } from '../model/events'
 import { Fault } from '../model/fault'
 import type { ChecksumRule } from './checksum'
 import { Level2Book } from './level2Book'
@@ -68,9 +68,13 @@ export function guardCounts(): GuardCounts {
   }
 }
 
-/** Deltas of a live book that are kept to go with an older REST answer: those of about ten seconds, and their levels. */
+/** Deltas of a live book that are kept to go with an older REST answer: those of about ten seconds. */
 const RECENT_MAX = 128
-const RECENT_LEVELS_MAX = 8_192
+/** The numbers that they are, some 10,000 levels; powers of two. */
+const RECENT_NUMBERS_MAX = 32_768
+const RECENT_NUMBERS_MIN = 256
+const HEADER = 9
+const NUMBERS_OF_LEVEL = 3
 
 export class BookGuard {
   private live = false
@@ -240,7 +244,7 @@ export class BookGuard {
     // Before the first delta the book is the snapshot that it began with.
     if (this.base !== undefined) return [this.base]
     const { sequencing } = this.options
-    const after = recent.deltas().filter((delta) => sequencing.join(delta, snapshot.seq) !== 'stale')
+    const after = recent.deltas(snapshot).filter((delta) => sequencing.join(delta, snapshot.seq) !== 'stale')
     const [first] = after
     return first !== undefined && sequencing.join(first, snapshot.seq) === 'apply' ? [snapshot, ...after] : undefined
   }
@@ -322,38 +326,140 @@ export class BookGuard {
   }
 }
 
-/** The latest deltas of a book, oldest first. They are references: what they hold has been emitted, and does not change. */
+/**
+ * The latest deltas of one book, written down as numbers in a ring: objects that are kept for seconds cost the collector
+ * several times what writing them down does. Deltas lie in it as their length, the fields of `add`, and their levels.
+ */
 class Recent {
-  private readonly ring = new Array<BookChange | undefined>(RECENT_MAX)
-  private first = 0
+  private ring = new Float64Array(RECENT_NUMBERS_MIN)
+  /** Where the oldest delta begins, and where the next will; both wrap around. */
+  private from = 0
+  private to = 0
+  private used = 0
+  /** The ordinal of the oldest delta, and how many there are. */
+  private oldest = 0
   private length = 0
-  private levels = 0
+  /** The whole texts of levels, where a delta has some, by its ordinal. */
+  private readonly texts = new Map<number, Pick<BookChange, 'bidDigits' | 'askDigits'>>()
 
   add(delta: BookChange): void {
-    if (this.length === RECENT_MAX) this.drop()
-    this.ring[(this.first + this.length) % RECENT_MAX] = delta
+    const { bids, asks, bidDigits, askDigits } = delta
+    const needed = HEADER + NUMBERS_OF_LEVEL * (bids.length + asks.length)
+    if (needed > RECENT_NUMBERS_MAX) {
+      this.clear() // whatever is older cannot be joined to what follows
+      return
+    }
+    while (this.length === RECENT_MAX || this.used + needed > RECENT_NUMBERS_MAX) this.drop()
+    if (this.used + needed > this.ring.length) this.grow(this.used + needed)
+    if (bidDigits.texts !== undefined || askDigits.texts !== undefined) {
+      this.texts.set(this.oldest + this.length, { bidDigits, askDigits })
+    }
+    this.put(needed)
+    this.put(delta.exchangeTimeUs)
+    this.put(delta.receiveTimeUs)
+    this.put(delta.seq)
+    this.put(delta.prevSeq)
+    this.put(delta.firstSeq)
+    this.put(delta.checksum)
+    this.put(delta.depth)
+    this.put(bids.length)
+    this.putSide(bids, bidDigits)
+    this.putSide(asks, askDigits)
+    this.used += needed
     this.length++
-    this.levels += levelsOf(delta)
-    while (this.levels > RECENT_LEVELS_MAX && this.length > 1) this.drop()
   }
 
-  deltas(): BookChange[] {
-    return Array.from({ length: this.length }, (_, index) => this.ring[(this.first + index) % RECENT_MAX]!)
+  /** Oldest first; what does not change from delta to delta is taken from `like`. */
+  deltas({ exchange, symbol, instrument }: BookChange): BookChange[] {
+    let at = this.from
+    const mask = this.ring.length - 1
+    const take = (): number => {
+      const value = this.ring[at]!
+      at = (at + 1) & mask
+      return value
+    }
+    const takeMaybe = (): number | undefined => {
+      const value = take()
+      return Number.isNaN(value) ? undefined : value
+    }
+    const takeSide = (count: number, texts: LevelDigits['texts']): { levels: Level[]; digits: LevelDigits } => {
+      const levels: Level[] = []
+      const decimals: number[] = []
+      for (let index = 0; index < count; index++) {
+        levels.push([take(), take()])
+        decimals.push(take())
+      }
+      return { levels, digits: { decimals, texts } }
+    }
+    return Array.from({ length: this.length }, (_, index): BookChange => {
+      const levels = (take() - HEADER) / NUMBERS_OF_LEVEL
+      const texts = this.texts.get(this.oldest + index)
+      const exchangeTimeUs = takeMaybe()
+      const receiveTimeUs = take()
+      const seq = takeMaybe()
+      const prevSeq = takeMaybe()
+      const firstSeq = takeMaybe()
+      const checksum = takeMaybe()
+      const depth = takeMaybe()
+      const bidCount = take()
+      const bids = takeSide(bidCount, texts?.bidDigits.texts)
+      const asks = takeSide(levels - bidCount, texts?.askDigits.texts)
+      return {
+        kind: 'delta',
+        exchange,
+        symbol,
+        instrument,
+        exchangeTimeUs,
+        receiveTimeUs,
+        bids: bids.levels,
+        asks: asks.levels,
+        seq,
+        prevSeq,
+        firstSeq,
+        checksum,
+        depth,
+        bidDigits: bids.digits,
+        askDigits: asks.digits,
+      }
+    })
   }
 
   clear(): void {
-    if (this.length > 0) this.ring.fill(undefined)
-    this.first = this.length = this.levels = 0
+    this.from = this.to = this.used = this.oldest = this.length = 0
+    this.texts.clear()
+  }
+
+  private put(value: number | undefined): void {
+    this.ring[this.to] = value ?? NaN
+    this.to = (this.to + 1) & (this.ring.length - 1)
+  }
+
+  private putSide(levels: readonly Level[], { decimals }: LevelDigits): void {
+    for (let index = 0; index < levels.length; index++) {
+      const [price, size] = levels[index]!
+      this.put(price)
+      this.put(size)
+      this.put(decimals[index])
+    }
   }
 
   private drop(): void {
-    this.levels -= levelsOf(this.ring[this.first]!)
-    this.ring[this.first] = undefined
-    this.first = (this.first + 1) % RECENT_MAX
+    const size = this.ring[this.from]!
+    this.from = (this.from + size) & (this.ring.length - 1)
+    this.used -= size
+    this.texts.delete(this.oldest)
+    this.oldest++
     this.length--
   }
-}
 
-function levelsOf({ bids, asks }: BookChange): number {
-  return bids.length + asks.length
+  private grow(needed: number): void {
+    const { ring, from, used } = this
+    let length = ring.length
+    while (length < needed) length *= 2
+    const grown = new Float64Array(length)
+    for (let index = 0; index < used; index++) grown[index] = ring[(from + index) & (ring.length - 1)]!
+    this.ring = grown
+    this.from = 0
+    this.to = used
+  }
 }

@@ -186,6 +186,7 @@ function providedTypes(): Record<string, string[]> {
   return {
     millrace: [path.join(PACKAGE_ROOT, 'dist/index.d.ts')],
     'millrace/operators': [path.join(PACKAGE_ROOT, 'dist/operators/index.d.ts')],
+    'millrace/testing': [path.join(PACKAGE_ROOT, 'dist/testing/index.d.ts')],
     rxjs: [path.join(rxjs, 'dist/types/index.d.ts')],
     'rxjs/*': [path.join(rxjs, 'dist/types/*/index.d.ts')],
   }

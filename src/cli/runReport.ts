@@ -62,13 +62,18 @@ function stagesTable({ stages }: RunSummary): string[] {
 }
 
 function figures(summary: RunSummary): string[] {
-  const { books, latencyUs, process: cost } = summary
+  const { books, held, latencyUs, process: cost } = summary
   const { receiveToSink } = latencyUs
   const { loopDelayMs } = cost
   return [
     `${summary.pipeline} ran ${summary.seconds.toFixed(1)} s (${summary.mode}): ${books.live} books live, ${books.gaps} gaps, ${books.resyncs} resyncs.`,
     ...(receiveToSink.max > 0
       ? [`Receive to sink: p50 ${ms(receiveToSink.p50)}, p99 ${ms(receiveToSink.p99)}, max ${ms(receiveToSink.max)}.`]
+      : []),
+    ...(held.times > 0
+      ? [
+          `The sources were held back ${held.times} ${held.times === 1 ? 'time' : 'times'}, ${held.seconds.toFixed(1)} s in all, by edges that may not drop.`,
+        ]
       : []),
     `Event-loop delay: p50 ${loopDelayMs.p50.toFixed(2)} ms, p99 ${loopDelayMs.p99.toFixed(2)} ms, max ${loopDelayMs.max.toFixed(2)} ms. CPU ${cost.cpuPercent} %, memory ${(cost.rssBytes / 1e6).toFixed(0)} MB.`,
   ]

@@ -144,6 +144,8 @@ function oneLine(now: RunStatus, rates: Rates): string {
     `dropped ${sum(now.edges.flatMap((edge) => losses(edge).map(([, count]) => count)))}`,
     `faults ${sum(Object.values(now.faults))}`,
     ...(restarts > 0 ? [`restarts ${restarts}`] : []),
+    ...(now.quarantine === undefined ? [] : [`quarantined ${now.quarantine.kept + now.quarantine.unkept}`]),
+    ...(now.held.times > 0 ? [`held ${now.held.times}`] : []),
     processText(rates),
   ].join('  ')
 }
@@ -178,6 +180,9 @@ function picture(
       ...(repairing > 0 ? [style('red', `${repairing} in repair`)] : []),
       `gaps ${books.gaps}`,
       `resyncs ${books.resyncs}`,
+      ...(now.held.times > 0
+        ? [style('yellow', `held back ${now.held.times} times, ${now.held.seconds.toFixed(1)} s`)]
+        : []),
       processText(rates),
     ].join('  '),
   ]
@@ -300,7 +305,12 @@ function stageLines(now: RunStatus, style: Style): string[] {
       const counts = `failures ${stage.failures}  restarts ${stage.restarts}`
       return `${printable(stage.name).slice(0, 35).padEnd(36)}${style(format, state.padEnd(11))}${style('yellow', counts)}  ${printable(stage.lastFault ?? '')}`
     })
-  const more = failed.length - lines.length
+  if (now.quarantine !== undefined) {
+    const { kept, unkept, file } = now.quarantine
+    const more = unkept > 0 ? `, ${unkept} more not` : ''
+    lines.push(style('yellow', `quarantined  ${kept} kept in ${printable(file ?? 'no file')}${more}`))
+  }
+  const more = Math.max(0, failed.length - STAGES_SHOWN_MAX)
   const titles = `${'stage'.padEnd(36)}${'state'.padEnd(11)}failures and restarts, the last fault${more > 0 ? `  (${more} more)` : ''}`
   return ['', style('dim', titles), ...lines]
 }

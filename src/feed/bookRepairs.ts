@@ -21,6 +21,8 @@ export interface BookRepairsOptions {
   readonly clock: Clock
   /** How long a book may wait for a snapshot that the stream owes. */
   readonly snapshotMs: number
+  /** True while nobody reads, so that what is owed cannot come. */
+  readonly isPaused: () => boolean
   readonly renew: (subscriptions: readonly Subscription[]) => void
   /** Asks over REST; the returned function withdraws. What is not `urgent` waits for what is. */
   readonly ask: (subscription: Subscription, symbol: string, urgent: boolean, told: SnapshotTold) => () => void
@@ -225,6 +227,10 @@ export class BookRepairs {
     book.timer?.cancel()
     book.timer = clock.after(snapshotMs, () => {
       book.timer = undefined
+      if (this.options.isPaused()) {
+        this.awaitSnapshot(book)
+        return
+      }
       book.asked = Math.max(1, book.asked)
       this.snapshotFailed(book, `none came within ${snapshotMs} ms of the acknowledgement`)
     })

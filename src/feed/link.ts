@@ -40,6 +40,8 @@ export interface ConnectionStatus {
   readonly sinceUs: number
   /** Attempts to connect since the start. */
   readonly attempts: number
+  /** What went wrong last, in words; undefined while it is of use. */
+  readonly trouble: string | undefined
   readonly frames: number
   readonly bytes: number
   readonly lastFrameUs: number | undefined
@@ -112,6 +114,7 @@ export class Link {
   private sinceUs: number
   private attempts = 0
   private failures = 0
+  private trouble: string | undefined
   private budget: RetryBudget
   private frames = 0
   private bytes = 0
@@ -142,6 +145,7 @@ export class Link {
       protocol,
       clock,
       snapshotMs: options.snapshotMs,
+      isPaused: () => this.paused,
       renew: (subscriptions) => this.asking?.renew(subscriptions),
       ask: (subscription, symbol, urgent, told) => this.askSnapshot(subscription, symbol, urgent, told),
       repaired: () => {
@@ -184,6 +188,7 @@ export class Link {
       state: this.state,
       sinceUs: this.sinceUs,
       attempts: this.attempts,
+      trouble: this.trouble,
       frames: this.frames,
       bytes: this.bytes,
       lastFrameUs: this.lastFrameUs,
@@ -386,6 +391,7 @@ export class Link {
     const nowUs = clock.nowUs()
     const exchange = planned.protocol.id
     this.failures++
+    this.trouble = message
     this.budget.failed(nowUs)
     const delayMs = Math.max(waitMs, backoffDelayMs(this.failures, { ...BACKOFF, random }))
     fault(new Fault(code, message, { exchange, ...details }))
@@ -411,6 +417,7 @@ export class Link {
   private prove(): void {
     if (this.proven) return
     this.proven = true
+    this.trouble = undefined
     this.budget = new RetryBudget(this.options.retries)
   }
 
@@ -435,7 +442,8 @@ export class Link {
     if (nothingLeft) {
       // Exchanges close connections without subscriptions.
       const { connection } = this
-      this.leave(NORMAL, 'every subscription was refused')
+      this.trouble = 'every subscription was refused'
+      this.leave(NORMAL, this.trouble)
       this.setState('failed')
       void connection?.close(NORMAL, 'goodbye')
     }

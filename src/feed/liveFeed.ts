@@ -1,7 +1,8 @@
 /**
  * Live market data: from a list of wishes to events, in the order in which everything happens.
  *
- * Start    asks each exchange for its instruments, finds every problem of every wish, plans connections and opens them
+ * Start    asks each exchange for its instruments, finds every problem of every wish, plans connections and opens them. An
+ *          exchange of which nothing is required is not waited for, and joins the others when it has answered
  * Road     socket callback -> record with its receive stamp -> `onRecord` (a recorder) -> session -> `onEvents`; all of it
  *          synchronous, so that records, events and their order are the same in a replay
  * Back     what sessions ask for (snapshots, answers, reconnects) goes to the connection that they belong to
@@ -124,6 +125,10 @@ export class LiveFeed {
   private links: Link[] = []
   /** Those whose retry budget is spent. */
   private readonly exhausted = new Set<Link>()
+  /** Exchanges that nobody requires, until their connections are planned. */
+  private readonly latecomers = new Map<string, Latecomer>()
+  private begun!: () => void
+  private readonly hasBegun = new Promise<void>((resolve) => (this.begun = resolve))
   private readonly linkOf = new Map<number, Link>()
   private connections = 0
   private state: 'new' | 'starting' | 'running' | 'stopped' = 'new'
@@ -168,20 +173,21 @@ export class LiveFeed {
     this.state = 'starting'
     try {
       this.prepare()
+      for (const side of this.exchanges.values()) if (!this.isRequired(side)) void this.awaitLatecomer(side)
       await this.fetchInstruments()
       if (this.stopped) throw stoppedEarly()
-      this.plan()
+      this.links = this.plan().map((planned) => this.linkFor(planned))
     } catch (thrown) {
       this.closeRest()
       this.state = 'stopped'
-      const fault =
-        thrown instanceof Fault ? thrown : new Fault('STAGE_FAILED', messageOf(thrown), {}, { cause: thrown })
+      const fault = faultOf(thrown)
       this.readiness.reject(fault)
       throw fault
     }
     this.state = 'running'
     for (const link of this.links) link.start()
     this.progressed()
+    this.begun()
   }
 
   /**
@@ -213,6 +219,10 @@ export class LiveFeed {
    */
   restart(exchange: string): boolean {
     if (this.state !== 'running') return false
+    if (this.latecomers.get(exchange)?.fault !== undefined) {
+      void this.awaitLatecomer(this.exchanges.get(exchange)!)
+      return true
+    }
     const begun: Link[] = []
     this.links = this.links.map((link) => {
       if (link.exchange !== exchange || !this.exhausted.delete(link)) return link
@@ -267,7 +277,7 @@ export class LiveFeed {
   }
 
   status(): ConnectionStatus[] {
-    return this.links.map((link) => link.status)
+    return [...this.links.map((link) => link.status), ...Array.from(this.latecomers.values(), latecomerStatus)]
   }
 
   /** REST requests by exchange. */
@@ -323,8 +333,59 @@ export class LiveFeed {
     if (problems.length > 0) throw new Fault('OPTION_INVALID', problems.join(' '), { problems })
   }
 
+  private wishesOf({ protocol }: ExchangeSide): FeedWish[] {
+    return this.options.wishes.filter(({ exchange }) => this.options.protocolOf(exchange).id === protocol.id)
+  }
+
+  private isRequired(side: ExchangeSide): boolean {
+    return this.wishesOf(side).some(({ required }) => required !== false)
+  }
+
+  /** An exchange that nobody requires: it joins when it has answered, and its failure is its own. */
+  private async awaitLatecomer(side: ExchangeSide): Promise<void> {
+    const { clock, onFault, onTerminal } = this.options
+    const { id } = side.protocol
+    const attempts = (this.latecomers.get(id)?.attempts ?? 0) + 1
+    this.latecomers.set(id, { side, sinceUs: clock.nowUs(), attempts, fault: undefined })
+    try {
+      await this.instrumentsOf(side)
+      await this.hasBegun
+      if (this.stopped) return
+      this.latecomers.delete(id)
+      this.join(id)
+    } catch (thrown) {
+      // Also when it fails first: what is wished of it must not decide whether the others start.
+      await this.hasBegun
+      if (this.stopped) return
+      const fault = faultOf(thrown)
+      this.latecomers.set(id, { side, sinceUs: clock.nowUs(), attempts, fault })
+      onFault(fault)
+      onTerminal?.(fault, id)
+    }
+  }
+
+  /** @throws `Fault` OPTION_INVALID when what is wished of it cannot be had */
+  private join(exchange: string): void {
+    const planned = this.plan(true).filter(({ protocol }) => protocol.id === exchange)
+    if (planned.length === 0) {
+      const { title } = this.exchanges.get(exchange)!.protocol
+      throw new Fault('OPTION_INVALID', `${title} has nothing of what is wished for.`, { exchange })
+    }
+    const joining = planned.map((each) => this.linkFor(each))
+    this.links = [...this.links, ...joining]
+    for (const link of joining) link.start()
+    this.progressed()
+    if (this.latecomers.size > 0) return
+    try {
+      this.plan()
+    } catch (thrown) {
+      this.options.onFault(faultOf(thrown)) // what none of them has, and is not required
+    }
+  }
+
   private async fetchInstruments(): Promise<void> {
-    const outcomes = await Promise.allSettled([...this.exchanges.values()].map((side) => this.instrumentsOf(side)))
+    const required = [...this.exchanges.values()].filter((side) => this.isRequired(side))
+    const outcomes = await Promise.allSettled(required.map((side) => this.instrumentsOf(side)))
     const failed = outcomes.filter((outcome) => outcome.status === 'rejected')
     if (failed.length === 0) return
     const faults = failed.map(({ reason }) => reason as Fault)
@@ -335,11 +396,7 @@ export class LiveFeed {
   private async instrumentsOf(side: ExchangeSide): Promise<void> {
     const { protocol } = side
     const table = this.sessions.instruments(protocol.id)
-    const wanted = new Set(
-      this.options.wishes
-        .filter(({ exchange }) => this.options.protocolOf(exchange).id === protocol.id)
-        .flatMap(({ instruments }) => instruments),
-    )
+    const wanted = new Set(this.wishesOf(side).flatMap(({ instruments }) => instruments))
     for (const { path: first, weight } of protocol.instruments.requests) {
       let path: string | undefined = first
       for (let page = 0; path !== undefined && page < this.limits.pagesMax; page++) {
@@ -399,12 +456,18 @@ export class LiveFeed {
     })
   }
 
-  private plan(): void {
-    const planned = planLinks(this.options.wishes, (id) => {
-      const protocol = this.options.protocolOf(id)
-      return { protocol, instruments: this.sessions.instruments(protocol.id) }
-    })
-    this.links = planned.map((each) => this.linkFor(each))
+  /** The connections to all exchanges that have answered. */
+  private plan(moreToCome = this.latecomers.size > 0): PlannedLink[] {
+    const { wishes, protocolOf } = this.options
+    const known = wishes.filter(({ exchange }) => !this.latecomers.has(protocolOf(exchange).id))
+    return planLinks(
+      known,
+      (id) => {
+        const protocol = protocolOf(id)
+        return { protocol, instruments: this.sessions.instruments(protocol.id) }
+      },
+      moreToCome,
+    )
   }
 
   private linkFor(planned: PlannedLink): Link {
@@ -477,7 +540,11 @@ export class LiveFeed {
 
   private progressed(): void {
     if (this.state !== 'running') return
-    if (this.exhausted.size === 0 && this.links.every(({ state }) => state === 'failed')) {
+    if (
+      this.exhausted.size === 0 &&
+      this.latecomers.size === 0 &&
+      this.links.every(({ state }) => state === 'failed')
+    ) {
       const message = 'Every subscription was refused, and nothing is left to listen to: see the refusals before this.'
       const fault = new Fault('SUBSCRIBE_REFUSED', message)
       this.options.onFault(fault)
@@ -507,6 +574,37 @@ export class LiveFeed {
   private get stopped(): boolean {
     return this.state === 'stopped'
   }
+}
+
+/** An exchange whose instruments are not known yet, or cannot be had, which keeps nobody waiting. */
+interface Latecomer {
+  readonly side: ExchangeSide
+  readonly sinceUs: number
+  readonly attempts: number
+  /** Why it was given up; undefined while it is being asked. */
+  readonly fault: Fault | undefined
+}
+
+function latecomerStatus({ side, sinceUs, attempts, fault }: Latecomer): ConnectionStatus {
+  return {
+    exchange: side.protocol.id,
+    endpoint: '',
+    url: side.address.rest,
+    state: fault === undefined ? 'connecting' : 'failed',
+    sinceUs,
+    attempts,
+    trouble: fault?.message,
+    frames: 0,
+    bytes: 0,
+    lastFrameUs: undefined,
+    topics: 0,
+    acked: 0,
+    refused: 0,
+  }
+}
+
+function faultOf(thrown: unknown): Fault {
+  return thrown instanceof Fault ? thrown : new Fault('STAGE_FAILED', messageOf(thrown), {}, { cause: thrown })
 }
 
 function stoppedEarly(): Fault {

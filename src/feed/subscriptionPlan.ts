@@ -68,10 +68,15 @@ const DEPTH_DEFAULT = 100
  * The connections that meet the wishes.
  *
  * @param exchangeOf  the exchange of a wish
+ * @param moreToCome  true while exchanges are still to be heard from that nobody requires: what they may have is no problem yet
  * @throws `Fault` OPTION_INVALID with a sentence for each problem
  */
-export function planLinks(wishes: readonly FeedWish[], exchangeOf: (id: string) => PlannedExchange): PlannedLink[] {
-  const problems = new Problems()
+export function planLinks(
+  wishes: readonly FeedWish[],
+  exchangeOf: (id: string) => PlannedExchange,
+  moreToCome = false,
+): PlannedLink[] {
+  const problems = new Problems(moreToCome)
   const exchanges = new Map<string, Wanted>()
   for (const wish of wishes) {
     const { protocol, instruments } = exchangeOf(wish.exchange)
@@ -131,13 +136,16 @@ class Problems {
   private readonly unlessFound = new Map<string, string[]>()
   private readonly found = new Set<string>()
 
+  constructor(private readonly moreToCome: boolean) {}
+
   add(sentence: string): void {
     this.sentences.add(sentence)
   }
 
-  missing(thing: string, sentence: string, wherever: boolean): void {
-    if (!wherever) this.add(sentence)
-    else this.unlessFound.set(thing, [...(this.unlessFound.get(thing) ?? []), sentence])
+  missing(thing: string, sentence: string, { wherever, required }: FeedWish): void {
+    if (wherever !== true) this.add(sentence)
+    else if (required !== false || !this.moreToCome)
+      this.unlessFound.set(thing, [...(this.unlessFound.get(thing) ?? []), sentence])
   }
 
   see(thing: string): void {
@@ -153,12 +161,11 @@ class Problems {
 
 function want(wanted: Wanted, wish: FeedWish, table: InstrumentTable, problems: Problems): void {
   const { protocol } = wanted
-  const wherever = wish.wherever === true
   for (const name of wish.instruments) {
     const instrument = table.find(name)
     if (instrument === undefined) {
       const sentence = `${protocol.title} has no instrument ${quoted(name)}.${didYouMean(name, table.names())}`
-      problems.missing(`instrument ${name}`, sentence, wherever)
+      problems.missing(`instrument ${name}`, sentence, wish)
       continue
     }
     problems.see(`instrument ${name}`)
@@ -169,7 +176,7 @@ function want(wanted: Wanted, wish: FeedWish, table: InstrumentTable, problems: 
         problems.missing(
           `channel ${channel}`,
           `${protocol.title} has no channel ${channel} for ${instrument.name}; it has ${offered.join(', ')}.`,
-          wherever,
+          wish,
         )
       }
     }

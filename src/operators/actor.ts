@@ -19,7 +19,7 @@ export interface Actor<T> {
 /** What an actor is given at birth. */
 export interface ActorContext<R> {
   /** Emits a value; those of one batch travel together. */
-  emit(value: R): void
+  readonly emit: (value: R) => void
   /** The stream's time. */
   readonly clock: Clock
 }

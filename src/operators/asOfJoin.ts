@@ -78,6 +78,10 @@ export interface AsOf<L, R> {
  *
  *     trades.pipe(asOfJoin(quotes, { direction: 'backward', toleranceMs: 1_000, outOfOrderMs: 200, idleMs: 2_000 }))
  *
+ * Within one stage of a pipeline, behind a `merge` of both streams:
+ *
+ *     (both) => both.pipe(ofKind('trade'), asOfJoin(both.pipe(ofKind('ticker')), { ... }))
+ *
  * Emits      a pair for each left row that is not late, as soon as the watermark says that no better right row will come:
  *            in batches, in the order of the times at which that is known; without a right row `right` is undefined
  * Completes  when the left side has, and each of its rows is paired; what waits for the right side when that completes
@@ -133,11 +137,9 @@ export function asOfJoin<L, R>(
             else receiveLeft(timed)
           },
           advanced: decide,
-          nextUs: () => {
-            while (decisions.peek()?.decided === true) decisions.pop()
-            return (decisions.peek()?.dueUs ?? Infinity) + 1
-          },
+          nextUs: () => (nextDecision()?.dueUs ?? Infinity) + 1,
           held: () => waits,
+          letGo: decideOldest,
           settled: () => {
             emit()
             if (leftInput.ended && leftInput.pending === 0) out.complete()
@@ -196,12 +198,12 @@ export function asOfJoin<L, R>(
       function receiveLeft(timed: Timed<L | R>): void {
         const { timeUs } = timed
         const key = leftKey(timed.row as L)
-        const before = latest.get(key)
+        const before = latest.get(key) // within the tolerance: what is older was forgotten
         const distanceUs = before === undefined ? Infinity : timeUs - before.timeUs
         const entry: Waiting<L, R> = {
           key,
           left: timed,
-          before: distanceUs <= toleranceUs ? before : undefined,
+          before,
           dueUs: timeUs + Math.min(toleranceUs, distanceUs - 1),
           order: released++,
           decided: false,
@@ -219,20 +221,33 @@ export function asOfJoin<L, R>(
 
       /** Time has come to here: what no right row can change any more is decided, and old right rows are forgotten. */
       function decide(timeUs: number): void {
-        for (let next = decisions.peek(); next !== undefined; next = decisions.peek()) {
-          if (!next.decided && next.dueUs >= timeUs && timeUs < Infinity) break
-          decisions.pop()
-          if (next.decided) continue
-          const waitingHere = waiting.get(next.key)!
-          waitingHere.delete(next)
-          if (waitingHere.size === 0) waiting.delete(next.key)
-          waits--
-          pair(next, next.before)
+        for (;;) {
+          const next = nextDecision()
+          if (next === undefined || (next.dueUs >= timeUs && timeUs < Infinity)) break
+          decideOldest()
         }
         for (const [key, row] of latest) {
           if (row.timeUs + toleranceUs >= timeUs) break
           latest.delete(key)
         }
+      }
+
+      /** Pairs the left row whose wait would end first with what there is. */
+      function decideOldest(): boolean {
+        const entry = nextDecision()
+        if (entry === undefined) return false
+        decisions.pop()
+        const waitingHere = waiting.get(entry.key)!
+        waitingHere.delete(entry)
+        if (waitingHere.size === 0) waiting.delete(entry.key)
+        waits--
+        pair(entry, entry.before)
+        return true
+      }
+
+      function nextDecision(): Waiting<L, R> | undefined {
+        while (decisions.peek()?.decided === true) decisions.pop()
+        return decisions.peek()
       }
 
       function pair({ key, left }: Waiting<L, R>, found: Timed<L | R> | undefined): void {

@@ -127,6 +127,8 @@ export interface EventTimeHooks<T> {
   readonly nextUs: () => number
   /** Rows that are held although they were released: they count to the bound. */
   readonly held: () => number
+  /** In a hurry: lets one of them go without moving the watermark; false when there is none to let go like that. */
+  readonly letGo?: () => boolean
   /** All that this batch, or this moment, has brought is known: the time to emit. */
   readonly settled: () => void
   readonly failed: (error: unknown) => void
@@ -157,6 +159,8 @@ export class EventTime<T> {
   private readonly onFull: EventTimeFull
   private readonly latenessUs: number
   private nowUs = -Infinity
+  /** When the watermark was looked at last. */
+  private advancedUs = -Infinity
   private stampUs: number | undefined
   /** No source becomes idle before this; -Infinity while all are. */
   private nextIdleUs = Infinity
@@ -262,8 +266,11 @@ export class EventTime<T> {
   private take(input: EventTimeInput<T>, row: T): void {
     const stampUs = stampOf(row)
     if (stampUs !== undefined && stampUs !== this.stampUs) this.hear(stampUs)
-    if (this.hooks.isOver()) return
     const { ledger } = input
+    if (this.hooks.isOver()) {
+      ledger.dropped++
+      return
+    }
     const said = input.eventTimeUs(row)
     const timeUs = said === undefined ? NaN : Math.floor(said)
     if (!Number.isSafeInteger(timeUs)) {
@@ -281,8 +288,9 @@ export class EventTime<T> {
       return
     }
     this.heard(mark)
-    if (this.begun && this.unheard.length > 0)
+    if (this.begun && this.unheard.length > 0) {
       for (const each of this.unheard.splice(0)) if (each !== mark) this.heard(each)
+    }
     if (timeUs - input.outOfOrderUs > mark.us) mark.us = timeUs - input.outOfOrderUs
     if (this.isLate(timeUs)) {
       this.late(input, row)
@@ -291,7 +299,7 @@ export class EventTime<T> {
     const inOrder = this.setting.inOrder ?? true
     if (inOrder && this.rows >= this.rowsMax) {
       if (!this.makeRoom()) {
-        if (!this.hooks.isOver()) this.drop(input, row, 'dropNewest')
+        this.drop(input, row, 'dropNewest')
         return
       }
       if (this.isLate(timeUs)) {
@@ -302,9 +310,8 @@ export class EventTime<T> {
     const timed = { input, row, timeUs, source, stampUs: stampUs ?? 0, arrival: this.arrivals++ }
     ledger.inFlight++
     input.pending++
-    if (inOrder && timeUs >= this.watermarkUs) {
-      this.waiting.push(timed)
-    } else this.hooks.release(timed, false)
+    if (inOrder && timeUs >= this.watermarkUs) this.waiting.push(timed)
+    else this.hooks.release(timed, false)
   }
 
   private heard(mark: Mark<T>): void {
@@ -367,6 +374,7 @@ export class EventTime<T> {
     if (this.onFull === 'fail') throw this.full('rows', 'rowsMax', this.rows)
     if (this.onFull === 'dropNewest') return false
     while (this.rows >= this.rowsMax) {
+      if (this.hooks.letGo?.() === true) continue
       const nextUs = this.nextUs()
       if (nextUs === Infinity) return false
       this.passTo(Math.max(nextUs, this.watermarkUs))
@@ -393,7 +401,18 @@ export class EventTime<T> {
   }
 
   private advance(): void {
-    const watermarkUs = this.findWatermark()
+    const { nowUs, idleUs } = this
+    let watermarkUs = -Infinity
+    if (nowUs >= this.nextIdleUs && this.nextIdleUs > -Infinity) {
+      // Sources have fallen silent since: one after another, as timers that were never late would have seen it.
+      for (const { heardUs } of this.marks) {
+        const idleAtUs = heardUs + idleUs
+        if (idleAtUs <= this.advancedUs || idleAtUs >= nowUs) continue
+        watermarkUs = Math.max(watermarkUs, this.watermarkAt(idleAtUs))
+      }
+    }
+    watermarkUs = Math.max(watermarkUs, this.watermarkAt(nowUs))
+    this.advancedUs = nowUs
     if (watermarkUs > this.watermarkUs) this.passTo(watermarkUs)
   }
 
@@ -407,19 +426,21 @@ export class EventTime<T> {
     this.hooks.advanced(watermarkUs)
   }
 
-  private findWatermark(): number {
-    const { nowUs, idleUs } = this
+  /** What the watermark is at a time, were it allowed to go back; notes when the next source becomes idle. */
+  private watermarkAt(nowUs: number): number {
+    const { idleUs } = this
     let activeUs = Infinity
     let idleMarkUs = Infinity
     let nextIdleUs = Infinity
+    let allIdle = true
     for (const { us, heardUs } of this.marks) {
       const idleAtUs = heardUs + idleUs
       if (nowUs < idleAtUs) {
+        allIdle = false
         if (us < activeUs) activeUs = us
         if (idleAtUs < nextIdleUs) nextIdleUs = idleAtUs
       } else if (us > -Infinity && us + (nowUs - idleAtUs) < idleMarkUs) idleMarkUs = us + (nowUs - idleAtUs)
     }
-    const allIdle = nextIdleUs === Infinity
     this.nextIdleUs = allIdle ? -Infinity : nextIdleUs
     this.idleMarkUs = allIdle && idleMarkUs < Infinity ? idleMarkUs : -Infinity
     return allIdle ? this.idleMarkUs : activeUs
@@ -556,7 +577,7 @@ export function checkEventTimeInput<T>(operator: string, options: EventTimeInput
   if (aheadMs !== undefined) requireWait(operator, 'aheadMs', aheadMs)
   if (sources !== undefined) {
     const named = Array.isArray(sources) && sources.every((source) => typeof source === 'string')
-    requireOption(named, operator, 'sources', sources, 'the names of the sources')
+    requireOption(named, operator, 'sources', sources, 'a list of the names of sources')
   }
 }
 

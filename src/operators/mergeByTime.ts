@@ -130,6 +130,9 @@ class TimeMerge<T> {
   private nowUs = -Infinity
   private pending = 0
   private begun = false
+  /** From then on those that were not heard are waited for. */
+  private anyHeard = false
+  private stampUs: number | undefined
   private merged: T[] = []
   private lateRows: T[] = []
 
@@ -160,6 +163,7 @@ class TimeMerge<T> {
   receive(index: number, batch: Batch<T>): void {
     this.guarded(() => {
       const lane = this.lanes[index]!
+      this.nowUs = this.alarm.nowUs()
       for (const row of batch) {
         this.ledger.in++
         try {
@@ -191,8 +195,15 @@ class TimeMerge<T> {
   private take(lane: Lane<T>, row: T): void {
     const { ledger, options } = this
     const stampUs = stampOf(row)
-    if (stampUs !== undefined) this.alarm.arrive(stampUs)
-    if (this.hooks.isOver()) return
+    if (stampUs !== undefined && stampUs !== this.stampUs) {
+      this.stampUs = stampUs
+      this.alarm.arrive(stampUs)
+      this.nowUs = this.alarm.nowUs()
+    }
+    if (this.hooks.isOver()) {
+      ledger.dropped++
+      return
+    }
     this.hear(lane)
     const said = this.eventTimeUs(row)
     const timeUs = said === undefined ? NaN : Math.floor(said)
@@ -235,9 +246,9 @@ class TimeMerge<T> {
   }
 
   private hear(lane: Lane<T>): void {
-    this.nowUs = this.alarm.nowUs()
     lane.heardUs = this.nowUs
-    if (!this.begun) return
+    if (!this.begun || this.anyHeard) return
+    this.anyHeard = true
     for (const each of this.lanes) if (each.heardUs === Infinity) each.heardUs = this.nowUs
   }
 

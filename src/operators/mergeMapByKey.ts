@@ -366,7 +366,7 @@ function full(policy: 'block' | 'fail', waiting: number, keys: number, capacity:
   const why = policy === 'block' ? 'the source did not stop when it was paused' : 'none may be dropped'
   return new Fault(
     'EDGE_FULL',
-    `mergeMapByKey has ${waiting} values of ${keys} keys waiting, and ${why}: raise \`concurrency\` or \`capacity\`, make the work faster, or choose what to drop with \`onFull\`.`,
+    `mergeMapByKey has ${waiting} values of ${keys === 1 ? 'one key' : `${keys} keys`} waiting, and ${why}: raise \`concurrency\` or \`capacity\`, make the work faster, or choose what to drop with \`onFull\`.`,
     { capacity, waiting, keys },
   )
 }

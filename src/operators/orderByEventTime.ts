@@ -19,8 +19,8 @@ export interface OrderByEventTimeOptions<T> extends EventTimeInputOptions<T>, Ev
  *
  *     events.pipe(ofKind('trade'), orderByEventTime({ outOfOrderMs: 200, idleMs: 2_000 }))
  *
- *     source (event times)             3-1-5-2-9|
- *     orderByEventTime (bound of 3)    ------1-(235)(9|)
+ *     source (event times)           3-1-5-2-9-|
+ *     orderByEventTime (bound of 3)  ----1---a-(9|)     a = 2, 3, 5
  *
  * Emits      the rows that the watermark has passed, in batches; at completion the rest. See `eventTime.ts` for the order,
  *            the watermark and idle sources

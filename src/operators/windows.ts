@@ -561,8 +561,8 @@ class WindowStore<T, A, R> {
   /** Sessions that a row has joined, taken out of the list of their key, become part of the earliest. */
   join(others: readonly Window<A>[], earliest: Window<A>): Window<A> {
     for (const other of others) {
-      if (this.setting.inOrder) earliest.stale = true
-      else earliest.state = this.aggregate.merge!(earliest.state, other.state)
+      // In order the row between them makes the state stale: it is made again from the rows.
+      if (!this.setting.inOrder) earliest.state = this.aggregate.merge!(earliest.state, other.state)
       earliest.closeUs = earliest.freesUs = Math.max(earliest.closeUs, other.closeUs)
       earliest.count += other.count
       earliest.revision = Math.max(earliest.revision, other.revision)

@@ -2,7 +2,7 @@
  * The picture of a pipeline: nodes and edges as data, and drawn as Mermaid or DOT. Of a running pipeline the picture says
  * also how each stage fares, what waits on each edge and what was dropped.
  */
-import { droppedOf, type Ledger } from '../actors/ledger'
+import { droppedOf, emptyLedger, type Ledger } from '../actors/ledger'
 import { policyName, type EdgeOptions } from '../actors/overflow'
 import { carriedEdgeOf } from '../actors/wiring'
 import type { GroupDescription, NodeDescription, PipelineDescription } from './description'
@@ -115,8 +115,13 @@ export function runningGraphOf(parts: RunningParts): RunningGraph {
   const stages = new Map(parts.stages.map((stage) => [stage.name, stage]))
   const sinks = new Map(parts.sinks.map((sink) => [sink.name, sink]))
   const byName = new Map(nodes.map((node) => [node.name, node]))
-  // Edges of branches that were taken away again lead nowhere any more.
-  const edges = parts.edges.filter(({ to }) => byName.has(to))
+  // Edges of branches that were taken away again lead nowhere any more; before it is wired a pipeline has its edges all the same.
+  const wired = new Set(parts.edges.map(({ to }) => to))
+  const unwired = graphOf({ name: pipeline, nodes: nodes.filter(({ name }) => !wired.has(name)), groups }).edges
+  const edges: RunningEdge[] = [
+    ...parts.edges.filter(({ to }) => byName.has(to)),
+    ...unwired.map((edge) => ({ ...edge, ...emptyLedger() })),
+  ]
   const broken = new Set(edges.flatMap(({ to, dropped }) => ((dropped.fail ?? 0) > 0 ? [to] : [])))
   return {
     format: 'millrace-graph/1',

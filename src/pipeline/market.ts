@@ -75,4 +75,6 @@ export interface ConnectionView {
   readonly sinceUs: number | undefined
   /** Attempts to connect since it was begun. */
   readonly attempts: number
+  /** What went wrong last, in words; undefined while nothing is wrong. */
+  readonly trouble?: string | undefined
 }

@@ -82,7 +82,7 @@ export interface DroppedDetails {
   /** When the first and the last were received. */
   readonly fromUs: number
   readonly toUs: number
-  /** From which to which number: of a book its `seq`, of trades their ids where these are numbers. Absent where nothing is numbered. */
+  /** The least and the greatest number: of a book its `seq`, of trades their ids where these are numbers. Absent where nothing is numbered. */
   readonly fromSeq?: number
   readonly toSeq?: number
 }
@@ -101,12 +101,7 @@ export interface ReceiptOptions {
  * the edge fall silent), of other rows as whatever `receipt` makes. What was dropped as a batch is told as a batch.
  */
 export function marketReceipts(options: ReceiptOptions = {}): Receipts<unknown> {
-  return new Account(options, { named: 0 }, false)
-}
-
-/** The same for an edge into a sink, which takes batches apart: what tells is a list of rows, however it was dropped. */
-export function marketRowReceipts(options: ReceiptOptions = {}): Receipts<readonly unknown[]> {
-  return new Account(options, { named: 0 }, true) as Receipts<readonly unknown[]>
+  return new Account(options, { named: 0 })
 }
 
 interface MissingStream {
@@ -138,14 +133,10 @@ class Account implements Receipts<unknown> {
   private readonly rowsInBatches = new Map<DropReason, MissingRows>()
   private readonly singleRows = new Map<DropReason, MissingRows>()
 
-  /**
-   * @param budget   of names, shared by all accounts of an edge
-   * @param asLists  tell of single values too in lists
-   */
+  /** @param budget  of names, shared by all accounts of an edge */
   constructor(
     private readonly options: ReceiptOptions,
     private readonly budget: { named: number },
-    private readonly asLists: boolean,
   ) {}
 
   add(dropped: unknown, reason: DropReason): void {
@@ -167,12 +158,16 @@ class Account implements Receipts<unknown> {
       const row = this.rowOf(this.rowsInBatches, reason)
       if (row !== undefined) return [row.value]
     }
-    const single = this.takeSingle()
-    return single !== undefined && this.asLists ? [single] : single
+    for (const key of this.single.keys()) return this.told([this.noticeOf(this.single, key)])[0]
+    for (const reason of this.singleRows.keys()) {
+      const row = this.rowOf(this.singleRows, reason)
+      if (row !== undefined) return row.value
+    }
+    return undefined
   }
 
   another(): Account {
-    return new Account(this.options, this.budget, this.asLists)
+    return new Account(this.options, this.budget)
   }
 
   absorb(later: Receipts<unknown>): void {
@@ -206,15 +201,6 @@ class Account implements Receipts<unknown> {
       }
       from.clear()
     }
-  }
-
-  private takeSingle(): unknown {
-    for (const key of this.single.keys()) return this.told([this.noticeOf(this.single, key)])[0]
-    for (const reason of this.singleRows.keys()) {
-      const row = this.rowOf(this.singleRows, reason)
-      if (row !== undefined) return row.value
-    }
-    return undefined
   }
 
   private addEvent(missing: Map<string, MissingStream>, event: MarketEvent, reason: DropReason): void {
@@ -312,10 +298,18 @@ class Account implements Receipts<unknown> {
 }
 
 function extend(known: Omit<MissingRows, 'values'>, later: Readonly<Omit<MissingRows, 'values'>>): void {
-  known.fromUs ??= later.fromUs
-  known.toUs = later.toUs ?? known.toUs
-  known.fromSeq ??= later.fromSeq
-  known.toSeq = later.toSeq ?? known.toSeq
+  known.fromUs = lesser(known.fromUs, later.fromUs)
+  known.toUs = greater(known.toUs, later.toUs)
+  known.fromSeq = lesser(known.fromSeq, later.fromSeq)
+  known.toSeq = greater(known.toSeq, later.toSeq)
+}
+
+function lesser(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || (other !== undefined && other < one) ? other : one
+}
+
+function greater(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || (other !== undefined && other > one) ? other : one
 }
 
 /** A receipt that is itself dropped stands for what it told of. */

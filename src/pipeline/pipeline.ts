@@ -285,5 +285,6 @@ function emptyStatus(description: PipelineDescription, mode: RunMode): RunStatus
     connections: [],
     tree: supervisionTree({ ...nothingYet(description), connections: [] }),
     quarantine: undefined,
+    held: { times: 0, seconds: 0 },
   }
 }

@@ -48,6 +48,7 @@ export interface RunSummary {
   readonly stages: readonly StageReport[]
   /** Messages that stages failed on, and where they are kept; undefined when there were none. */
   readonly quarantine: { readonly kept: number; readonly unkept: number; readonly file: string | undefined } | undefined
+  readonly held: Held
   readonly latencyUs: { readonly receiveToSink: { readonly p50: number; readonly p99: number; readonly max: number } }
   readonly process: ProcessCost
   /** What was not repaired, in sentences; empty when all is well. */
@@ -72,6 +73,13 @@ export interface RunStatus {
   /** Who supervises whom, and how everyone fares. */
   readonly tree: SupervisionTree
   readonly quarantine: RunSummary['quarantine']
+  readonly held: Held
+}
+
+/** How often, and for how long in all, the sources were held back because an edge that may not drop was full. */
+export interface Held {
+  readonly times: number
+  readonly seconds: number
 }
 
 /** Keeps what stages failed on, with the frames it came in. */
@@ -152,7 +160,11 @@ export class Run {
   private readonly books = { live: 0, gaps: 0, resyncs: 0 }
   private records = 0
   private eventCount = 0
+  /** Edges that hold the market back, how often it was held back, since when, and for how long before that. */
   private holds = 0
+  private pauses = 0
+  private pausedUs = 0
+  private heldUs = 0
   private readonly startedUs: number
   private resolveStopped!: () => void
   private readonly stopped = new Promise<void>((resolve) => (this.resolveStopped = resolve))
@@ -263,6 +275,7 @@ export class Run {
       connections,
       tree: supervisionTree({ ...this.parts(), connections }),
       quarantine: this.quarantined(),
+      held: this.held(),
     }
   }
 
@@ -542,10 +555,15 @@ export class Run {
 
   private readonly pressure: Pressure = {
     pause: () => {
-      if (this.holds++ === 0) this.market?.pause()
+      if (this.holds++ > 0) return
+      this.pauses++
+      this.pausedUs = this.options.host.clock.nowUs()
+      this.market?.pause()
     },
     resume: () => {
-      if (this.holds > 0 && --this.holds === 0) this.market?.resume()
+      if (this.holds === 0 || --this.holds > 0) return
+      this.heldUs += this.options.host.clock.nowUs() - this.pausedUs
+      this.market?.resume()
     },
   }
 
@@ -621,6 +639,12 @@ export class Run {
     this.waits.delete(abandon!)
   }
 
+  private held(): Held {
+    const nowUs = this.options.host.clock.nowUs()
+    const us = this.heldUs + (this.holds > 0 ? nowUs - this.pausedUs : 0)
+    return { times: this.pauses, seconds: Math.round(us / 1_000) / 1_000 }
+  }
+
   private quarantined(): RunSummary['quarantine'] {
     const { quarantine } = this.options
     if (quarantine === undefined) return undefined
@@ -661,6 +685,7 @@ export class Run {
       books: this.books,
       stages: this.graph!.stageReports().filter(({ failures }) => failures > 0),
       quarantine: this.quarantined(),
+      held: this.held(),
       latencyUs: { receiveToSink: { p50, p99, max } },
       process: this.watch?.read() ?? { cpuPercent: 0, rssBytes: 0, loopDelayMs: { p50: 0, p99: 0, max: 0 } },
       problems: [...this.problems.values()],

@@ -48,6 +48,8 @@ export interface SpillOptions<T> {
   /** What a value counts in the ledger; as the edge behind counts. Default {@link weightOf}. */
   readonly weigh?: (value: T) => number
   readonly receipts?: Receipts<T> | undefined
+  /** Values that are kept of what was on its way when the source was paused. */
+  readonly overrunMax?: number
   /** Bytes of a file. Default 1 MiB, or less where `bytesMax` is small. */
   readonly segmentBytes?: number
   /** Bytes that may wait for the disk before the source is paused. Default eight segments. */
@@ -230,7 +232,11 @@ export class Spill<T> implements Pressure {
   private mayKeep(weight: number, bytes: number): boolean {
     if (this.missing.hasBehind && this.gapCount >= GAPS_MAX) return false
     if (!this.holding) return true
-    if (this.overrunValues + weight > OVERRUN_MAX || this.overrunBytes + bytes > this.memoryMax) return false
+    if (
+      this.overrunValues + weight > (this.options.overrunMax ?? OVERRUN_MAX) ||
+      this.overrunBytes + bytes > this.memoryMax
+    )
+      return false
     this.overrunValues += weight
     this.overrunBytes += bytes
     return true
@@ -370,9 +376,10 @@ export class Spill<T> implements Pressure {
     this.waitingBytes -= segment.bytes
     drop(this.ledger, 'failed', segment.weight)
     this.missing.countRun(segment.weight)
-    for (const gap of segment.gaps.values()) this.tell(gap)
     this.gapCount -= segment.gaps.size
-    this.tell(segment.account)
+    const { account } = segment
+    for (const gap of segment.gaps.values()) account?.absorb?.(gap)
+    this.tell(account)
     this.fail('read', segment, cause)
   }
 

@@ -18,9 +18,8 @@ import {
   type DropReason,
   type Ledger,
 } from '../actors/ledger'
-import type { EdgeOptions } from '../actors/overflow'
+import { conflationOf, type EdgeOptions } from '../actors/overflow'
 import type { Pressure } from '../actors/pressure'
-import type { ReceiptCounts, Receipts } from '../actors/receipts'
 import { Supervisor } from '../actors/supervision'
 import { runWithWiring, type CarriedEdge, type Wiring } from '../actors/wiring'
 import { seededRandom } from '../clock/backoff'
@@ -28,7 +27,7 @@ import type { Clock } from '../clock/clock'
 import { runWithClock } from '../clock/currentClock'
 import type { BookName } from '../feed/liveFeed'
 import { Fault, messageOf } from '../model/fault'
-import { Drain, type DrainResult } from '../sinks/drain'
+import { Drain, isBatch, type DrainResult } from '../sinks/drain'
 import type { Sink } from '../sinks/sink'
 import { runWithSpawn } from '../workers/currentSpawn'
 import {
@@ -47,6 +46,7 @@ import type { Host } from './host'
 import { conflateBatches, marketReceipts } from './marketEdge'
 import { FrameSource, MarketSource } from './sources'
 import { StageRunner, type StageFailure, type StageReport } from './stageRunner'
+import { wayTo, type Way, type WayLook, type WayTarget } from './way'
 
 export interface StageGraphOptions {
   readonly dispatcher: Dispatcher
@@ -71,13 +71,8 @@ export interface StageGraphOptions {
   readonly onWritten: ((values: readonly unknown[]) => void) | undefined
 }
 
-/** An edge as the run's summary shows it. */
-export interface EdgeReport extends GraphEdge, Readonly<Ledger> {
-  /** Most values that have waited at once; where values can wait. */
-  readonly highWater?: number
-  /** Runs of values that were dropped, and the latest of them. */
-  readonly receipts?: Readonly<ReceiptCounts>
-}
+/** An edge as the run's summary shows it; beside its account how it has fared, where values can wait. */
+export interface EdgeReport extends GraphEdge, Readonly<Ledger>, Partial<WayLook> {}
 
 export interface SinkReport {
   readonly name: string
@@ -97,18 +92,14 @@ export interface WiredBranch {
 interface WiredEdge {
   readonly graph: GraphEdge
   /** One account, or one for each life of a stage that carries its edge itself. */
-  readonly accounts: Readonly<Ledger>[]
+  readonly accounts: readonly (() => Readonly<Ledger>)[]
   readonly waits: () => boolean
-  /** What a report says beside the accounts. */
-  readonly look?: () => EdgeLook
-  /** Waits, and is given up when the edge is left. */
-  readonly leave?: (reason: DropReason) => void
+  /** Where values wait in a mailbox. */
+  readonly way?: Way
 }
 
-type EdgeLook = Pick<EdgeReport, 'highWater' | 'receipts'>
-
 interface WiredSource {
-  readonly edge: Edge<unknown>
+  readonly way: Way
   readonly output: Subject<unknown>
 }
 
@@ -118,6 +109,7 @@ interface WiredSink {
   readonly edge: SinkEdgeOptions
   readonly sink: Sink<unknown>
   readonly drain: Drain<unknown>
+  readonly way: Way
   readonly ended: Promise<void>
   result: DrainResult | undefined
 }
@@ -154,8 +146,8 @@ export class StageGraph {
   }
 
   /** The mailbox of a source. */
-  source(name: string): Edge<unknown> {
-    return this.sources.get(name)!.edge
+  source(name: string): Way {
+    return this.sources.get(name)!.way
   }
 
   /** Ends one source: what is behind it is flushed. */
@@ -167,7 +159,7 @@ export class StageGraph {
   get relaxed(): boolean {
     for (const { drain, edge } of this.sinks) {
       const { onFull, capacity } = edge
-      if (onFull === 'keepLatest' || typeof onFull === 'object') continue
+      if (onFull === 'keepLatest' || conflationOf(onFull) !== undefined) continue
       if (drain.ledger.inFlight > capacity / 2) return false
     }
     return !this.stageEdges.some((edge) => edge.waits())
@@ -195,7 +187,7 @@ export class StageGraph {
             detach: (deadlineMs) => (leaving ??= this.detach(branch, cuts, deadlineMs)),
           })
         } catch (thrown) {
-          reject(thrown as Error)
+          reject(thrown instanceof Error ? thrown : new Error(messageOf(thrown), { cause: thrown }))
         }
       })
     })
@@ -203,12 +195,24 @@ export class StageGraph {
 
   /** Resolves when everything that had been offered before is written. */
   async flush(): Promise<void> {
+    await Promise.all([...this.sources.values()].map(({ way }) => way.settled()))
     await this.whenDelivered()
-    await Promise.all(this.sinks.map(({ drain }) => drain.flush()))
+    await Promise.all(this.stageEdges.flatMap(({ way }) => (way === undefined ? [] : [way.settled()])))
+    await this.whenDelivered()
+    await Promise.all(
+      this.sinks.map(async ({ drain, way }) => {
+        await way.settled()
+        await drain.flush()
+      }),
+    )
   }
 
   /** Ends all sources in order, then waits until every sink has written what was left, or the deadline has passed. */
   async finish(deadlineMs: number): Promise<void> {
+    const deadlineUs = this.options.host.clock.nowUs() + deadlineMs * 1_000
+    const sources = [...this.sources.values()]
+    await this.within(deadlineMs / 2, Promise.all(sources.map(({ way }) => way.settled())))
+    await Promise.all(sources.map(({ way }) => way.close('deadline')))
     for (const name of this.sources.keys()) this.complete(name)
     // What goes round in a loop never ends by itself.
     for (const node of this.nodes) {
@@ -216,19 +220,21 @@ export class StageGraph {
       await this.whenDelivered()
       this.outputs.get(node.name)!.complete()
     }
-    await this.finishSinks(this.sinks, deadlineMs)
+    await this.finishSinks(this.sinks, (deadlineUs - this.options.host.clock.nowUs()) / 1_000)
   }
 
   /** Ends everything where it stands: what waits is given up, and counted. What a sink has in hand may take `withinMs`. */
   async kill(withinMs = 500): Promise<void> {
-    for (const { edge } of this.sources.values()) edge.close('stopped')
-    for (const edge of this.stageEdges) edge.leave?.('stopped')
+    const ways = [...this.sources.values(), ...this.stageEdges].flatMap(({ way }) => (way === undefined ? [] : [way]))
+    const closed = Promise.all(ways.map((way) => way.close('stopped')))
     for (const stage of this.stages.values()) stage.stop()
     await Promise.all(
       this.sinks.map(async (sink) => {
         sink.result = await sink.drain.kill(withinMs)
+        await sink.way.close('stopped')
       }),
     )
+    await closed
   }
 
   edges(): EdgeReport[] {
@@ -265,16 +271,16 @@ export class StageGraph {
   /** Reports of the edges into one node, for {@link edgesOf}. */
   edgesInto(node: NodeDescription): EdgeReport[] {
     if (node.kind === 'source') {
-      const edge = this.source(node.name)
-      return [{ ...graphEdge(OUTSIDE, node.name, node.edge), ...copyOf(edge.ledger), ...lookOf(edge) }]
+      const { ledger, look } = this.source(node.name)
+      return [{ ...graphEdge(OUTSIDE, node.name, node.edge), ...copyOf(ledger), ...look }]
     }
     if (node.kind === 'stage') {
       return this.stageEdges
         .filter(({ graph }) => graph.to === node.name)
-        .map(({ graph, accounts, look }) => ({ ...graph, ...sumOf(accounts), ...look?.() }))
+        .map(({ graph, accounts, way }) => ({ ...graph, ...sumOf(accounts), ...way?.look }))
     }
-    const { from, name, edge, drain } = this.sinks.find((candidate) => candidate.name === node.name)!
-    return [{ ...graphEdge(from, name, edge), ...copyOf(drain.ledger), ...lookOf(drain) }]
+    const { from, name, edge, way } = this.sinks.find((candidate) => candidate.name === node.name)!
+    return [{ ...graphEdge(from, name, edge), ...copyOf(way.ledger), ...way.look }]
   }
 
   /** Wires nodes; what is returned cuts them off from the nodes that were there before. */
@@ -303,7 +309,7 @@ export class StageGraph {
     let output: Subject<unknown>
     if (node.kind === 'source') {
       output = new Subject<unknown>()
-      this.sources.set(node.name, { output, edge: this.sourceEdge(node, output) })
+      this.sources.set(node.name, { output, way: this.sourceWay(node, output) })
     } else if (node.operator === undefined) output = new Subject<unknown>()
     else {
       const runner = this.runnerOf(node)
@@ -314,23 +320,62 @@ export class StageGraph {
     this.outputs.set(node.name, output)
   }
 
-  private sourceEdge(node: SourceNode, output: Subject<unknown>): Edge<unknown> {
+  private sourceWay(node: SourceNode, output: Subject<unknown>): Way {
+    const give = (value: unknown): undefined => {
+      output.next(value)
+    }
+    return this.mailboxOf(node, node.edge, give, () => output.complete())
+  }
+
+  /** @param failed  called when the edge may not drop and is full: nothing more comes out of it */
+  private mailboxOf(
+    node: SourceNode | StageNode,
+    edge: EdgeOptions,
+    give: (value: unknown) => DropReason | undefined,
+    failed: () => void,
+  ): Way {
     const { options } = this
-    return new Edge<unknown>(node.edge, options.dispatcher, {
-      name: this.edgeName(node),
-      deliver: (value) => {
-        output.next(value)
-        return undefined
+    return this.wayTo(
+      node,
+      edge,
+      (pressure) =>
+        new Edge<unknown>(edge, options.dispatcher, {
+          name: this.edgeName(node),
+          deliver: give,
+          fault: (fault) => options.onFault(fault, node.name),
+          fail: (fault) => {
+            options.onFault(fault, node.name)
+            failed()
+          },
+          pressure,
+          conflate: conflateBatches(edge.onFull),
+          receipts: this.receiptsFor(node),
+        }),
+      weightOf,
+    )
+  }
+
+  private wayTo(
+    node: NodeDescription,
+    edge: EdgeOptions,
+    make: (pressure: Pressure) => WayTarget,
+    weigh: (value: unknown) => number,
+  ): Way {
+    const { outDir, pressure, onFault } = this.options
+    return wayTo(
+      {
+        edge,
+        name: this.edgeName(node),
+        pipeline: this.description.name,
+        node: node.name,
+        outDir,
+        pressure,
+        onFault: (fault) => onFault(fault, node.name),
+        receipts: () => this.receiptsFor(node),
+        weigh,
       },
-      fault: (fault) => options.onFault(fault, node.name),
-      fail: (fault) => {
-        options.onFault(fault, node.name)
-        output.complete()
-      },
-      pressure: options.pressure,
-      conflate: conflateBatches(node.edge.onFull),
-      receipts: this.receiptsFor(node),
-    })
+      make,
+    )
   }
 
   private runnerOf(node: StageNode): StageRunner {
@@ -372,13 +417,13 @@ export class StageGraph {
   private showEdge(node: StageNode, { kind, capacity, onFull, account, waiting }: CarriedEdge): void {
     const edge: WiredEdge = {
       graph: { from: node.from[0]!, to: node.name, kind, capacity, onFull },
-      accounts: [account],
+      accounts: [() => account],
       waits: () => (waiting?.() ?? account.inFlight) > capacity / 2,
     }
     const index = this.stageEdges.findIndex(({ graph }) => graph.to === node.name && graph.kind === kind)
     if (index >= 0 && node.edge === undefined) {
       // A new life of the stage: its account goes on where the one before it ended.
-      this.stageEdges[index] = { ...edge, accounts: [...this.stageEdges[index]!.accounts, account] }
+      this.stageEdges[index] = { ...edge, accounts: [...this.stageEdges[index]!.accounts, () => account] }
       return
     }
     // It takes the place of the edge in line: that one only hands over.
@@ -429,12 +474,14 @@ export class StageGraph {
     const output = this.outputs.get(node.name)!
     const give =
       runner === undefined
-        ? (value: unknown): undefined => void output.next(value)
+        ? (value: unknown): undefined => {
+            output.next(value)
+          }
         : (value: unknown): DropReason | undefined => runner.receive(value)
     const graph = graphEdge(from, node.name, node.edge)
     if (node.edge === undefined) {
       const edge = new InlineEdge(give, () => runner?.state !== 'restarting', this.receiptsFor(node))
-      this.stageEdges.push({ graph, accounts: [edge.ledger], waits: () => false })
+      this.stageEdges.push({ graph, accounts: [() => edge.ledger], waits: () => false })
       return { take: (value) => edge.offer(value), end: (ended) => ended() }
     }
     return this.mailbox(node, node.edge, graph, give)
@@ -442,42 +489,56 @@ export class StageGraph {
 
   private mailbox(
     node: StageNode,
-    edgeOptions: EdgeOptions,
+    edge: EdgeOptions,
     graph: GraphEdge,
     give: (value: unknown) => DropReason | undefined,
   ): Entry {
-    const { options } = this
     let failed: () => void = () => undefined
-    const edge = new Edge<unknown>(edgeOptions, options.dispatcher, {
-      name: this.edgeName(node),
-      deliver: give,
-      fault: (fault) => options.onFault(fault, node.name),
-      fail: (fault) => {
-        options.onFault(fault, node.name)
-        failed()
-      },
-      pressure: options.pressure,
-      conflate: conflateBatches(edgeOptions.onFull),
-      receipts: this.receiptsFor(node),
-    })
+    const way = this.mailboxOf(node, edge, give, () => failed())
     this.stageEdges.push({
       graph,
-      accounts: [edge.ledger],
-      waits: () => edge.ledger.inFlight > edgeOptions.capacity / 2,
-      look: () => lookOf(edge),
-      leave: (reason) => edge.close(reason),
+      accounts: [() => way.ledger],
+      waits: () => way.ledger.inFlight > edge.capacity / 2,
+      way,
     })
     return {
-      take: (value) => edge.offer(undefined, value),
-      end: (ended) => this.afterWhatWaits(ended),
+      take: (value) => way.offer(undefined, value),
+      end: (ended) => void way.settled().then(() => this.afterWhatWaits(ended)),
       onFailed: (ended) => (failed = ended),
     }
   }
 
   private intoSink(from: string, node: SinkNode): Entry {
+    const { name, sink, edge } = node
+    let drain!: Drain<unknown>
+    const make = (pressure: Pressure): WayTarget => {
+      drain = this.drainOf(from, node, pressure)
+      return {
+        offer: (_, value) => drain.push(value),
+        skipped: (account) => drain.skipped(account),
+        close: () => undefined, // a drain is finished, or killed
+        get ledger() {
+          return drain.ledger
+        },
+        get highWater() {
+          return drain.highWater
+        },
+        get receipts() {
+          return drain.receipts
+        },
+      }
+    }
+    const way = this.wayTo(node, edge, make, (value) => (isBatch(value) ? value.length : 1))
+    let resolve!: () => void
+    const ended = new Promise<void>((settle) => (resolve = settle))
+    this.sinks.push({ name, from, edge, sink, drain, way, ended, result: undefined })
+    return { take: (value) => way.offer(undefined, value), end: () => void way.settled().then(resolve) }
+  }
+
+  private drainOf(from: string, node: SinkNode, pressure: Pressure): Drain<unknown> {
     const { options } = this
     const { name, sink, edge } = node
-    const drain = new Drain<unknown>(sink, {
+    return new Drain<unknown>(sink, {
       capacity: edge.capacity,
       batchMax: edge.batchMax ?? 512,
       flushMs: edge.flushMs ?? 50,
@@ -487,15 +548,11 @@ export class StageGraph {
       outDir: options.outDir,
       digest: options.digest && this.isReplayable(from, new Set()),
       closeWithinMs: options.closeWithinMs,
-      pressure: options.pressure,
-      receipts: this.receiptsFor(node) as Receipts<readonly unknown[]>,
+      pressure,
+      receipts: this.receiptsFor(node),
       onFault: (fault) => options.onFault(fault, name),
       ...(options.onWritten === undefined ? {} : { onWritten: options.onWritten }),
     })
-    let resolve!: () => void
-    const ended = new Promise<void>((settle) => (resolve = settle))
-    this.sinks.push({ name, from, edge, sink, drain, ended, result: undefined })
-    return { take: (value) => drain.push(value), end: () => resolve() }
   }
 
   /** Calls back when everything that waits now, in any mailbox, has been delivered. */
@@ -523,7 +580,7 @@ export class StageGraph {
     }
     await this.finishSinks(sinks, deadlineMs)
     for (const name of names) this.stages.get(name)?.stop()
-    for (const edge of this.stageEdges) if (names.has(edge.graph.to)) edge.leave?.('stopped')
+    for (const { graph, way } of this.stageEdges) if (names.has(graph.to)) await way?.close('stopped')
     this.detached.push({ edges: edgesOf(branch.nodes, this), sinks: sinks.map(sinkReport) })
     if (this.detached.length > DETACHED_MAX) this.detached.shift()
     this.nodes = this.nodes.filter(({ name }) => !names.has(name))
@@ -539,19 +596,25 @@ export class StageGraph {
   private async finishSinks(sinks: readonly WiredSink[], deadlineMs: number): Promise<void> {
     const { host, onFault } = this.options
     const deadlineUs = host.clock.nowUs() + deadlineMs * 1_000
-    let timer: { cancel(): void } | undefined
-    const late = new Promise<void>((resolve) => {
-      timer = host.clock.after(deadlineMs, resolve)
-    })
-    await Promise.race([Promise.all(sinks.map((sink) => sink.ended)), late])
-    timer?.cancel()
+    await this.within(deadlineMs, Promise.all(sinks.map((sink) => sink.ended)))
     const leftMs = Math.max(0, (deadlineUs - host.clock.nowUs()) / 1_000)
     await Promise.all(
       sinks.map(async (sink) => {
         sink.result = await sink.drain.finish('completed', leftMs)
+        await sink.way.close('deadline')
         if (sink.result.fault !== undefined) onFault(sink.result.fault, sink.name)
       }),
     )
+  }
+
+  /** Waits for work, but no longer than so. */
+  private async within(ms: number, work: Promise<unknown>): Promise<void> {
+    let timer: { cancel(): void } | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = this.options.host.clock.after(Math.max(0, ms), resolve)
+    })
+    await Promise.race([work, late])
+    timer?.cancel()
   }
 
   private escalate(groups: readonly string[], fault: Fault): void {
@@ -676,18 +739,15 @@ function edgesOf(nodes: readonly NodeDescription[], graph: StageGraph): EdgeRepo
   return nodes.flatMap((node) => graph.edgesInto(node))
 }
 
-function lookOf({ highWater, receipts }: Required<EdgeLook>): EdgeLook {
-  return receipts.runs === 0 ? { highWater } : { highWater, receipts: { ...receipts } }
-}
-
 function sinkReport({ name, sink, result }: WiredSink): SinkReport {
   const { written, bytes, failed } = sink.counters
   return { name, written, bytes, failed, ...(result?.digest === undefined ? {} : { digest: result.digest }) }
 }
 
-function sumOf(accounts: readonly Readonly<Ledger>[]): Ledger {
+function sumOf(accounts: readonly (() => Readonly<Ledger>)[]): Ledger {
   const sum = emptyLedger()
-  for (const account of accounts) {
+  for (const read of accounts) {
+    const account = read()
     sum.in += account.in
     sum.out += account.out
     sum.inFlight += account.inFlight

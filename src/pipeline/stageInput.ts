@@ -1,4 +1,4 @@
-import { Subject, Subscriber, Subscription, type Observer } from 'rxjs'
+import { Subject, Subscriber, type Observer, type Subscription } from 'rxjs'
 
 /**
  * What a stage reads. Whoever subscribes with functions of its own and throws in one of them is caught here: RxJS would

@@ -8,7 +8,7 @@
  *     {"$":["d",1700000000000]}   Date; null for one that is none
  *     {"$":["m",[[key,value]]]}   Map       {"$":["s",[value]]}   Set
  *     {"$":["b","Uint8Array","AAE="]}   typed arrays, Buffer, DataView and ArrayBuffer, in this machine's byte order
- *     {"$":["v",head,bids,asks]}  BookView, with all the levels that it shows
+ *     {"$":["v",head,bids,asks]}  BookView, with all the levels that it shows; one more `0` if it shows but the best prices
  *     {"$":["o",[[key,value]]]}   an object with a key `$`; {"$":["z",[[key,value]]]} one without a prototype
  *
  * Fields keep their order, and those that are undefined stay: what comes back has the shape of what went. What a value holds
@@ -136,8 +136,14 @@ class Encoder {
   private viewText(view: BookView, depth: number): string {
     const { exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, seq } = view
     const head: BookViewHead = { exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, seq }
-    const [bids, asks] = [this.listText(view.bids(), depth), this.listText(view.asks(), depth)]
-    return `{"$":["v",${this.fieldsText({ ...head }, depth)},[${bids}],[${asks}]]}`
+    const [bids, asks] = [view.bids(), view.asks()]
+    const [bid, ask] = [view.bestBid(), view.bestAsk()]
+    // A view of no depth shows no levels, and yet the best prices.
+    const isFlat = bids.length + asks.length === 0 && (bid !== undefined || ask !== undefined)
+    if (isFlat && bid !== undefined) bids.push([bid.price, bid.size])
+    if (isFlat && ask !== undefined) asks.push([ask.price, ask.size])
+    const sides = `[${this.listText(bids, depth)}],[${this.listText(asks, depth)}]`
+    return `{"$":["v",${this.fieldsText({ ...head }, depth)},${sides}${isFlat ? ',0' : ''}]}`
   }
 
   private bytesText(view: ArrayBufferView): string {
@@ -252,7 +258,7 @@ function reviveSpecial(special: unknown, depth: number): unknown {
       return -0
     default:
   }
-  const [tag, first, second, third] = listOf(special)
+  const [tag, first, second, third, fourth] = listOf(special)
   switch (tag) {
     case 'i':
       if (typeof first !== 'string' || !/^-?\d{1,100000}$/.test(first)) throw unreadable('a bigint is none')
@@ -271,7 +277,7 @@ function reviveSpecial(special: unknown, depth: number): unknown {
     case 'b':
       return bytesOf(first, second)
     case 'v':
-      return viewOf(revive(first, depth), second, third)
+      return viewOf(revive(first, depth), second, third, fourth === 0 ? 0 : Infinity)
     default:
       throw unreadable(`a value is marked ${JSON.stringify(tag)}`)
   }
@@ -313,7 +319,7 @@ function bytesOf(name: unknown, base64: unknown): unknown {
   }
 }
 
-function viewOf(head: unknown, bids: unknown, asks: unknown): BookView {
+function viewOf(head: unknown, bids: unknown, asks: unknown, depthMax: number): BookView {
   if (!isHead(head)) throw unreadable('a book does not say whose it is')
   const book = new Level2Book()
   const [bidLevels, askLevels] = [levelsOf(bids), levelsOf(asks)]
@@ -321,7 +327,7 @@ function viewOf(head: unknown, bids: unknown, asks: unknown): BookView {
   const digits = { decimals: new Array<number>(Math.max(bidLevels.length, askLevels.length)).fill(0), texts: undefined }
   book.snapshot({ bids: bidLevels, asks: askLevels, bidDigits: digits, askDigits: digits, depth: undefined })
   const { exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, seq } = head
-  return new BookView({ exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, seq }, book, Infinity)
+  return new BookView({ exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, seq }, book, depthMax)
 }
 
 function isHead(value: unknown): value is BookViewHead {

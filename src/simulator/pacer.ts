@@ -11,6 +11,8 @@ import type { MarketBook } from './market'
 /** Slices are as short as they are worth: about four frames each. */
 const SLICE_MS_MIN = 4
 const SLICE_MS_MAX = 20
+/** A market that hardly moves is looked at five times for each frame. */
+const SLICES_PER_FRAME = 5
 const FRAMES_PER_SLICE = 4
 /** Longest work of one slice: other work of the process must get its turn. */
 const WORK_US_MAX = 15_000
@@ -34,6 +36,7 @@ export class Pacer {
    * @param framesPerSecond  frames to be published, over all books
    * @param step             moves a book and tells its subscribers; returns the number of frames published
    * @param slice            called after each slice that did something
+   * @param held             true while the market is to stand still: the time is given up, and not counted as late
    */
   constructor(
     private readonly clock: Clock,
@@ -41,8 +44,10 @@ export class Pacer {
     private readonly framesPerSecond: number,
     private readonly step: (book: MarketBook, nowUs: number) => number,
     private readonly slice: () => void,
+    private readonly held: () => boolean = () => false,
   ) {
-    this.sliceMs = Math.min(SLICE_MS_MAX, Math.max(SLICE_MS_MIN, (FRAMES_PER_SLICE * 1_000) / framesPerSecond))
+    const longestMs = Math.max(SLICE_MS_MAX, 1_000 / (SLICES_PER_FRAME * framesPerSecond))
+    this.sliceMs = Math.min(longestMs, Math.max(SLICE_MS_MIN, (FRAMES_PER_SLICE * 1_000) / framesPerSecond))
     this.rounds = Math.max(1, ...books.map(({ listing }) => listing.weight))
   }
 
@@ -67,7 +72,7 @@ export class Pacer {
   /** True when work is left. */
   private work(): boolean {
     const startUs = this.clock.nowUs()
-    if (!this.books.some(({ watchers }) => watchers > 0)) {
+    if (!this.books.some(({ watchers }) => watchers > 0) || this.held()) {
       this.lastUs = startUs
       this.owed = 0
       return false

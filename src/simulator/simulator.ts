@@ -40,12 +40,17 @@ export interface SimulatorOptions {
   readonly seed?: number
   /** The first exchange's port; the others follow. Default 0: any free ones. */
   readonly port?: number
-  /** Market frames a second over everything that is subscribed to, 1 to 50,000. Default 500. */
+  /** Market frames a second over everything that is subscribed to, a whole number of 1 to 50,000 or a fraction from 0.01. Default 500. */
   readonly messagesPerSecond?: number
   readonly faults?: string | FaultPlan
   readonly clock?: Clock
   /** Levels a side that each book keeps, 20 to 5,000. Default 1,000. */
   readonly depth?: number
+  /**
+   * What is done about a client that does not take what it is sent: real exchanges `disconnect` it, sooner or later, which is
+   * the default. With `wait` the market stands still until it does: then whatever the client has lost, it has lost itself.
+   */
+  readonly slowClients?: 'disconnect' | 'wait'
   /** Let OKX send the checksums that it sent until 2026. Default false: 0, as today. */
   readonly okxChecksum?: boolean
   /** How each exchange is reached. Default: by servers of its own on loopback. */
@@ -93,7 +98,11 @@ const FACTORIES: ReadonlyMap<string, (context: ExchangeContext) => SimulatedExch
 ])
 
 const BEAT_MS = 100
+/** Bytes that a client has not taken, from which on a patient market waits for it. */
+const LAG_BYTES = 256 * 1024
 const SILENCE_MS = 5_000
+/** Frames a second at least. */
+const SLOWEST = 0.01
 
 interface Running {
   readonly exchange: SimulatedExchange
@@ -145,7 +154,14 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
     book.step(stepUs)
     return tell(book, stepUs)
   }
-  const pacer = new Pacer(clock, [...owners.keys()], settings.messagesPerSecond, step, flush)
+  const pacer = new Pacer(
+    clock,
+    [...owners.keys()],
+    settings.messagesPerSecond,
+    step,
+    flush,
+    () => settings.slowClients === 'wait' && clientsLag(running.values()),
+  )
   const beats = every(clock, BEAT_MS, () => {
     const beatUs = clock.nowUs()
     for (const { exchange, outlet } of running.values()) {
@@ -275,6 +291,14 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
   }
 }
 
+/** True when somebody leaves what it is sent: the market waits then, where it is told to. */
+function clientsLag(running: Iterable<Running>): boolean {
+  for (const { outlet } of running) {
+    for (const { open, waitingBytes } of outlet.connections) if (open && waitingBytes > LAG_BYTES) return true
+  }
+  return false
+}
+
 /** Draws the times of a plan's faults; each rule and exchange has its own. */
 function scheduleFaults(
   plan: FaultPlan,
@@ -340,20 +364,30 @@ function check(options: SimulatorOptions): Required<Omit<SimulatorOptions, 'faul
   if (instruments.length === 0 || instruments.length > 1_000)
     throw invalid('instruments', instruments, 'name 1 to 1,000 instruments')
   const { faults = [], clock = liveClock, okxChecksum = false, serve = startExchangeServer } = options
-  const { onChange = () => undefined } = options
+  const { onChange = () => undefined, slowClients = 'disconnect' } = options
+  if (!['disconnect', 'wait'].includes(slowClients)) {
+    throw invalid('slowClients', slowClients, `slowClients is disconnect or wait, not ${slowClients}`)
+  }
   return {
     exchanges,
     instruments,
     seed: integer('seed', options.seed ?? 1, 0, Number.MAX_SAFE_INTEGER),
     port: integer('port', options.port ?? 0, 0, 65_535),
-    messagesPerSecond: integer('messagesPerSecond', options.messagesPerSecond ?? 500, 1, 50_000),
+    messagesPerSecond: rate(options.messagesPerSecond ?? 500),
     depth: integer('depth', options.depth ?? 1_000, 20, 5_000),
     faults: typeof faults === 'string' ? parseFaultPlan(faults, exchanges) : checkFaultPlan(faults, exchanges),
     clock,
     okxChecksum,
+    slowClients,
     serve,
     onChange,
   }
+}
+
+/** Frames a second; a quiet market has one in many seconds. */
+function rate(value: number): number {
+  if (value >= SLOWEST && value < 1) return value
+  return integer('messagesPerSecond', value, 1, 50_000)
 }
 
 function integer(option: string, value: number, low: number, high: number): number {

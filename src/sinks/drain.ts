@@ -52,7 +52,7 @@ export interface DrainOptions<T> extends EdgeOptions<T> {
   /** Has the sink digest its bytes. */
   readonly digest?: boolean
   /** Where it matters to whoever reads the sink what was dropped. */
-  readonly receipts?: Receipts<readonly T[]> | undefined
+  readonly receipts?: Receipts<readonly T[] | T> | undefined
 }
 
 export interface RetryBudget {
@@ -237,7 +237,7 @@ export class Drain<T> {
   }
 
   /** What was dropped before it came here, as by a disk that is full: it is told before the next value. */
-  skipped(account: Receipts<readonly T[]>): void {
+  skipped(account: Receipts<readonly T[] | T>): void {
     if (this.current !== 'running') return
     this.waiting.skipped(account)
     this.wakeUp()
@@ -390,7 +390,7 @@ export class Drain<T> {
         await new Promise<void>((resolve) => (this.wake = resolve))
         continue
       }
-      if (this.options.flushMs > 0 && this.waiting.size < this.options.batchMax) await this.gather()
+      if (this.options.flushMs > 0 && this.isBatchToBeFilled) await this.gather()
       // In a batch of their own: a sink that cannot write them must not refuse values for it.
       this.writing = this.waiting.takeReceipts(this.options.batchMax)
       this.writesReceipts = this.writing.length > 0
@@ -398,6 +398,10 @@ export class Drain<T> {
       await this.deliver()
       this.settleFlushes()
     }
+  }
+
+  private get isBatchToBeFilled(): boolean {
+    return this.waiting.size > 0 && this.waiting.size < this.options.batchMax
   }
 
   /** Waits until a batch is full, `flushMs` have passed, or the end has come. */

@@ -26,7 +26,7 @@ export interface DelayOptions extends ChanceOptions {
 }
 
 /** Within how many values, or milliseconds, order may change. */
-export type Window = { readonly values: number } | { readonly ms: number; readonly clock?: Clock }
+export type ReorderWindow = { readonly values: number } | { readonly ms: number; readonly clock?: Clock }
 
 /** What a connection does when it is cut: it ends, it fails, or nothing comes any more and nobody says so. */
 export type Cut = 'completes' | 'fails' | 'falls silent'
@@ -180,7 +180,7 @@ export function loseEach<T>(probability: number, { random }: ChanceOptions = {})
  * Holds      up to `values` values, or those of `ms`, each with a timer
  */
 export function reorderWithin<T>(
-  window: Window,
+  window: ReorderWindow,
   { random, capacity = 10_000 }: ChanceOptions & { readonly capacity?: number } = {},
 ): MonoTypeOperatorFunction<T> {
   requireOption(isCount(capacity), 'reorderWithin', 'capacity', capacity, 'a whole number, 1 or more')

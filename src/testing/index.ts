@@ -22,7 +22,7 @@ export {
   type ChanceOptions,
   type Cut,
   type DelayOptions,
-  type Window,
+  type ReorderWindow,
 } from './faults'
 export { expectBalanced, type EdgeAccount, type HasEdges } from './ledger'
 export {

@@ -94,15 +94,21 @@ export async function testRun(
     ...options,
     startUs: options.startUs ?? (first === undefined ? START_US : timeOf(first, START_US) - 1_000),
   })
-  if (given.length > 0) run.needMarket()
-  for (const each of given) {
-    await run.untilResumed()
-    if ('dir' in each) await run.record(each)
-    else await run.send(each)
+  try {
+    if (given.length > 0) run.needMarket()
+    for (const each of given) {
+      await run.untilResumed()
+      if ('dir' in each) await run.record(each)
+      else await run.send(each)
+    }
+    if (run.hasMarket) await run.advance(options.forMs ?? 0)
+    else await run.untilEnded(options.forMs ?? ENDS_WITHIN_MS)
+    return await run.stop()
+  } catch (thrown) {
+    // Its threads and files are not to outlive the test that failed.
+    await run.kill().catch(() => undefined)
+    throw thrown
   }
-  if (run.hasMarket) await run.advance(options.forMs ?? 0)
-  else await run.untilEnded(options.forMs ?? ENDS_WITHIN_MS)
-  return run.stop()
 }
 
 /** Begins a run that the test drives step by step: what is sent, how time goes on, how sinks answer. */
@@ -128,6 +134,8 @@ export class TestRun {
   private readonly writesFiles: boolean
   private threads = 0
   private ended = false
+  /** What threads were given and did not answer. */
+  private unanswered = ''
 
   constructor(
     pipeline: Pipeline | ((builder: PipelineBuilder) => void),
@@ -214,8 +222,8 @@ export class TestRun {
   /** Resolves when everything that can happen at this time has happened. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < TURNS; turn++) await new Promise((resolve) => setImmediate(resolve))
-    if (this.writesFiles) await this.untilReal(isWritingFiles)
-    if (this.threads > 0) await this.untilReal(() => this.isOnThreads())
+    if (this.writesFiles) await untilFilesAreWritten()
+    if (this.threads > 0) await this.untilThreadsAnswered()
   }
 
   /** True while an edge holds the market back. */
@@ -245,9 +253,18 @@ export class TestRun {
 
   /** Ends the run in order, and lets as much virtual time pass as that takes. */
   async stop(): Promise<TestRunResult> {
-    void this.run.stop().catch(() => undefined)
+    return await this.over(this.run.stop())
+  }
+
+  /** Ends the run where it stands: what is under way is given up. */
+  async kill(): Promise<TestRunResult> {
+    return await this.over(this.run.kill())
+  }
+
+  private async over(done: Promise<RunSummary>): Promise<TestRunResult> {
+    done.catch(() => undefined) // it is waited for below
     await this.untilEnded(Infinity)
-    const summary = await this.run.done
+    const summary = await done
     for (const contract of this.contracts) contract()
     const sinks = new Map([...this.kept].map(([name, kept]) => [name, [...kept()]]))
     const { faults, pauses, resumes } = this
@@ -303,6 +320,7 @@ export class TestRun {
 
   private async happen(record: SessionRecord, events: readonly MarketEvent[] | undefined): Promise<void> {
     this.needMarket()
+    if (this.ended) await this.run.done // it could not begin: that is what is to be told
     if (this.ended) throw new AssertionError(`The run of ${this.name} has ended: nothing can happen in it any more.`)
     await this.settle()
     await this.advanceTo(record.timeUs)
@@ -350,14 +368,26 @@ export class TestRun {
     }
   }
 
-  private isOnThreads(): boolean {
-    return this.run.status().edges.some(({ kind, inFlight }) => kind === 'worker' && inFlight > 0)
+  /** What is on threads, as a text that changes when some of it comes back; empty when nothing is. */
+  private onThreads(): string {
+    return this.run
+      .status()
+      .edges.filter(({ kind, inFlight }) => kind === 'worker' && inFlight > 0)
+      .map(({ to, out, inFlight }) => `${to} ${out} ${inFlight}`)
+      .join()
   }
 
-  /** Waits for work of the machine. What takes longer than it may is left to virtual time: it may wait for that itself. */
-  private async untilReal(isBusy: () => boolean): Promise<void> {
-    const deadlineUs = liveClock.nowUs() + REAL_WAIT_MS * 1_000
-    while (isBusy() && liveClock.nowUs() < deadlineUs) await sleep(liveClock, 1)
+  /** Work that does not come back is waited for once: what it waits for itself may be virtual time. */
+  private async untilThreadsAnswered(): Promise<void> {
+    let last = this.onThreads()
+    let deadlineUs = liveClock.nowUs() + REAL_WAIT_MS * 1_000
+    while (last !== '' && last !== this.unanswered) {
+      await sleep(liveClock, 1)
+      const now = this.onThreads()
+      if (now !== last) deadlineUs = liveClock.nowUs() + REAL_WAIT_MS * 1_000
+      else if (liveClock.nowUs() > deadlineUs) this.unanswered = now
+      last = now
+    }
   }
 }
 
@@ -445,6 +475,10 @@ function isOfMarket(source: unknown): boolean {
   return source instanceof MarketSource || source instanceof FrameSource
 }
 
-function isWritingFiles(): boolean {
-  return process.getActiveResourcesInfo().some((resource) => /^(FSReq|FileHandleCloseReq)/.test(resource))
+/** Files are waited for in the machine's time; a disk that takes longer is left to the run's own deadlines. */
+async function untilFilesAreWritten(): Promise<void> {
+  const deadlineUs = liveClock.nowUs() + REAL_WAIT_MS * 1_000
+  const isWriting = (): boolean =>
+    process.getActiveResourcesInfo().some((resource) => /^(FSReq|(FileHandle)?CloseReq)/.test(resource))
+  while (isWriting() && liveClock.nowUs() < deadlineUs) await sleep(liveClock, 1)
 }

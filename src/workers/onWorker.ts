@@ -3,7 +3,7 @@ import type { ResourceLimits } from 'node:worker_threads'
 import { Observable, Subject, takeUntil, type OperatorFunction, type Subscriber } from 'rxjs'
 import { BoundedQueue } from '../actors/boundedQueue'
 import { drop, emptyLedger, pass, type Ledger } from '../actors/ledger'
-import { policyName, type EdgeOptions } from '../actors/overflow'
+import { policyName, spillOf, type EdgeOptions } from '../actors/overflow'
 import type { Pressure } from '../actors/pressure'
 import type { RestartPolicy } from '../actors/supervision'
 import { currentWiring, type CarriesEdge } from '../actors/wiring'
@@ -387,9 +387,11 @@ function tooSlow(worker: string, deadlineMs: number): Fault {
   return new Fault('WORKER_DIED', message, { worker, reason: 'deadline', deadlineMs })
 }
 
-function check<T>({ capacity, batchMax, concurrency = 2, restart, deadlineMs }: OnWorkerOptions<T, unknown>): void {
+function check<T>(options: OnWorkerOptions<T, unknown>): void {
+  const { capacity, batchMax, concurrency = 2, restart, deadlineMs, onFull } = options
   const { atMost, withinMs, backoffMs } = restart
   const problem =
+    (spillOf(onFull) === undefined ? undefined : 'it cannot spill by itself; give the stage a mailbox that does') ??
     notCount('capacity', capacity) ??
     notCount('batchMax', batchMax) ??
     notCount('concurrency', concurrency) ??

@@ -1,86 +1,8 @@
 import { expect } from 'chai'
-import fc from 'fast-check'
 import { BoundedQueue } from '../../src/actors/boundedQueue'
-import { balances, emptyLedger, pass, type DropReason, type Ledger } from '../../src/actors/ledger'
+import { emptyLedger, pass, type Ledger } from '../../src/actors/ledger'
 import type { OnFull } from '../../src/actors/overflow'
-
-/** The same, as slowly and plainly as it can be said. */
-class Oracle {
-  waiting: number[] = []
-  dropped: Partial<Record<DropReason, number>> = {}
-  asked: string[] = []
-  private conflating = false
-  private paused = false
-
-  constructor(
-    readonly capacity: number,
-    readonly onFull: OnFull<number>,
-    readonly keyOf: (value: number) => unknown,
-  ) {}
-
-  add(value: number): boolean {
-    const { onFull, capacity } = this
-    if (!this.conflating && this.waiting.length < (onFull === 'block' ? 2 * capacity : capacity)) {
-      this.waiting.push(value)
-      if (onFull === 'block' && this.waiting.length >= capacity && !this.paused) {
-        this.paused = true
-        this.asked.push('pause')
-      }
-      return true
-    }
-    switch (onFull) {
-      case 'block':
-        this.drop('overrun', 1)
-        return false
-      case 'fail':
-        this.drop('fail', 1)
-        return false
-      case 'dropNewest':
-        this.drop('dropNewest', 1)
-        return true
-      case 'dropOldest':
-        this.waiting = [...this.waiting.slice(1), value]
-        this.drop('dropOldest', 1)
-        return true
-      case 'keepLatest':
-        this.drop('keepLatest', this.waiting.length)
-        this.waiting = [value]
-        return true
-      default: {
-        const coming = this.conflating ? [value] : [...this.waiting.splice(0), value]
-        this.conflating = true
-        for (const one of coming) {
-          const same = this.waiting.findIndex((other) => this.keyOf(other) === this.keyOf(one))
-          if (same >= 0) {
-            this.waiting[same] = one
-            this.drop('conflated', 1)
-            continue
-          }
-          if (this.waiting.length >= capacity) {
-            this.waiting.shift()
-            this.drop('dropOldest', 1)
-          }
-          this.waiting.push(one)
-        }
-        return true
-      }
-    }
-  }
-
-  take(max: number): number[] {
-    const taken = this.waiting.splice(0, max)
-    if (this.waiting.length === 0) this.conflating = false
-    if (this.waiting.length <= this.capacity / 2 && this.paused) {
-      this.paused = false
-      this.asked.push('resume')
-    }
-    return taken
-  }
-
-  private drop(reason: DropReason, values: number): void {
-    this.dropped[reason] = (this.dropped[reason] ?? 0) + values
-  }
-}
+import { MissingList } from '../kit/schedule'
 
 describe('BoundedQueue', () => {
   let ledger: Ledger
@@ -99,49 +21,6 @@ describe('BoundedQueue', () => {
   }
 
   const modulo = (divisor: number) => (value: number) => value % divisor
-  const policies: [string, OnFull<number>, (value: number) => unknown][] = [
-    ['block', 'block', String],
-    ['fail', 'fail', String],
-    ['dropOldest', 'dropOldest', String],
-    ['dropNewest', 'dropNewest', String],
-    ['keepLatest', 'keepLatest', String],
-    ['conflate by a few keys', { conflate: modulo(3) }, modulo(3)],
-    ['conflate by many keys', { conflate: modulo(100) }, modulo(100)],
-  ]
-  for (const [name, onFull, keyOf] of policies) {
-    it(`behaves as the plainest list does, and balances after every step: ${name}`, () => {
-      const step = fc.oneof(
-        fc.record({ add: fc.integer({ min: 0, max: 9 }) }),
-        fc.record({ take: fc.integer({ min: 1, max: 6 }) }),
-      )
-      fc.assert(
-        fc.property(fc.integer({ min: 1, max: 40 }), fc.array(step, { maxLength: 300 }), (capacity, steps) => {
-          ledger = emptyLedger()
-          asked = []
-          const queue = queueOf(capacity, onFull)
-          const oracle = new Oracle(capacity, onFull, keyOf)
-          const take = (max: number): void => {
-            const taken = queue.take(max)
-            expect(taken).to.deep.equal(oracle.take(max))
-            expect(balances(ledger)).to.equal(true)
-            pass(ledger, taken.length)
-          }
-          for (const one of steps) {
-            if ('add' in one) expect(queue.add(one.add)).to.equal(oracle.add(one.add))
-            else take(one.take)
-            expect(queue.size).to.equal(oracle.waiting.length)
-            expect(ledger.inFlight).to.equal(queue.size)
-            expect(balances(ledger)).to.equal(true)
-          }
-          expect(ledger.dropped).to.deep.equal(oracle.dropped)
-          expect(asked).to.deep.equal(oracle.asked)
-          take(1_000)
-        }),
-        { seed: 1, numRuns: 200 },
-      )
-    })
-  }
-
   it('asks its source to pause when full, and to go on when half is gone', () => {
     const queue = queueOf(4, 'block', 1, 2, 3)
     expect(asked).to.deep.equal([])
@@ -214,6 +93,85 @@ describe('BoundedQueue', () => {
       }
       expect(queueOf(2, { conflate }, 1, 2, 3).take(10)).to.deep.equal([2, 3])
     })
+  })
+
+  describe('that samples', () => {
+    it('keeps the last of every n from when it is full until half is gone', () => {
+      const queue = queueOf<number>(4, { sample: 3 }, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+      expect(ledger.dropped).to.deep.equal({ sampled: 6 })
+      expect(queue.take(1)).to.deep.equal([3])
+      queue.add(11)
+      expect(queue.take(1)).to.deep.equal([4])
+      for (const value of [12, 13]) queue.add(value)
+      expect(queue.take(9)).to.deep.equal([7, 10, 12, 13])
+    })
+  })
+
+  describe('with receipts', () => {
+    const withReceipts = (capacity: number, onFull: OnFull<number>): BoundedQueue<number> =>
+      new BoundedQueue<number>({
+        capacity,
+        onFull,
+        pressure,
+        ledger,
+        receipts: new MissingList<number, readonly number[]>(
+          (dropped) => dropped,
+          (missing) => missing.map((value) => -value),
+        ),
+      })
+
+    it('has them taken in the place of what is missing, and counts them nowhere', () => {
+      const queue = withReceipts(2, 'dropNewest')
+      for (const value of [1, 2, 3, 4]) queue.add(value)
+      expect([queue.takeReceipts(9), queue.take(1)]).to.deep.equal([[], [1]])
+      queue.add(5)
+      expect([queue.takeReceipts(9), queue.take(9)]).to.deep.equal([[], [2]])
+      expect([queue.takeReceipts(1), queue.takeReceipts(9), queue.take(9)]).to.deep.equal([[-3], [-4], [5]])
+      expect(queue.isEmpty).to.equal(true)
+      expect(ledger).to.deep.equal({ in: 5, out: 0, dropped: { dropNewest: 2 }, inFlight: 3 })
+    })
+
+    it('is not empty before the last is taken, though no value waits', () => {
+      const queue = withReceipts(1, 'dropNewest')
+      for (const value of [1, 2]) queue.add(value)
+      expect(queue.take(9)).to.deep.equal([1])
+      expect(queue.isEmpty).to.equal(false)
+      expect(queue.takeReceipts(9)).to.deep.equal([-2])
+      expect(queue.isEmpty).to.equal(true)
+    })
+
+    it('tells what its owner lost, what was dropped before it, and keys that were given up; not what was merged', () => {
+      const queue = withReceipts(2, { conflate: (value) => value % 10 })
+      for (const value of [1, 11, 2, 3]) queue.add(value)
+      queue.lose([99], 'rejected')
+      const before = new MissingList<number, readonly number[]>(
+        (dropped) => dropped,
+        (missing) => missing,
+      )
+      before.add([77])
+      queue.skipped(before)
+      expect([queue.takeReceipts(9), queue.take(9), queue.takeReceipts(9)]).to.deep.equal([[-11, -99], [2, 3], [-77]])
+      expect(queue.receipts).to.deep.equal({ runs: 1, values: 2, lastFromUs: undefined, lastToUs: undefined })
+    })
+  })
+
+  it('merges two rows of a key, and keeps both where that throws', () => {
+    const merge = (older: number, newer: number): number => {
+      if (newer === 13) throw new Error('unlucky')
+      return older + newer
+    }
+    const queue = queueOf<number>(3, { conflate: () => 'one', merge }, 1, 2, 3, 4, 13, 5)
+    expect(queue.take(9)).to.deep.equal([15, 13])
+    expect(ledger.dropped).to.deep.equal({ conflated: 4 })
+  })
+
+  it('says how many places have left it', () => {
+    const queue = queueOf<number>(3, { conflate: modulo(2) }, 1, 2, 3)
+    const before = queue.gone + queue.size
+    queue.add(5)
+    expect(queue.gone).to.equal(1)
+    queue.take(9)
+    expect(queue.gone).to.equal(before)
   })
 
   it('costs the same a value with few waiting and with many', () => {

@@ -134,7 +134,7 @@ describe('Dispatcher', () => {
     dispatcher.post(undefined, throws, 'c')
     dispatcher.post(undefined, see, 'd')
     turns()
-    clock.after(1, () => throws.process())
+    clock.after(1, () => throws.process('', undefined as never))
     dispatcher.tick(9_000)
     dispatcher.post(undefined, see, 'e')
     expect(broken).to.deep.equal([failure, failure, failure])
@@ -152,7 +152,7 @@ describe('Dispatcher', () => {
     dispatcher.withdraw(withdrawn)
     dispatcher.withdraw(withdrawn)
     turns()
-    expect(values).to.deep.equal(['c', 1, undefined, 2_000])
+    expect(values).to.deep.equal(['c', 1_000, undefined, 2_000])
   })
 
   it('does not grow by what is withdrawn as fast as it comes', () => {

@@ -6,6 +6,7 @@ import { balances, type DropReason, type Ledger } from '../../src/actors/ledger'
 import type { OnFull } from '../../src/actors/overflow'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import type { Fault } from '../../src/model/fault'
+import { MissingList } from '../kit/schedule'
 
 type Row = number | { readonly key: string; readonly n: number }
 type Delivered = readonly Row[] | string
@@ -19,7 +20,6 @@ class Bench {
   readonly edge: Edge<Delivered>
   private readonly deferred: (() => void)[] = []
   private nowMs = 0
-  private missing = 0
 
   constructor(capacity: number, onFull: OnFull, hooks: Partial<EdgeHooks<Delivered>> = {}) {
     const dispatcher = new Dispatcher({
@@ -34,19 +34,15 @@ class Bench {
       deliver: (value) => {
         this.delivered.push(value)
         if (typeof value !== 'string') this.nowMs += 100
+        return undefined
       },
       fault: (fault) => this.faults.push(fault),
       fail: (fault) => this.failures.push(fault),
       pressure: { pause: () => this.asked.push('pause'), resume: () => this.asked.push('resume') },
-      receipts: {
-        add: (value) => (this.missing += value.length),
-        take: () => {
-          if (this.missing === 0) return undefined
-          const receipt = `${this.missing} missing`
-          this.missing = 0
-          return receipt
-        },
-      },
+      receipts: new MissingList<Row, Delivered>(
+        (value) => (typeof value === 'string' ? [] : value),
+        (missing) => `${missing.length} missing`,
+      ),
       ...hooks,
     })
   }
@@ -71,125 +67,7 @@ class Bench {
   }
 }
 
-/** The same, as slowly and plainly as it can be said: `~n` in the list stands for n values that are missing there. */
-class Oracle {
-  readonly delivered: Delivered[] = []
-  readonly asked: string[] = []
-  dropped: Partial<Record<DropReason, number>> = {}
-  waiting: number[][] = []
-  failed = false
-  /** Missing before all that waits, and behind all that waits. */
-  private before = 0
-  private behind = 0
-  private readonly receipts = new Map<number[], number>()
-  private paused = false
-  private isFree = true
-
-  constructor(
-    readonly capacity: number,
-    readonly onFull: OnFull,
-  ) {}
-
-  get held(): number {
-    return this.waiting.flat().length
-  }
-
-  offer(batch: number[]): void {
-    if (this.failed) return this.drop('closed', batch)
-    if (this.held > 0 && this.held + batch.length > this.capacity) {
-      switch (this.onFull) {
-        case 'dropNewest':
-          this.behind += batch.length
-          return this.drop('dropNewest', batch)
-        case 'dropOldest':
-          while (this.waiting.length > 0 && this.held + batch.length > this.capacity) this.giveUp('dropOldest')
-          break
-        case 'keepLatest':
-          while (this.waiting.length > 0) this.giveUp('keepLatest')
-          break
-        case 'fail':
-          this.drop('fail', batch)
-          while (this.waiting.length > 0) this.giveUp('stopped')
-          this.failed = true
-          return
-        default: // block: it is kept
-      }
-    }
-    this.receipts.set(batch, this.behind)
-    this.behind = 0
-    this.waiting.push(batch)
-    if (this.isFree && this.waiting.length === 1) return this.deliver()
-    if (this.onFull === 'block' && this.held >= this.capacity && !this.paused) {
-      this.paused = true
-      this.asked.push('pause')
-    }
-  }
-
-  turn(): void {
-    this.isFree = this.waiting.length === 0
-    if (!this.isFree) this.deliver()
-  }
-
-  private deliver(): void {
-    this.isFree = false
-    const batch = this.waiting.shift()!
-    const missing = this.before + (this.receipts.get(batch) ?? 0)
-    this.before = 0
-    if (missing > 0) this.delivered.push(`${missing} missing`)
-    this.delivered.push(batch)
-    if (this.paused && this.held <= this.capacity / 2) {
-      this.paused = false
-      this.asked.push('resume')
-    }
-  }
-
-  private giveUp(reason: DropReason): void {
-    const batch = this.waiting.shift()!
-    this.before += batch.length
-    this.drop(reason, batch)
-  }
-
-  private drop(reason: DropReason, batch: number[]): void {
-    if (batch.length > 0) this.dropped[reason] = (this.dropped[reason] ?? 0) + batch.length
-  }
-}
-
 describe('Edge', () => {
-  for (const onFull of ['block', 'dropOldest', 'dropNewest', 'keepLatest', 'fail'] as const) {
-    it(`behaves as the plainest list does, and balances after every step: ${onFull}`, () => {
-      const batch = fc.array(fc.nat({ max: 9 }), { maxLength: 5 })
-      const step = fc.oneof({ weight: 3, arbitrary: batch }, { weight: 1, arbitrary: fc.constant('turn' as const) })
-      fc.assert(
-        fc.property(fc.integer({ min: 1, max: 12 }), fc.array(step, { maxLength: 120 }), (capacity, steps) => {
-          const bench = new Bench(capacity, onFull)
-          const oracle = new Oracle(capacity, onFull)
-          for (const one of steps) {
-            if (one === 'turn') {
-              bench.turn()
-              oracle.turn()
-            } else {
-              const values = [...one]
-              bench.offer(values)
-              oracle.offer(values)
-            }
-            expect(bench.ledger.inFlight).to.equal(oracle.held)
-            expect(balances(bench.ledger)).to.equal(true)
-            expect(bench.delivered).to.deep.equal(oracle.delivered)
-            expect(bench.asked).to.deep.equal(oracle.asked)
-          }
-          bench.turns()
-          while (oracle.waiting.length > 0) oracle.turn()
-          expect(bench.delivered).to.deep.equal(oracle.delivered)
-          expect(bench.ledger.dropped).to.deep.equal(oracle.dropped)
-          expect(bench.ledger.inFlight).to.equal(0)
-          expect(bench.failures.length).to.equal(oracle.failed ? 1 : 0)
-          expect(bench.edge.highWater).to.be.at.most(Math.max(5, capacity) + (onFull === 'block' ? 1_000 : 0))
-        }),
-        { seed: 1, numRuns: 200 },
-      )
-    })
-  }
-
   it('delivers at once what comes while nothing waits', () => {
     const bench = new Bench(1, 'fail').offer([1, 2, 3])
     expect(bench.delivered).to.deep.equal([[1, 2, 3]])
@@ -198,7 +76,7 @@ describe('Edge', () => {
 
   it('takes one value that is larger than its capacity, if nothing else waits', () => {
     const bench = new Bench(2, 'dropNewest').offer([0], [1, 2, 3, 4], [5]).turns()
-    expect(bench.delivered).to.deep.equal([[0], [1, 2, 3, 4]])
+    expect(bench.delivered).to.deep.equal([[0], [1, 2, 3, 4], '1 missing'])
   })
 
   describe('that blocks', () => {
@@ -336,12 +214,169 @@ describe('Edge', () => {
       deliver: () => {
         throw thrown
       },
+      receipts: undefined,
     })
     bench.offer([1], [2]).turns()
     expect(bench.faults.map(({ code, cause }) => [code, cause])).to.deep.equal([
       ['STAGE_FAILED', thrown],
       ['STAGE_FAILED', thrown],
     ])
+    expect(bench.ledger).to.deep.equal({ in: 2, out: 0, dropped: { failed: 2 }, inFlight: 0 })
+  })
+
+  it('keeps account of a stage that throws also when nobody can be told', () => {
+    const bench = new Bench(10, 'fail', {
+      deliver: () => {
+        throw new Error('not today')
+      },
+      fault: () => {
+        throw new Error('nor this')
+      },
+    })
+    bench.offer([1]).turns()
+    expect(bench.ledger).to.deep.equal({ in: 1, out: 0, dropped: { failed: 1 }, inFlight: 0 })
+  })
+
+  it('passes on what is undefined, as any value', () => {
+    const seen: unknown[] = []
+    const bench = new Bench(10, 'fail', { deliver: (value) => void seen.push(value) })
+    bench.edge.offer(undefined, undefined as unknown as Delivered)
+    expect(seen).to.deep.equal([undefined])
+    expect(bench.ledger).to.deep.equal({ in: 1, out: 1, dropped: {}, inFlight: 0 })
+  })
+
+  describe('before a stage that does not take what it is given', () => {
+    const refusing = (capacity = 10): { bench: Bench; delivered: Delivered[]; say: (why?: DropReason) => void } => {
+      let reason: DropReason | undefined
+      const delivered: Delivered[] = []
+      const bench = new Bench(capacity, 'dropNewest', {
+        deliver: (value) => {
+          if (reason === undefined) delivered.push(value)
+          return reason
+        },
+      })
+      return { bench, delivered, say: (why) => (reason = why) }
+    }
+
+    it('drops the value with the reason that it gives, and tells before the next that it takes', () => {
+      const { bench, delivered, say } = refusing()
+      bench.offer([1]).turns()
+      say('failed')
+      bench.offer([2, 3]).turns()
+      say('restarting')
+      bench.offer([4]).turns()
+      bench.offer([5]).turns()
+      say()
+      bench.offer([6]).turns()
+      expect(delivered).to.deep.equal([[1], '2 missing', '2 missing', [6]])
+      expect(bench.ledger).to.deep.equal({ in: 6, out: 2, dropped: { failed: 2, restarting: 2 }, inFlight: 0 })
+    })
+
+    it('gives it no value before it has taken what there is to tell', () => {
+      const taken: Delivered[] = []
+      const bench = new Bench(10, 'fail', {
+        deliver: (value) => {
+          taken.push(value)
+          return 'restarting'
+        },
+      })
+      bench.offer([1], [2], [3]).turns()
+      expect(taken).to.deep.equal([[1], '1 missing', '1 missing'])
+      expect(bench.ledger.dropped).to.deep.equal({ restarting: 3 })
+    })
+
+    it('does not try a receipt again that the stage fails on', () => {
+      const taken: Delivered[] = []
+      const bench = new Bench(10, 'fail', {
+        deliver: (value) => {
+          taken.push(value)
+          return typeof value === 'string' || taken.length === 1 ? 'failed' : undefined
+        },
+      })
+      bench.offer([1], [2], [3]).turns()
+      expect(taken).to.deep.equal([[1], '1 missing', [2], [3]])
+    })
+  })
+
+  describe('closed', () => {
+    it('drops what waits with the reason given, takes no more, and lets its source go on', () => {
+      const bench = new Bench(3, 'block').offer([0], [1], [2], [3])
+      bench.edge.close('deadline')
+      bench.edge.close('stopped')
+      bench.offer([4]).turns()
+      expect(bench.delivered).to.deep.equal([[0]])
+      expect(bench.asked).to.deep.equal(['pause', 'resume'])
+      expect(bench.ledger).to.deep.equal({ in: 5, out: 1, dropped: { deadline: 3, closed: 1 }, inFlight: 0 })
+    })
+
+    it('by the stage that it delivers to, passes what that has taken and nothing else', () => {
+      const bench: Bench = new Bench(3, 'block', {
+        deliver: (value) => {
+          seen.push(value)
+          if (seen.length === 2) bench.edge.close('stopped')
+          return undefined
+        },
+      })
+      const seen: Delivered[] = []
+      bench.offer([0], [1], [2]).turns()
+      expect(seen).to.deep.equal([[0], [1], [2]].slice(0, 2))
+      expect(balances(bench.ledger)).to.equal(true)
+      expect(bench.ledger.inFlight).to.equal(0)
+    })
+  })
+
+  it('tells at once what was dropped before it while nothing waits, and behind what waits otherwise', () => {
+    const before = (rows: Row[]): MissingList<Row, Delivered> => {
+      const account = new MissingList<Row, Delivered>(
+        (value) => value as Row[],
+        (missing) => `${missing.length} missing`,
+      )
+      account.add(rows)
+      return account
+    }
+    const bench = new Bench(10, 'block').offer([0], [1])
+    bench.edge.skipped(before([7, 8]))
+    bench.turns()
+    bench.edge.skipped(before([9]))
+    bench.turns()
+    expect(bench.delivered).to.deep.equal([[0], [1], '2 missing', '1 missing'])
     expect(bench.ledger).to.deep.equal({ in: 2, out: 2, dropped: {}, inFlight: 0 })
+  })
+
+  it('counts runs of dropped values and when they were received, also where nobody is told', () => {
+    const row = (n: number): Row => ({ key: 'k', n, receiveTimeUs: n }) as Row
+    const bench = new Bench(2, 'dropNewest', { receipts: undefined })
+    bench.offer([row(0)], [row(1)], [row(2)], [row(3)], [row(4), row(5)]).turns()
+    expect(bench.edge.receipts).to.deep.equal({ runs: 1, values: 3, lastFromUs: 3, lastToUs: 5 })
+    bench.offer([row(6)], [row(7)], [row(8)], [row(9)]).turns()
+    expect(bench.edge.receipts).to.deep.equal({ runs: 2, values: 4, lastFromUs: 9, lastToUs: 9 })
+  })
+
+  it('holds a bounded number of empty batches', () => {
+    const bench = new Bench(3, 'block').offer([0], ...Array.from({ length: 100 }, () => []))
+    expect(bench.turns().delivered).to.have.length(4)
+  })
+
+  it('keeps a batch whole that came when there was room, however large', () => {
+    const large = Array.from({ length: OVERRUN_MAX * 2 }, (_, n) => n)
+    const bench = new Bench(10, 'block').offer([0], [1], large).turns()
+    expect(bench.ledger).to.deep.equal({ in: large.length + 2, out: large.length + 2, dropped: {}, inFlight: 0 })
+  })
+
+  it('gives up the oldest when merging throws, and says so', () => {
+    const bench = new Bench(
+      2,
+      { conflate: 'key' },
+      {
+        conflate: () => {
+          throw new Error('no')
+        },
+      },
+    )
+    bench.offer([0], [1], [2], [3]).turns()
+    expect(bench.delivered).to.deep.equal([[0], '1 missing', [2], [3]])
+    expect(bench.faults.map(({ message }) => message)).to.deep.equal([
+      'The edge to test/stage could not merge what waits: no. The oldest goes instead.',
+    ])
   })
 })

@@ -47,11 +47,7 @@ describe('Supervisor', () => {
 
   it('forgets failures that are older than the window', () => {
     const clock = new VirtualClock()
-    const supervisor = new Supervisor(
-      { restart: { atMost: 1, withinMs: 1_000, backoffMs: [1, 1] } },
-      clock,
-      () => 0,
-    )
+    const supervisor = new Supervisor({ restart: { atMost: 1, withinMs: 1_000, backoffMs: [1, 1] } }, clock, () => 0)
     for (let hour = 0; hour < 10; hour++) {
       expect(supervisor.judge(thrown).directive).to.equal('restart')
       supervisor.succeeded()
@@ -72,7 +68,9 @@ describe('problemOfFailurePolicy', () => {
     expect(problemOfFailurePolicy(null)).to.match(/it is null/)
     expect(problemOfFailurePolicy({ restart: { ...DEFAULT_RESTART, atMost: -1 } })).to.match(/^restart\.atMost/)
     expect(problemOfFailurePolicy({ restart: { ...DEFAULT_RESTART, withinMs: 0 } })).to.match(/^restart\.withinMs/)
-    expect(problemOfFailurePolicy({ restart: { ...DEFAULT_RESTART, backoffMs: [5, 1] } })).to.match(/^restart\.backoffMs/)
+    expect(problemOfFailurePolicy({ restart: { ...DEFAULT_RESTART, backoffMs: [5, 1] } })).to.match(
+      /^restart\.backoffMs/,
+    )
     expect(problemOfFailurePolicy({ restart: DEFAULT_RESTART, then: 'resume' })).to.match(/^onFailure\.then/)
   })
 })

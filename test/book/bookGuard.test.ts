@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import fc from 'fast-check'
 import { BookGuard, guardCounts, type GuardCounts, type GuardOptions } from '../../src/book/bookGuard'
 import { krakenChecksum } from '../../src/book/checksum'
 import { Level2Book } from '../../src/book/level2Book'
@@ -217,14 +218,47 @@ describe('BookGuard', () => {
         expect(said).to.have.length(129)
       })
 
+      it('gives what it has kept as it was, digits and all', () => {
+        const events: BookChange[] = []
+        const guard = new BookGuard('BTC/USD', { ...plain, sequencing }, guardCounts(), {
+          event: (change) => events.push(change),
+          notice: () => undefined,
+          fault: () => undefined,
+        })
+        guard.receive(snap(5))
+        const sides: [string, string][][] = [
+          [],
+          [['100.50', '0']],
+          [
+            ['0.1', '12345678901234567890'],
+            ['7', '1.000'],
+          ],
+        ]
+        for (let seq = 6; seq < 206; seq++) {
+          const numbers = { firstSeq: seq, seq, receiveTimeUs: 1_760_000_000_000_000 + seq }
+          const more = [{ exchangeTimeUs: 1_759_999_999_999_999 }, { prevSeq: seq - 1 }, { checksum: -7, depth: 10 }]
+          guard.receive(delta(sides[seq % 3]!, sides[(seq >> 2) % 3]!, { ...numbers, ...more[seq % 3] }))
+        }
+        const kept = events.slice(-100)
+        guard.answer(snap(105))
+        expect(events.slice(-101)).to.deep.equal([snap(105), ...kept])
+      })
+
       it('keeps no more than so many levels', () => {
-        const side = Array.from({ length: 5_000 }, (_, index): [string, string] => [String(index + 1), '1'])
-        const large = (seq: number): BookChange => delta(side, [], { firstSeq: seq, seq })
+        const side = Array.from({ length: 6_000 }, (_, index): [string, string] => [String(index + 1), '1'])
+        const large = (seq: number, times = 1): BookChange =>
+          delta(Array.from({ length: times }, () => side).flat(), [], { firstSeq: seq, seq })
         const { guard, said } = live(large(6), large(7), ranged(8, 8))
         guard.answer(snap(5))
         expect(said).to.deep.equal([])
         guard.answer(snap(6))
-        expect(said).to.deep.equal(['snapshot 6', 'delta 7', 'delta 8'])
+        expect(said.splice(0)).to.deep.equal(['snapshot 6', 'delta 7', 'delta 8'])
+        for (const change of [large(9, 2), ranged(10, 10)]) guard.receive(change)
+        said.splice(0)
+        guard.answer(snap(8))
+        expect(said).to.deep.equal([])
+        guard.answer(snap(9))
+        expect(said).to.deep.equal(['snapshot 9', 'delta 10'])
       })
 
       it('forgets what it has kept with the book', () => {
@@ -499,8 +533,11 @@ describe('BookGuard', () => {
         }
       })
 
-      if (family.snapshotUnits !== undefined) checkAnswers(family.snapshotUnits)
-      else checkRenewals()
+      if (family.snapshotUnits === undefined) checkRenewals()
+      else {
+        checkAnswers(family.snapshotUnits)
+        checkManyAnswers()
+      }
 
       /** One answer makes the book live, another comes at every place, of every time; up to two deltas are missing. */
       function checkAnswers(units: readonly number[]): void {
@@ -541,6 +578,36 @@ describe('BookGuard', () => {
             }
           }
           expect(served).to.be.greaterThan(5 * tooOld)
+        })
+      }
+
+      /** Every message is an answer of any time or the next delta, which may be missing; each answer has a new stage behind it. */
+      function checkManyAnswers(): void {
+        it(`begins a live book again without harm as often as one likes: ${family.title}`, () => {
+          const answerOrDelta = fc.oneof(
+            { weight: 2, arbitrary: fc.record({ answer: fc.nat(UNITS) }) },
+            { weight: 3, arbitrary: fc.constant({ missing: false }) },
+            { weight: 1, arbitrary: fc.constant({ missing: true }) },
+          )
+          fc.assert(
+            fc.property(fc.array(answerOrDelta, { maxLength: 16 }), (messages) => {
+              const market = stages()
+              let next = 0
+              for (const message of messages) {
+                if ('answer' in message) {
+                  const [wasLive, before] = [market.guard.state === 'live', market.guarding]
+                  market.restartStage()
+                  market.answer(snapshots[message.answer]!)
+                  if (wasLive && (market.guard.state !== 'live' || market.old.unit < before)) {
+                    throw new Error('an answer did harm')
+                  }
+                } else if (next < DELTAS && !message.missing) market.receive(deltas[next++]!)
+                else next++
+                if (!market.fresh.silent && !sameBook(market.fresh.book, market.old.book)) throw new Error('two books')
+              }
+            }),
+            { numRuns: 20_000 },
+          )
         })
       }
 

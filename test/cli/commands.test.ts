@@ -8,7 +8,10 @@ import { EXCHANGES } from '../../src/exchanges/exchanges'
 import { eventually } from '../kit/eventually'
 import { millrace, needsBuild, ROOT, startMillrace } from './millrace'
 
-const COMMANDS = ['run', 'record', 'audit', 'decode', 'simulate', 'graph', 'exchanges', 'init', 'doctor']
+const COMMANDS = [
+  ...['run', 'record', 'audit', 'decode', 'simulate', 'graph'],
+  ...['quarantine', 'seeds', 'exchanges', 'init', 'doctor'],
+]
 
 describe('millrace', function () {
   this.timeout(60_000)

@@ -2,7 +2,7 @@
  * `millrace run`: a run and the replay of its recording leave the same bytes, and every way of stopping is orderly.
  */
 import { expect } from 'chai'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { RunSummary } from '../../src/pipeline/run'
 import { eventually } from '../kit/eventually'
@@ -147,6 +147,34 @@ describe('millrace run', function () {
     expect(status).to.equal(130)
   })
 
+  for (const [extension, begins] of [
+    ['.mmd', /^flowchart LR\n {2}n0\(\["market<br\/>\d+\/10000 block"\]\)\n/],
+    ['.dot', /^digraph "trades" \{\n/],
+    ['.json', /^\{\n {2}"format": "millrace-graph\/1",\n {2}"running": true,/],
+  ] as const) {
+    it(`draws the running pipeline into a ${extension} file, which is whole whenever it is looked at`, async () => {
+      const picture = file(`pictures/run${extension}`)
+      const running = startMillrace(['run', await trades(), '--graph', picture, '--seconds', '2', '--out', file('out')])
+      const during = await eventually(() => readFile(picture, 'utf8'), { withinMs: 20_000 })
+      expect(during).to.match(begins)
+      const { status, err } = await running.done
+      expect(status, err).to.equal(0)
+      const after = await readFile(picture, 'utf8')
+      expect(after).to.match(begins)
+      expect(after.match(/\n\n/), 'one line end').to.equal(null)
+      expect(await readdir(path.dirname(picture)), 'no rest of a replacement').to.deep.equal([path.basename(picture)])
+      expect(after.length).to.be.at.least(during.length - 100)
+    })
+  }
+
+  it('says once that a picture cannot be written, and goes on', async () => {
+    await writeFile(file('folder'), 'in the way')
+    const args = ['run', await trades(), '--graph', file('folder/run.mmd'), '--seconds', '2', '--out', file('out')]
+    const { status, err } = await millrace(args)
+    expect(err.match(/The sink graph cannot write/g), err).to.have.length(1)
+    expect(status, err).to.equal(0)
+  })
+
   it('gives up a sink that does not finish within the deadline, and exits 1', async () => {
     await writeFile(file('stuck.js'), STUCK)
     const ran = await millrace(['run', file('stuck.js'), '--seconds', '1', '--out', file('out'), '--json'])
@@ -239,6 +267,7 @@ describe('millrace run', function () {
       [[PIPELINE, '--seconds', '-1'], '--seconds needs a value'],
       [[PIPELINE, '--seconds=-1'], '--seconds is a number from 0.001'],
       [[PIPELINE, '--faults', 'explode=1s'], 'there is no fault "explode"'],
+      [[PIPELINE, '--graph', 'picture.png'], '--graph FILE ends in .mmd, .dot, .json; it is "picture.png".'],
       [[PIPELINE, PIPELINE], 'One pipeline is run at a time'],
     ] as const) {
       it(`\`${['run', ...args].join(' ')}\``, async () => {

@@ -99,6 +99,41 @@ describe('The terminal view', () => {
     expect(screen.text).to.contain('·[2JEVIL').and.not.contain('\x1b[2J')
   })
 
+  it('shows stages that have failed, those that are down first, and where the messages are', async () => {
+    const base = { path: 'test/x', lastFault: undefined } as const
+    const failing: Partial<RunStatus> = {
+      stages: [
+        { ...base, name: 'well', state: 'running', failures: 0, restarts: 0 },
+        { ...base, name: 'mended', state: 'running', failures: 7, restarts: 7 },
+        {
+          ...base,
+          name: 'down',
+          state: 'stopped',
+          failures: 1,
+          restarts: 0,
+          lastFault: 'It failed on\x1b[2J a trade.',
+        },
+      ],
+      quarantine: { kept: 3, unkept: 2, file: '/tmp/out/quarantine/test.jsonl' },
+      held: { times: 4, seconds: 1.5 },
+    }
+    const screen = new Screen(true, 140)
+    show(screen, instruments(), failing)
+    await eventually(() => expect(screen.picture.join('\n')).to.contain('mended'))
+    const lines = screen.picture
+    const at = lines.findIndex((line) => line.startsWith('stage'))
+    expect(lines.slice(at + 1, at + 4).map((line) => line.replaceAll(/ +/g, ' ').trimEnd())).to.deep.equal([
+      'down failed failures 1 restarts 0 It failed on·[2J a trade.',
+      'mended running failures 7 restarts 7',
+      'quarantined 3 kept in /tmp/out/quarantine/test.jsonl, 2 more not',
+    ])
+    expect(lines.join('\n')).to.contain('held back 4 times, 1.5 s').and.to.not.contain('well')
+
+    const log = new Screen(false)
+    show(log, instruments(), failing)
+    await eventually(() => expect(log.text).to.contain('faults 2  restarts 7  quarantined 5  held 4  '))
+  })
+
   it('uses colours on a terminal that has them', async () => {
     const screen = new Screen(true, 120, 40, true)
     const view = show(screen)
@@ -122,8 +157,8 @@ describe('The terminal view', () => {
 
 const shown: TerminalView[] = []
 
-function show(screen: Screen, rows = instruments()): TerminalView {
-  const view = terminalView(() => statusOf(rows), screen as unknown as NodeJS.WriteStream)
+function show(screen: Screen, rows = instruments(), more: Partial<RunStatus> = {}): TerminalView {
+  const view = terminalView(() => ({ ...statusOf(rows), ...more }), screen as unknown as NodeJS.WriteStream)
   shown.push(view)
   return view
 }
@@ -173,7 +208,11 @@ function statusOf(rows: RunStatus['rows']): RunStatus {
       },
     ],
     sinks: [],
+    stages: [],
     faults: { BOOK_GAP: 2 },
     connections: [],
+    tree: { name: 'test', kind: 'run', state: 'running', restarts: 0, failures: 0, quarantined: 0, children: [] },
+    quarantine: undefined,
+    held: { times: 0, seconds: 0 },
   }
 }

@@ -13,6 +13,7 @@ describe('BookRepairs', () => {
   let refreshed: string[]
   let faults: Fault[]
   let turnAway = false
+  let paused = false
 
   function make(rest: boolean, symbols = ['AB', 'CD']) {
     const protocol = fakeProtocol({ rest })
@@ -30,6 +31,7 @@ describe('BookRepairs', () => {
       protocol,
       clock,
       snapshotMs: 20_000,
+      isPaused: () => paused,
       renew: (subscriptions) => {
         for (const { planned } of subscriptions) renewed.push({ symbol: planned.topic.symbol, atMs: nowMs() })
       },
@@ -170,6 +172,18 @@ describe('BookRepairs', () => {
       repairs.acked(subscriptions[0]!)
       clock.advance(22_000)
       expect(renewed).to.have.length(2)
+    })
+
+    it('holds a snapshot that does not come against nobody while nobody reads', () => {
+      const { repairs, subscriptions } = make(false)
+      repairs.acked(subscriptions[0]!)
+      paused = true
+      clock.advance(65_000)
+      paused = false
+      clock.advance(14_999)
+      expect([faults, renewed]).to.deep.equal([[], []])
+      clock.advance(1)
+      expect(faults.map(({ code }) => code)).to.deep.equal(['SNAPSHOT_FAILED'])
     })
 
     it('renews the topic of a book that lost its chain, at once and then at growing distances', () => {

@@ -52,6 +52,11 @@ describe('LiveFeed', () => {
     await started
   }
 
+  /** Lets promises that are settled be heard. */
+  async function settled(): Promise<void> {
+    for (let steps = 0; steps < 10; steps++) await Promise.resolve()
+  }
+
   /** How the promise of readiness stands. */
   async function readiness(): Promise<string> {
     const undecided = Promise.resolve('waiting')
@@ -220,6 +225,98 @@ describe('LiveFeed', () => {
       await start(bookless, [books(['A-B']), books(['C-D'], { required: false })])
       clock.advance(100)
       expect(await readiness()).to.equal('ready')
+    })
+
+    describe('and whose instruments cannot be had', () => {
+      let reachable: boolean
+      let instruments: string[]
+      const behaviour: FakeNetwork = {
+        rest: (url) => {
+          if (!url.includes('two')) return undefined
+          return reachable ? { symbols: instruments } : { outcome: 'failed', reason: 'status 503' }
+        },
+      }
+      const states = () => feed.status().map(({ exchange, state }) => `${exchange} ${state}`)
+      const limits = { restRetries: { atMost: 2, withinMs: 60_000 } }
+
+      beforeEach(() => {
+        reachable = false
+        instruments = ['AB']
+      })
+
+      it('does not hold up the others, and joins them when it answers', async () => {
+        await start(behaviour, [wish('one'), wish('two', { required: false })], { limits })
+        clock.advance(10)
+        expect(await readiness()).to.equal('ready')
+        expect(states()).to.deep.equal(['one open', 'two connecting'])
+        reachable = true
+        clock.advance(5_000)
+        await settled()
+        clock.advance(10)
+        expect(states()).to.deep.equal(['one open', 'two open'])
+        expect(linesTo('two')[0]!.requests.map(({ keys }) => keys)).to.deep.equal([['trades:AB']])
+        expect(terminal).to.deep.equal([])
+      })
+
+      it('is given up like one that cannot be connected to, and begun again like it', async () => {
+        await start(behaviour, [wish('one'), wish('two', { required: false })], { limits })
+        clock.advance(30_000)
+        await settled()
+        expect(terminal).to.deep.equal([['RETRIES_EXHAUSTED', 'two']])
+        expect(states()).to.deep.equal(['one open', 'two failed'])
+        reachable = true
+        expect(feed.restart('two')).to.equal(true)
+        expect(feed.restart('two')).to.equal(false)
+        clock.advance(10)
+        await settled()
+        clock.advance(10)
+        expect(states()).to.deep.equal(['one open', 'two open'])
+      })
+
+      it('does not keep the others from starting, whatever it answers and when', async () => {
+        const refusing: FakeNetwork = {
+          rest: (url) => (url.includes('two') ? { outcome: 'refused', reason: 'status 404' } : undefined),
+        }
+        await start(refusing, [wish('one'), wish('two', { required: false })], { limits })
+        await settled()
+        expect(terminal).to.deep.equal([['OPTION_INVALID', 'two']])
+        expect(states().at(-1)).to.equal('two failed')
+      })
+
+      it('fails alone when it has nothing of what is wished', async () => {
+        const both = { wherever: true, required: false }
+        instruments = ['EF']
+        await start(behaviour, [wish('one'), wish('one', both), wish('two', both)], { limits })
+        reachable = true
+        clock.advance(5_000)
+        await settled()
+        expect(terminal).to.deep.equal([['OPTION_INVALID', 'two']])
+        expect(faults.at(-1)!.message).to.include('has nothing of what is wished')
+        expect(states()).to.deep.equal(['one open', 'two failed'])
+      })
+
+      it('lets what nobody has be told when all have answered', async () => {
+        const both = { wherever: true, required: false, instruments: ['A-B', 'X-Y'] }
+        await start(behaviour, [wish('one'), wish('one', both), wish('two', both)], { limits })
+        reachable = true
+        clock.advance(5_000)
+        await settled()
+        const [told, ...others] = faults.filter(({ code }) => code === 'OPTION_INVALID')
+        expect(told!.message).to.include('"X-Y"')
+        expect(others).to.deep.equal([])
+        clock.advance(10)
+        expect(states()).to.deep.equal(['one open', 'two open'])
+        expect(terminal).to.deep.equal([])
+      })
+
+      it('is forgotten with a feed that is stopped', async () => {
+        await start(behaviour, [wish('one'), wish('two', { required: false })], { limits })
+        const stopped = feed.stop()
+        clock.advance(10)
+        await stopped
+        await settled()
+        expect(terminal).to.deep.equal([])
+      })
     })
 
     it('leaves a feed of nothing else ready at once', async () => {

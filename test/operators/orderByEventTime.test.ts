@@ -160,6 +160,34 @@ describe('orderByEventTime', () => {
     )
   })
 
+  it('gives the same, whether timers are on time or rows are quicker', () => {
+    const arrival = fc.record({
+      waitUs: fc.oneof(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 60 })),
+      timeUs: fc.integer({ min: -20, max: 20 }),
+      exchange: fc.constantFrom('a', 'b', 'c'),
+    })
+    fc.assert(
+      fc.property(fc.array(arrival, { maxLength: 30 }), (all) => {
+        const onTime = started({ idleMs: 0.02, outOfOrderMs: 0.005 })
+        const late = started({ idleMs: 0.02, outOfOrderMs: 0.005 })
+        let nowUs = 0
+        for (const [id, { waitUs, timeUs, exchange }] of all.entries()) {
+          nowUs += waitUs
+          onTime.clock.advanceTo(nowUs)
+          const one = row(nowUs + timeUs, { exchange, id, receiveTimeUs: nowUs })
+          onTime.source.next([one])
+          late.source.next([one])
+          expect(late.lateIds).to.deep.equal(onTime.lateIds)
+          expect(late.ledger).to.deep.equal(onTime.ledger)
+        }
+        onTime.source.complete()
+        late.source.complete()
+        expect(late.out.flat()).to.deep.equal(onTime.out.flat())
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
   it('is ordered, and accounts for every row, whatever comes', () => {
     fc.assert(
       fc.property(arrivals({ spanUs: 60, boundUs: 60 }), ({ rows, batches }) => {
@@ -275,6 +303,18 @@ describe('orderByEventTime', () => {
     subscription.unsubscribe()
     expect(ledger).to.deep.include({ in: 2, dropped: 2, inFlight: 0 })
     expect(clock.pending).to.equal(0)
+  })
+
+  it('accounts for the rows of a batch within which it is left', () => {
+    const source = new Subject<Row[]>()
+    const ledger = eventTimeLedger()
+    source
+      .pipe(orderByEventTime({ outOfOrderMs: 0, idleMs: 1, ledger, clock: new VirtualClock() }), take(1))
+      .subscribe()
+    source.next([row(1), row(2), row(5_000, { receiveTimeUs: 5_000 }), row(6_000, { receiveTimeUs: 6_000 })])
+    expect(source.observed).to.equal(false)
+    expect(balanced(ledger)).to.equal(true)
+    expect(ledger).to.deep.include({ in: 3, out: 2, dropped: 1, inFlight: 0 })
   })
 
   it('ends with what a function of its options throws', () => {

@@ -219,9 +219,10 @@ describe('The graph of a running pipeline', () => {
     ])
   })
 
-  it('has the account of every edge, but for those of branches that have gone', () => {
+  it('has the account of every edge, also before it is wired, but for those of branches that have gone', () => {
     expect(running.edges.map(({ from, to, inFlight }) => `${from} > ${to}: ${inFlight}`)).to.deep.equal([
       ...['exchanges > books: 12', 'books > best: 0', 'best > mid: 0', 'all > lines: 2'],
+      ...['books > all: 0', 'mid > all: 0'],
     ])
     expect(running.edges[0]!.highWater).to.equal(40)
     expect(JSON.parse(JSON.stringify(running))).to.deep.equal(running)
@@ -241,6 +242,8 @@ describe('The graph of a running pipeline', () => {
         '  n0 -->|"dropped 2"| n1',
         '  n1 --> n2',
         '  n3 ==>|"2/5 keepLatest<br/>superseded 7<br/>dropped 3"| n4',
+        '  n0 --> n3',
+        '  n2 --> n3',
         '  classDef running fill:#d9f2d9,stroke:#2e7d32,color:#1a1a1a',
         '  class n0,n3,n4 running',
         '  classDef restarting fill:#fff3c4,stroke:#b58900,color:#1a1a1a',

@@ -117,7 +117,8 @@ describe('LiveMarket', () => {
     const [kraken, coinbase] = market.connections()
     expect(kraken).to.include({ exchange: 'kraken', state: 'waiting' })
     expect(kraken!.attempts).to.be.greaterThan(1)
-    expect(coinbase).to.include({ exchange: 'coinbase', state: 'open', attempts: 1 })
+    expect(kraken!.trouble).to.include('Kraken could not be reached').and.include('the test said so')
+    expect(coinbase).to.include({ exchange: 'coinbase', state: 'open', attempts: 1, trouble: undefined })
     expect(coinbase!.sinceUs).to.be.greaterThan(1_700_000_000_000_000).and.lessThan(clock.nowUs())
   })
 

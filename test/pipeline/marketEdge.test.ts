@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { Level2Book } from '../../src/book/level2Book'
+import type { Skipped } from '../../src/actors/overflow'
 import type { MarketEvent } from '../../src/model/events'
 import { conflateBatches, marketReceipts } from '../../src/pipeline/marketEdge'
 import { delta, notice, snapshot, trade, viewOf } from '../kit/marketEvents'
@@ -80,43 +81,165 @@ describe('conflateBatches', () => {
   })
 })
 
+describe('conflateBatches with a merge', () => {
+  const row = (key: string, volume: number): { key: string; volume: number } => ({ key, volume })
+  const merge = (older: unknown, newer: unknown): unknown => {
+    const [before, after] = [older as ReturnType<typeof row>, newer as ReturnType<typeof row>]
+    if (after.volume === 13) throw new Error('unlucky')
+    return row(after.key, before.volume + after.volume)
+  }
+  const conflate = conflateBatches({ conflate: 'key', merge })!
+
+  it('makes one row of those with the same key, in the place of the first', () => {
+    expect(conflate([[row('a', 1), row('b', 1)], [row('a', 2)], [row('a', 3)]])).to.deep.equal([
+      [row('a', 6), row('b', 1)],
+    ])
+    expect(conflate([row('a', 1), row('a', 2)])).to.deep.equal([row('a', 3)])
+  })
+
+  it('keeps two rows that it throws at as two', () => {
+    expect(conflate([[row('a', 1)], [row('a', 13)], [row('a', 2)]])).to.deep.equal([[row('a', 3), row('a', 13)]])
+  })
+
+  it('merges market events by their meaning all the same', () => {
+    const merged = conflate([[delta([['99', '1']], [])], [delta([['98', '1']], [])]]).flat() as MarketEvent[]
+    expect(merged.map(({ kind }) => kind)).to.deep.equal(['delta'])
+  })
+})
+
 describe('marketReceipts', () => {
   it('tells nothing when nothing was dropped', () => {
     expect(marketReceipts().take()).to.equal(undefined)
   })
 
-  it('tells once what was dropped, a notice for each instrument', () => {
+  it('tells once what was dropped, a notice for each stream of an instrument and each reason', () => {
     const receipts = marketReceipts()
-    receipts.add([trade({ receiveTimeUs: 5 }), trade({ receiveTimeUs: 6 })])
-    receipts.add([delta([], [], { exchange: 'okx', symbol: 'B', instrument: undefined, receiveTimeUs: 7 })])
-    receipts.add([trade({ receiveTimeUs: 9 })])
+    receipts.add([trade({ receiveTimeUs: 5, id: '17' }), trade({ receiveTimeUs: 6, id: '18' })], 'dropOldest')
+    receipts.add(
+      [delta([], [], { exchange: 'okx', symbol: 'B', instrument: undefined, receiveTimeUs: 7 })],
+      'dropOldest',
+    )
+    receipts.add([delta([], [], { receiveTimeUs: 8, seq: 40, firstSeq: 31 })], 'dropOldest')
+    receipts.add([trade({ receiveTimeUs: 9, id: '19' }), delta([], [], { receiveTimeUs: 9, seq: 50 })], 'dropOldest')
+    receipts.add([trade({ receiveTimeUs: 10, id: 'x-20' })], 'failed')
     const told = receipts.take() as MarketEvent[]
+    const btc = { kind: 'notice', code: 'dropped', exchange: 'kraken', symbol: 'BTC/USD', instrument: 'BTC-USD' }
     expect(told.map((event) => ({ ...event }))).to.deep.equal([
       {
-        ...{ kind: 'notice', code: 'dropped', exchange: 'kraken', symbol: 'BTC/USD', instrument: 'BTC-USD' },
-        ...{ exchangeTimeUs: undefined, receiveTimeUs: 9, details: { events: 3, fromUs: 5, toUs: 9 } },
+        ...btc,
+        ...{ exchangeTimeUs: undefined, receiveTimeUs: 9 },
+        details: { events: 3, of: 'trades', reason: 'dropOldest', fromUs: 5, toUs: 9, fromSeq: 17, toSeq: 19 },
       },
       {
         ...{ kind: 'notice', code: 'dropped', exchange: 'okx', symbol: 'B', instrument: undefined },
-        ...{ exchangeTimeUs: undefined, receiveTimeUs: 7, details: { events: 1, fromUs: 7, toUs: 7 } },
+        ...{ exchangeTimeUs: undefined, receiveTimeUs: 7 },
+        details: { events: 1, of: 'book', reason: 'dropOldest', fromUs: 7, toUs: 7 },
+      },
+      {
+        ...btc,
+        ...{ exchangeTimeUs: undefined, receiveTimeUs: 9 },
+        details: { events: 2, of: 'book', reason: 'dropOldest', fromUs: 8, toUs: 9, fromSeq: 31, toSeq: 50 },
+      },
+      {
+        ...btc,
+        ...{ exchangeTimeUs: undefined, receiveTimeUs: 10 },
+        details: { events: 1, of: 'trades', reason: 'failed', fromUs: 10, toUs: 10 },
       },
     ])
     expect(receipts.take()).to.equal(undefined)
   })
 
+  it('tells of a receipt that was dropped itself what that told', () => {
+    const first = marketReceipts()
+    first.add([delta([], [], { seq: 3 }), delta([], [], { seq: 4 })], 'sampled')
+    const second = marketReceipts()
+    second.add([delta([], [], { seq: 2 })], 'sampled')
+    second.add(first.take(), 'dropNewest')
+    const told = second.take() as MarketEvent[]
+    expect(told.map((event) => event.kind === 'notice' && event.details)).to.deep.equal([
+      { events: 3, of: 'book', reason: 'sampled', fromUs: 0, toUs: 0, fromSeq: 2, toSeq: 4 },
+    ])
+  })
+
+  it('tells of single events one by one', () => {
+    const single = marketReceipts()
+    single.add(trade({ id: '1' }), 'dropNewest')
+    single.add(delta([], []), 'dropNewest')
+    expect([single.take(), single.take()].map((event) => (event as MarketEvent).kind)).to.deep.equal([
+      'notice',
+      'notice',
+    ])
+    expect(single.take()).to.equal(undefined)
+  })
+
+  it('tells of other rows what the edge makes of it, as they came', () => {
+    const skipped: Skipped[] = []
+    const broken: unknown[] = []
+    const receipts = marketReceipts({
+      receipt: (run) => {
+        skipped.push(run)
+        if (run.reason === 'failed') throw new Error('no')
+        return { skipped: run.values }
+      },
+      onBroken: (thrown) => broken.push(thrown),
+    })
+    receipts.add(
+      [
+        { seq: 4, receiveTimeUs: 1 },
+        { seq: 5, receiveTimeUs: 2 },
+      ],
+      'sampled',
+    )
+    receipts.add([{ seq: 6, receiveTimeUs: 3 }], 'failed')
+    receipts.add({ price: 1 }, 'dropOldest')
+    expect([receipts.take(), receipts.take(), receipts.take()]).to.deep.equal([
+      [{ skipped: 2 }],
+      { skipped: 1 },
+      undefined,
+    ])
+    expect(broken).to.have.length(1)
+    expect(skipped[0]).to.deep.equal({ values: 2, reason: 'sampled', fromUs: 1, toUs: 2, fromSeq: 4, toSeq: 5 })
+    expect(skipped[2]).to.deep.include({ values: 1, fromUs: undefined, fromSeq: undefined })
+  })
+
+  it('says what it tells when it tells it', () => {
+    const told: unknown[] = []
+    const receipts = marketReceipts({ onTold: (notices) => told.push(...notices.map(({ symbol }) => symbol)) })
+    const other = receipts.another!()
+    other.add([trade()], 'dropNewest')
+    expect(told).to.deep.equal([])
+    other.take()
+    expect(told).to.deep.equal(['BTC/USD'])
+  })
+
+  it('takes over the account of another place: first and last of both', () => {
+    const receipts = marketReceipts()
+    const later = receipts.another!()
+    receipts.add([delta([], [], { seq: 1, receiveTimeUs: 1 })], 'sampled')
+    later.add([delta([], [], { seq: 5, receiveTimeUs: 5 }), trade({ id: '9', receiveTimeUs: 6 })], 'sampled')
+    receipts.absorb!(later)
+    const told = receipts.take() as { details: unknown }[]
+    expect(told.map(({ details }) => details)).to.deep.equal([
+      { events: 2, of: 'book', reason: 'sampled', fromUs: 1, toUs: 5, fromSeq: 1, toSeq: 5 },
+      { events: 1, of: 'trades', reason: 'sampled', fromUs: 6, toUs: 6, fromSeq: 9, toSeq: 9 },
+    ])
+    expect(later.take()).to.equal(undefined)
+  })
+
   it('tells nothing of rows that are no market events', () => {
     const receipts = marketReceipts()
     for (const dropped of [[1, 2], [{ instrument: 'A' }], 'text', undefined, { kind: 'trade' }, []])
-      receipts.add(dropped)
+      receipts.add(dropped, 'dropOldest')
     expect(receipts.take()).to.equal(undefined)
   })
 
   it('names a bounded number of instruments, and the rest as one for each exchange', () => {
     const receipts = marketReceipts()
     for (let index = 0; index < 10_100; index++) {
-      receipts.add([
-        trade({ symbol: `S${index}`, instrument: undefined, exchange: index % 2 === 0 ? 'okx' : 'kraken' }),
-      ])
+      receipts.add(
+        [trade({ symbol: `S${index}`, instrument: undefined, exchange: index % 2 === 0 ? 'okx' : 'kraken' })],
+        'dropOldest',
+      )
     }
     const told = receipts.take() as MarketEvent[]
     expect(told.length).to.equal(10_002)

@@ -425,7 +425,7 @@ describe('The quarantine', () => {
       .split('\n')
       .map((line) => {
         const message = readQuarantineLine(line)
-        expect(message, String(message)).to.be.an('object')
+        expect(message, line).to.be.an('object')
         return message as QuarantinedMessage
       })
   }

@@ -24,6 +24,7 @@ import { Run, type RunEngineOptions, type RunSummary } from '../../src/pipeline/
 import { feed, frames } from '../../src/pipeline/sources'
 import { memory } from '../../src/sinks/memory'
 import { sinkCounters, type Sink } from '../../src/sinks/sink'
+import { expectBalanced } from '../../src/testing/ledger'
 import { eventually } from '../kit/eventually'
 import { notice, snapshot, trade } from '../kit/marketEvents'
 import { FakeMarket, FIRST_US } from './fakeMarket'
@@ -666,7 +667,7 @@ describe('A run', () => {
       })
       for (let sent = 0; sent < 40; sent++) {
         market.send([trade(), trade(), snapshot([], [])].slice(0, (sent % 3) + 1))
-        if (sent % 10 === 0) expectBalancedEdges(run.status().edges)
+        if (sent % 10 === 0) expectBalanced(run.status().edges)
       }
       const summary = await run.stop()
       expectBalanced(summary)
@@ -796,18 +797,6 @@ function fakeRecorder(close: () => Promise<void> = () => Promise.resolve()) {
     },
   } as unknown as RecordingWriter
   return { recorder, records: () => records, closed: () => closed }
-}
-
-function expectBalanced(summary: RunSummary): void {
-  expectBalancedEdges(summary.edges)
-  for (const { to, inFlight } of summary.edges) expect(inFlight, `${to} at the end`).to.equal(0)
-}
-
-function expectBalancedEdges(edges: RunSummary['edges']): void {
-  for (const edge of edges) {
-    const dropped = Object.values(edge.dropped).reduce((sum, values) => sum + values, 0)
-    expect(edge.out + dropped + edge.inFlight, `${edge.from} > ${edge.to}: ${JSON.stringify(edge)}`).to.equal(edge.in)
-  }
 }
 
 function ids(events: readonly MarketEvent[]): (string | undefined)[] {

@@ -105,13 +105,10 @@ describe('The life of a run', () => {
     market.onStop = () => NEVER_SETTLES
     market.send([trade()])
     await turns()
-    let ended = false
     const startUs = clock.nowUs()
-    const stopped = run.stop().then((summary) => {
-      ended = true
-      return summary
-    })
-    while (!ended && clock.nowUs() < startUs + 60_000_000) {
+    const ended = { is: false }
+    const stopped = run.stop().then(() => (ended.is = true))
+    while (!ended.is && clock.nowUs() < startUs + 60_000_000) {
       await turns(2)
       clock.advance(50)
     }

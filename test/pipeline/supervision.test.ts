@@ -187,8 +187,12 @@ describe('A supervised stage', () => {
       clock.advance(10)
       graph.source('n').offer(undefined, 2)
       for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
-      const finished = graph.finish(1_000)
-      clock.advance(1_000) // these do not hand on that their source has ended
+      const over = { is: false }
+      const finished = graph.finish(1_000).then(() => (over.is = true))
+      while (!over.is) {
+        await new Promise((resolve) => setImmediate(resolve))
+        clock.advance(100) // these do not hand on that their source has ended
+      }
       await finished
       expect(kept.values, place).to.deep.equal([1, 2])
       expect(

@@ -51,6 +51,10 @@ describe('The leak assertion', () => {
     })
   })
 
+  it('does not look at the timers of the test runner', async function () {
+    await withoutLeaks(() => this.timeout(30_000))
+  })
+
   it('does not look at what was there before', async () => {
     const timer = setInterval(() => undefined, 1)
     const subscription = watched(interval(1)).subscribe()

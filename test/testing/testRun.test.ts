@@ -2,7 +2,8 @@ import { expect } from 'chai'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { map, NEVER, Observable, of, tap } from 'rxjs'
+import { map, mergeAll, NEVER, Observable, of, tap } from 'rxjs'
+import type { BookView } from '../../src/book/bookView'
 import { every } from '../../src/clock/clock'
 import { currentClock } from '../../src/clock/currentClock'
 import type { Batch, MarketEvent, Trade } from '../../src/model/events'
@@ -20,6 +21,7 @@ import { failAt } from '../../src/testing/faults'
 import { withoutLeaks } from '../../src/testing/leaks'
 import { expectBalanced } from '../../src/testing/ledger'
 import { sinkProbe } from '../../src/testing/sinkProbe'
+import type { BookSides } from '../../src/workers/bookDepth'
 import { sortBooks, type SortedBook } from '../../src/workers/sortBooks'
 import { startTestRun, testRun } from '../../src/testing/testRun'
 import { snapshot, trade } from '../kit/marketEvents'
@@ -270,13 +272,21 @@ describe('A test run', () => {
       sink(
         source('market', feed(WISH), roomy)
           .through('books', toBooks())
-          .through('sorted', sortBooks({ capacity: 100, onFull: 'block' })),
-        memory<SortedBook>({ capacity: 9 }),
+          .through('views', mergeAll())
+          .through('columns', map(columnsOf))
+          .through(
+            'sorted',
+            sortBooks<BookSides>({
+              ...{ capacity: 100, onFull: 'fail', batchMax: 8, deadlineMs: 20_000 },
+              restart: { atMost: 3, withinMs: 60_000, backoffMs: [100, 1_000] },
+            }),
+          ),
+        memory<SortedBook<BookSides>>({ capacity: 9 }),
         { ...roomy, flushMs: 0 },
       ),
     )
     await run.send([snapshot([['10', '1']], [['11', '1']])])
-    expect(run.values<SortedBook>('memory')).to.have.length(1)
+    expect(run.values<SortedBook<BookSides>>('memory')[0]!.ignored).to.equal(0)
     expectBalanced((await run.stop()).summary)
   })
 
@@ -299,6 +309,16 @@ describe('A test run', () => {
     expect(await refused(() => testRun(numbers, { events: [trade()] }))).to.include('has no source of market events')
   })
 
+  it('ends where it stands when it is killed', async () => {
+    const stuck = sinkProbe<unknown>()
+    const run = startTestRun(tradeBars, { sinks: { trades: stuck } })
+    await run.send([trade()])
+    const { summary, values } = await run.kill()
+    expect(values('trades')).to.deep.equal([])
+    expect(summary.problems.join(' ')).to.include('killed')
+    expectBalanced(summary)
+  })
+
   it('does not go on after its end', async () => {
     const run = startTestRun(tradeBars)
     await run.stop()
@@ -319,3 +339,13 @@ describe('A test run', () => {
       expect(run.clock.pending).to.equal(0)
     }))
 })
+
+function columnsOf(view: BookView): BookSides {
+  const [bids, asks] = [view.bids(10), view.asks(10)]
+  return {
+    bidPrices: Float64Array.from(bids, ([price]) => price),
+    bidSizes: Float64Array.from(bids, ([, size]) => size),
+    askPrices: Float64Array.from(asks, ([price]) => price),
+    askSizes: Float64Array.from(asks, ([, size]) => size),
+  }
+}

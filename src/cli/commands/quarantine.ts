@@ -66,7 +66,7 @@ Exit status: 0 done, all pass; 1 some fail, could not be tried, or could not be 
       const options = { fromFrame: parsed.flag('from-frame'), withinMs }
       const trial = pipeline === undefined ? undefined : await pipeline.retry(message, options)
       report.add(line, message, trial)
-      if (parsed.flag('values')) for (const value of trial?.first ?? []) print(value)
+      if (parsed.flag('values') && trial !== undefined) showValues(line, trial)
     }
     const stage = parsed.text('stage')
     if (stage !== undefined && report.rows.length === 0 && stages.size > 0) {
@@ -85,10 +85,14 @@ const LINE_BYTES_MAX = 128 * 1024 * 1024
 /** Messages that the list shows; `--json` has all. */
 const LISTED_MAX = 1_000
 
-/** Stages that are named where a wished one is not there. */
+/** A message without what is large, which stays in the file. */
 interface Row {
   readonly line: number
-  readonly message: Omit<QuarantinedMessage, 'value' | 'frames'> & { readonly frames: number }
+  readonly message: Pick<
+    QuarantinedMessage,
+    'at' | 'pipeline' | 'stage' | 'streamTimeUs' | 'input' | 'fault' | 'directive' | 'unencodable'
+  >
+  readonly frames: number
   readonly trial: StageTrial | undefined
 }
 
@@ -103,9 +107,15 @@ class Report {
     say(`${this.file}:${line} ${problem}.`)
   }
 
-  /** What is large stays in the file. */
-  add(line: number, { value: _, frames, ...message }: QuarantinedMessage, trial: StageTrial | undefined): void {
-    this.rows.push({ line, message: { ...message, frames: frames.length }, trial })
+  add(line: number, message: QuarantinedMessage, trial: StageTrial | undefined): void {
+    const { at, pipeline, stage, streamTimeUs, input, fault, directive, unencodable, frames } = message
+    const kept = { at, pipeline, stage, streamTimeUs, input, fault, directive }
+    this.rows.push({
+      line,
+      message: unencodable === undefined ? kept : { ...kept, unencodable },
+      frames: frames.length,
+      trial,
+    })
   }
 
   get isClean(): boolean {
@@ -122,12 +132,12 @@ class Report {
           ['line', 'time', 'stage', 'input', 'frames', 'fault'],
           rows
             .slice(0, LISTED_MAX)
-            .map(({ line, message }) => [
+            .map(({ line, message, frames }) => [
               String(line),
               printable(message.at),
               printable(message.stage),
               printable(wordsOf(message.input)),
-              String(message.frames),
+              String(frames),
               printable(message.fault.message),
             ]),
         ),
@@ -157,11 +167,10 @@ class Report {
       format: 'millrace-quarantine-report/1',
       file: this.file,
       ...(pipeline === undefined ? {} : { pipeline: pipeline.name, counts: this.counts() }),
-      messages: this.rows.map(({ line, message, trial }) => {
-        const { format: _, ...rest } = message
-        if (trial === undefined) return { line, ...rest }
+      messages: this.rows.map(({ line, message, frames, trial }) => {
+        if (trial === undefined) return { line, ...message, frames }
         const { outcome, given, message: said, values } = trial
-        return { line, ...rest, trial: { outcome, given, message: said, values } }
+        return { line, ...message, frames, trial: { outcome, given, message: said, values } }
       }),
       broken: this.brokenLines,
     }
@@ -172,6 +181,11 @@ class Report {
     for (const { trial } of this.rows) if (trial !== undefined) counts[trial.outcome]++
     return counts
   }
+}
+
+function showValues(line: number, { first, values }: StageTrial): void {
+  for (const value of first) print(value)
+  if (values > first.length) say(`Of what message ${line} gave, ${values - first.length} more values are not shown.`)
 }
 
 function outcomeOf({ stage, input }: Row['message'], { outcome, given, message, values }: StageTrial): string {

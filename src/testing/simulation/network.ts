@@ -214,6 +214,8 @@ class Line implements FeedConnection {
   private gathered: Frame[] | undefined
   private goodbye: (() => void) | undefined
   private dead = false
+  /** Nobody is left at either end. */
+  private gone = false
 
   constructor(
     private readonly around: Surroundings,
@@ -279,10 +281,11 @@ class Line implements FeedConnection {
 
   cut(): void {
     this.endClient()
+    this.goodbye?.()
     this.hangUp()
   }
 
-  close(code: number, reason: string): Promise<void> {
+  close(): Promise<void> {
     const wasOpen = this.client === 'open'
     this.endClient()
     if (!wasOpen || this.server !== 1) {
@@ -293,9 +296,8 @@ class Line implements FeedConnection {
     return new Promise((resolve) => {
       const deadline = this.around.clock.after(this.closeMs, () => {
         this.timers.delete(deadline)
-        this.goodbye = undefined
+        this.goodbye?.()
         this.hangUp()
-        resolve()
       })
       this.timers.add(deadline)
       this.goodbye = () => {
@@ -303,20 +305,18 @@ class Line implements FeedConnection {
         this.timers.delete(deadline)
         this.goodbye = undefined
         resolve()
-        this.over()
       }
       this.up.put([
         {
-          bytes: reason.length + 4,
+          bytes: 4,
           arrive: () => {
             if (this.server !== 1) return
             this.server = 2
-            this.down.put([{ bytes: 4, arrive: () => this.goodbye?.() }])
+            this.down.put([{ bytes: 4, arrive: () => this.saidGoodbye() }])
             this.endServer()
           },
         },
       ])
-      void code
     })
   }
 
@@ -328,7 +328,7 @@ class Line implements FeedConnection {
       {
         bytes: reason.length + 4,
         arrive: () => {
-          this.goodbye?.()
+          this.saidGoodbye()
           this.endOfClient({ how: 'closed', code, reason: reason || 'no reason was given', waitMs: undefined })
         },
       },
@@ -414,16 +414,24 @@ class Line implements FeedConnection {
   }
 
   private brokenOff(): void {
-    this.goodbye?.()
+    this.saidGoodbye()
     this.endOfClient({ how: 'closed', code: ABNORMAL, reason: 'the line broke', waitMs: undefined })
   }
 
   /** The client has gone without a word: the exchange hears of it, unless the line is dead. */
   private hangUp(): void {
+    if (this.gone) return
     this.down.lose()
     if (this.server === 0) this.over()
     else
       this.later(this.dead ? FORGOTTEN_MS : delayOf(this.around.weather(), this.around.random), () => this.endServer())
+  }
+
+  /** The goodbye of the client has been answered, or cannot be any more. */
+  private saidGoodbye(): void {
+    if (this.goodbye === undefined) return
+    this.goodbye()
+    if (this.server === 3) this.over()
   }
 
   private endOfClient(end: ConnectionEnd): void {
@@ -455,6 +463,7 @@ class Line implements FeedConnection {
 
   /** Nobody is left at either end. */
   private over(): void {
+    this.gone = true
     this.deadline.cancel()
     for (const timer of this.timers) timer.cancel()
     this.timers.clear()

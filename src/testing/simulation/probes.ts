@@ -42,6 +42,11 @@ export class LiveBooks {
     }
   }
 
+  /** Whoever follows begins anew. */
+  clear(): void {
+    this.live.clear()
+  }
+
   has(key: string): boolean {
     return this.live.has(key)
   }
@@ -75,7 +80,7 @@ export class ViewJudge {
   views = 0
 
   constructor(
-    private readonly where: string,
+    readonly where: string,
     private readonly truths: BookTruths,
     private readonly live: LiveBooks,
     private readonly verdict: Verdict,

@@ -2,6 +2,7 @@
  * What happens in a simulated run, drawn from its seed and written down before anything runs: plain data that can be printed.
  */
 import type { OnFull } from '../../actors/overflow'
+import type { OnFailure } from '../../actors/supervision'
 import type { FaultKind, FaultPlan, FaultRule } from '../../simulator/faults'
 import { SIMULATED_EXCHANGES } from '../../simulator/listing'
 import { Random } from '../../simulator/random'
@@ -26,8 +27,16 @@ export interface Scenario {
   readonly conflated: { readonly capacity: number; readonly workMs: number }
   /** Books go to a worker thread and back. */
   readonly worker: boolean
-  /** `calm`: market and weather come to rest, and every book is compared; `abrupt`: in the middle of it all. */
-  readonly ending: 'calm' | 'abrupt'
+  /**
+   * `calm`: market and weather come to rest, and every book is compared; `abrupt`: in the middle of it all, in order;
+   * `killed`: and not in order.
+   */
+  readonly ending: 'calm' | 'abrupt' | 'killed'
+  readonly flaky: FlakyStage
+  /** Branches that come and, most of them, go while the run is under way. */
+  readonly visits: readonly Visit[]
+  /** When everything is asked to be written at once. */
+  readonly flushesMs: readonly number[]
   readonly stopWithinMs: number
 }
 
@@ -43,10 +52,22 @@ export interface KeyedWork {
   readonly onFull: 'fail' | 'dropOldest' | 'dropNewest'
 }
 
+/** A stage that keeps books and throws now and then, and what is done about it. */
+export interface FlakyStage {
+  readonly failureChance: number
+  readonly onFailure: Extract<OnFailure, string | object>
+}
+
+/** A branch that is attached, and detached after `forMs`. */
+export interface Visit {
+  readonly atMs: number
+  readonly forMs: number
+}
+
 /** A branch that may lose values, before a stage that is slow. */
 export interface LossyBranch {
   readonly capacity: number
-  readonly onFull: Extract<OnFull, string>
+  readonly onFull: Extract<OnFull, string | { readonly sample: number }>
   /** How long the stage keeps the machine busy with a batch, on average, and how many batches in a hundred cost that. */
   readonly workMs: number
   readonly workChance: number
@@ -93,7 +114,7 @@ export function scenarioOf(seed: number): Scenario {
     },
     lossy: {
       capacity: one(random, [1, 4, 16, 64]),
-      onFull: one(random, ['dropOldest', 'dropNewest', 'keepLatest'] as const),
+      onFull: one(random, ['dropOldest', 'dropNewest', 'keepLatest', { sample: 3 }] as const),
       workMs: one(random, [0, 2, 8, 30]),
       workChance: one(random, [0.05, 0.2, 0.5]),
       sink: {
@@ -103,7 +124,22 @@ export function scenarioOf(seed: number): Scenario {
     },
     conflated: { capacity: one(random, [2, 8, 32]), workMs: one(random, [0, 0, 1, 5]) },
     worker: random.chance(0.5),
-    ending: random.chance(0.7) ? 'calm' : 'abrupt',
+    ending: random.chance(0.7) ? 'calm' : random.chance(0.7) ? 'abrupt' : 'killed',
+    flaky: {
+      failureChance: one(random, [0, 0.002, 0.02]),
+      onFailure: one(random, [
+        'restart',
+        'stop',
+        { restart: { atMost: 3, withinMs: 60_000, backoffMs: [10, 500] } },
+        { restart: { atMost: 1_000, withinMs: 60_000, backoffMs: [1, 20] } },
+        { restart: { atMost: 1_000, withinMs: 60_000, backoffMs: [100, 2_000] } },
+      ] as const),
+    },
+    visits: Array.from({ length: random.chance(0.5) ? 0 : 1 + random.below(4) }, () => ({
+      atMs: random.unit() * seconds * 1_000,
+      forMs: random.unit() * seconds * 1_000,
+    })),
+    flushesMs: Array.from({ length: random.below(3) }, () => random.unit() * seconds * 1_000),
     stopWithinMs: one(random, [1_000, 3_000, 5_000]),
   }
 }

@@ -6,10 +6,11 @@
  *                                                  └─ (worker thread) ─ order ─► depths
  *                         └─ bars ─► bars
  *                         └─► events
+ *                └─ flaky books ─ judge ─► flaky
  *     some (drops) ─ arrivals ─ slow work ─► some
  *     books (conflates) ─ arrivals ─ books ─ judge ─ slow work ─► conflated
  */
-import { map, Observable } from 'rxjs'
+import { defer, map, Observable, type OperatorFunction } from 'rxjs'
 import type { BookView } from '../../book/bookView'
 import type { Batch, MarketEvent } from '../../model/events'
 import { Fault } from '../../model/fault'
@@ -19,11 +20,13 @@ import { summarizeBooks } from '../../operators/summarizeBooks'
 import { timeBars } from '../../operators/timeBars'
 import { toBooks } from '../../operators/toBooks'
 import { describePipeline, type PipelineDescription } from '../../pipeline/description'
+import type { Run } from '../../pipeline/run'
 import { feed } from '../../pipeline/sources'
 import { encodeEvent, encodeValue } from '../../sinks/encode'
 import type { BookSides, SideDepth } from '../../workers/bookDepth'
 import type { Sink } from '../../sinks/sink'
 import { sortBooks, type SortedBook } from '../../workers/sortBooks'
+import { hash32 } from '../../simulator/random'
 import { bookKey, type BookTruths } from './bookTruth'
 import { Arrivals, LiveBooks, look, numbered, OrderJudge, ViewJudge, type Numbered } from './probes'
 import type { Scenario } from './scenario'
@@ -41,12 +44,20 @@ export interface ProbedPipeline {
   readonly keyed: ReturnType<typeof keyedLedger>
   /** Of the stage on a worker thread; undefined where there is none. */
   readonly threadOrder: OrderJudge | undefined
-  /** What each lossless sink has taken, line by line. */
+  /** What each lossless sink has taken, and each of a visit, line by line. */
   readonly lines: ReadonlyMap<string, readonly string[]>
+  /** A branch to be attached: it takes what passes the witness. */
+  readonly visit: (name: string) => Parameters<Run['attach']>[0]
 }
 
 /** Sinks whose bytes a replay must write again. */
 export const LOSSLESS_SINKS: readonly string[] = ['events', 'bars', 'quotes', 'depths']
+
+/** How the sinks of visits are called: this, and a number. */
+export const VISIT = 'visit-'
+
+/** The stage that throws, and its judge. */
+export const FLAKY = 'flaky-books'
 
 const CHANNELS = ['trades', 'book'] as const
 const BLOCK = { capacity: 50_000, onFull: 'block' } as const
@@ -71,7 +82,8 @@ export function scenarioPipeline(
     return made
   }
   const sinkOf = <T>(name: string, encode: (value: T) => string = encodeValue): Sink<T> => {
-    if (!LOSSLESS_SINKS.includes(name)) return simulatedSink<T>({ name, world, weather, encode })
+    if (!LOSSLESS_SINKS.includes(name) && !name.startsWith(VISIT))
+      return simulatedSink<T>({ name, world, weather, encode })
     const taken: string[] = []
     lines.set(name, taken)
     return simulatedSink<T>({ name, world, weather, encode, onTaken: (line) => taken.push(line) })
@@ -192,6 +204,30 @@ export function scenarioPipeline(
       sink(depths, sinkOf('depths', depthText), BLOCK)
     }
 
+    // What makes it throw is in the data, so that a replay throws at the same places.
+    const { failureChance, onFailure } = scenario.flaky
+    const throwing = look<Batch<MarketEvent>>((batch) => {
+      for (const { receiveTimeUs } of batch) {
+        if (hash32(scenario.seed, `throws ${receiveTimeUs}`) >= failureChance * 0x1_0000_0000) continue
+        throw new Error(`The seed decided that this batch of ${batch.length} breaks the stage.`)
+      }
+    })
+    const flakyLive = new LiveBooks()
+    const flakyJudge = look(judged(FLAKY, flakyLive))
+    const throwingBooks: OperatorFunction<Batch<MarketEvent>, Batch<BookView>> = (events) =>
+      defer(() => {
+        flakyLive.clear() // a new instance knows no book
+        return events.pipe(
+          throwing,
+          look((batch) => flakyLive.follow(batch)),
+          toBooks(),
+          flakyJudge,
+        )
+      })
+    // As `toBooks` says of itself: a restart needs other snapshots.
+    const flaky = everything.through(FLAKY, Object.assign(throwingBooks, { needsEveryValue: true }), { onFailure })
+    sink(flaky.through('flaky-summaries', summarizeBooks({ levels: 2 })), sinkOf('flaky-sink'), BLOCK)
+
     const some = source('some', feed({ exchanges, instruments, channels: CHANNELS, depth: 50 }), lossy)
     const someArrived = arrivalsAt('some')
     const slow = some.through(
@@ -223,7 +259,12 @@ export function scenarioPipeline(
       onFull: { conflate: 'symbol' },
     })
   })
-  return { description, arrivals, judges, keyed: keyedAccount, threadOrder, lines }
+  const visit: ProbedPipeline['visit'] =
+    (name) =>
+    ({ sink, stream }) => {
+      sink(stream<Batch<MarketEvent>>('witness'), sinkOf<MarketEvent>(name, encodeEvent), BLOCK)
+    }
+  return { description, arrivals, judges, keyed: keyedAccount, threadOrder, lines, visit }
 }
 
 interface NumberedSides extends Numbered<undefined>, BookSides {}

@@ -18,9 +18,10 @@ export interface MarketOutput {
   events(record: SessionRecord, events: readonly MarketEvent[]): void
   fault(fault: Fault): void
   /**
-   * A connection to an exchange has spent its retry budget, which `fault` has been told of as well; the others go on. It may
-   * be begun again (`Market.restart`), the run may go on without it, or end. Who leaves this out is told `ended` instead,
-   * unless nothing of the exchange is required and others are at work.
+   * A connection to an exchange has spent its retry budget, or an exchange of which nothing is required could not be begun;
+   * `fault` has been told as well, and the others go on. It may be begun again (`Market.restart`), the run may go on without
+   * it, or end. Who leaves this out is told `ended` instead, unless nothing of the exchange is required and others are at
+   * work.
    */
   exhausted?(exchange: string, fault: Fault): void
   /** Nothing more will come: the recordings are at their end, or everything that was asked for was refused. */
@@ -35,7 +36,10 @@ export interface Market {
    * `restart` makes it a new promise.
    */
   readonly ready: Promise<void>
-  /** Resolves when the sources are open. Rejects with a `Fault` that says what cannot be had. */
+  /**
+   * Resolves when the sources are open; an exchange of which nothing is required is not waited for. Rejects with a `Fault`
+   * that says what cannot be had.
+   */
   start(output: MarketOutput): Promise<void>
   /**
    * Closes everything in order; the last records come while it does. Resolves at the deadline at the latest: what has not

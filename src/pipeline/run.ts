@@ -399,7 +399,8 @@ export class Run {
       return
     }
     this.problem(`${fault.message} (${path})`)
-    if (verdict.directive === 'escalate') this.requestStop()
+    const nothingLeft = this.market?.connections().every(({ state }) => state === 'failed') === true
+    if (verdict.directive === 'escalate' || nothingLeft) this.requestStop()
   }
 
   /** What no supervisor of the pipeline decides about ends the run, in order. */

@@ -9,7 +9,7 @@ import { conflateKey, conflationOf, type OnFull } from '../../src/actors/overflo
 import { MissingList, schedules, type Schedule } from '../kit/schedule'
 
 const SCHEDULES = 10_000
-const STEPS = 60
+const STEPS = 40
 
 interface Row {
   readonly key: number

@@ -12,7 +12,7 @@ import { conflateBatches } from '../../src/pipeline/marketEdge'
 import { MissingList, schedules, type Schedule } from '../kit/schedule'
 
 const SCHEDULES = 10_000
-const STEPS = 40
+const STEPS = 30
 const OVERRUN_MAX = 12
 
 interface Row {

@@ -65,7 +65,7 @@ describe('mergeMapByKey, whatever the schedule', () => {
     for (let number = 1; number <= SCHEDULES; number++) run(number)
     // Nothing is shown by schedules in which nothing happens.
     for (const [what, times] of Object.entries(seen)) expect(times, what).to.be.above(SCHEDULES / 200)
-  }).timeout(120_000)
+  }).timeout(300_000)
 })
 
 const seen = { waited: 0, dropped: 0, paused: 0, overrun: 0, failed: 0, late: 0, left: 0, completed: 0 }

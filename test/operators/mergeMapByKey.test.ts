@@ -196,7 +196,7 @@ describe('mergeMapByKey', () => {
     expect(ledger).to.deep.include({ in: keys, keys: concurrency + capacity - 1, dropped: {} })
     // A number and a pointer remembered for each would be 160 MB; what is not collected yet is far below.
     expect(Math.max(...heapBytes) - heapBytes[0]!).to.be.below(150e6)
-  }).timeout(60_000)
+  }).timeout(180_000)
 
   it('does a hundred thousand waiting values of one key without nesting calls', () => {
     let first = true

@@ -189,6 +189,14 @@ describe('The life of a run', () => {
       expect(summary.problems).to.deep.equal(['Kraken is given up. (test/trades)'])
     })
 
+    it('ends when nothing is left of it to go on with', async () => {
+      const { run, market } = started(fed('stop'))
+      market.connections = () => [{ exchange: 'kraken', url: 'fake', state: 'failed', sinceUs: FIRST_US, attempts: 9 }]
+      market.send([trade()])
+      market.exhaust('kraken', gone)
+      expect((await run.done).problems).to.deep.equal(['Kraken is given up. (test/trades)'])
+    })
+
     it('begins it again within the budget of its source, then ends', async () => {
       const policy: OnFailure = { restart: { atMost: 2, withinMs: 60_000, backoffMs: [100, 200] }, then: 'escalate' }
       const { run, market, clock } = started(fed(policy))
@@ -242,6 +250,21 @@ describe('The life of a run', () => {
     const summary = await run.stop()
     expect(summary.problems.join()).to.contain('threw where nobody listens: deep inside')
     expect(summary.sinks[0]!.written).to.equal(2)
+  })
+
+  it('says how often and how long the sources were held back', async () => {
+    const gate = hanging()
+    const { run, market, clock } = started(({ source, sink }) => {
+      sink(source('trades', feed(WISH), roomy), gate, { capacity: 2, onFull: 'block', flushMs: 0, batchMax: 1 })
+    })
+    for (let sent = 0; sent < 4; sent++) market.send([trade()])
+    await turns()
+    clock.advance(2_000)
+    expect(run.status().held).to.deep.equal({ times: 1, seconds: 2 })
+    const killed = run.kill()
+    await turns()
+    clock.advance(500)
+    expect((await killed).held.times).to.equal(1)
   })
 
   it('moves time without a market, so that what goes by time goes on', async () => {

@@ -11,7 +11,7 @@ import { combinedLedger, Spill, type SpillFiles } from '../../src/pipeline/spill
 import { MissingList, Schedule } from '../kit/schedule'
 
 const SCHEDULES = 10_000
-const STEPS = 60
+const STEPS = 50
 
 type Value = readonly number[] | string
 
@@ -65,7 +65,7 @@ class FakeDisk implements SpillFiles {
           if (this.failing) throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
           resolve(act())
         } catch (thrown) {
-          reject(thrown)
+          reject(thrown instanceof Error ? thrown : new Error(String(thrown)))
         }
       })
     })

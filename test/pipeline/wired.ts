@@ -7,7 +7,7 @@ import type { StageFailure } from '../../src/pipeline/stageRunner'
 import { liveHost } from '../../src/pipeline/host'
 
 /** A pipeline wired to a dispatcher whose turn lasts as long as the test lets it, and to a clock that the test moves. */
-export function wired(build: (builder: PipelineBuilder) => void) {
+export function wired(build: (builder: PipelineBuilder) => void, outDir = 'out') {
   const clock = new VirtualClock()
   const nowMs = { value: 0 }
   const faults: string[] = []
@@ -29,7 +29,7 @@ export function wired(build: (builder: PipelineBuilder) => void) {
     dispatcher,
     host: { ...liveHost, clock, random: () => 0.5 },
     streamClock: clock,
-    outDir: 'out',
+    outDir,
     digest: false,
     closeWithinMs: 1_000,
     onFault: (fault, node) => faults.push(`${node} ${fault.code}: ${fault.message}`),

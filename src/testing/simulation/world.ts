@@ -112,6 +112,8 @@ export class World {
     const { onUnhandledError } = rxjs
     rxjs.onUnhandledError = keep
     process.on('unhandledRejection', keep)
+    // A turn later, because whoever has called may still be setting timers of its own, as test runners do.
+    await new Promise((resolve) => setImmediate(resolve))
     const real = realWaits()
     try {
       return await new Promise<T>((resolve, reject) => {

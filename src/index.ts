@@ -61,6 +61,7 @@ export { health, type HealthCheck, type HealthOptions, type HealthReport } from 
 export { emptyLedger, type DropReason, type Ledger } from './actors/ledger'
 export type { EdgeOptions, OnFull, Skipped } from './actors/overflow'
 export type { Pressure } from './actors/pressure'
+export { TasksFault, withTasks, type TaskGroup, type TaskGroupOptions } from './actors/taskGroup'
 export type { Directive, OnFailure, RestartPolicy } from './actors/supervision'
 export type { Clock, Timer } from './clock/clock'
 export { liveClock } from './clock/liveClock'

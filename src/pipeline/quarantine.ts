@@ -62,7 +62,6 @@ export class Quarantine implements QuarantineKeeper {
   private readonly path: string
   private drain: Drain<string> | undefined
   private readonly told = new Set<string>()
-  private latestUs = 0
   private bytes = 0
   private accepted = 0
   /** Messages for which there was no room, before they were written. */
@@ -90,7 +89,6 @@ export class Quarantine implements QuarantineKeeper {
   }
 
   saw(record: SessionRecord): void {
-    this.latestUs = record.timeUs
     this.frames.saw(record)
   }
 
@@ -108,8 +106,7 @@ export class Quarantine implements QuarantineKeeper {
       this.refuse(`${limits.perRun} messages of this run are kept`)
       return
     }
-    const streamTimeUs = identityOf(poison.value).receiveTimeUs ?? this.latestUs
-    const where = { pipeline: options.pipeline, atUs: options.clock.nowUs(), streamTimeUs }
+    const where = { pipeline: options.pipeline, atUs: options.clock.nowUs(), streamTimeUs: failure.streamTimeUs }
     const line = quarantineLine(failure, where, this.framesOf(poison.value))
     const bytes = Buffer.byteLength(line) + 1
     if (this.bytes + bytes > limits.bytesPerRun) {

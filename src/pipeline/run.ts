@@ -170,6 +170,7 @@ export class Run {
   private readonly stopped = new Promise<void>((resolve) => (this.resolveStopped = resolve))
   private stopRequested = false
   private killed = false
+  private over = false
   private readonly unhear: () => void
   /** Restarts of exchanges that had been given up, by exchange. */
   private readonly feeds = new Map<string, Supervisor>()
@@ -290,6 +291,7 @@ export class Run {
       stages: [...(this.graph?.stageReports() ?? []), ...this.sources.map((source) => source.report)],
       sinks: this.graph?.sinkReports() ?? [],
       quarantined: quarantine?.byStage,
+      ended: this.over,
     }
   }
 
@@ -338,6 +340,7 @@ export class Run {
       this.stopRequested = true
       if (this.graph === undefined) this.watch.stop()
     }
+    this.over = true
     const summary = this.summary()
     this.watch.stop()
     return summary
@@ -405,7 +408,7 @@ export class Run {
 
   /** What no supervisor of the pipeline decides about ends the run, in order. */
   private escalated(fault: Fault): void {
-    this.problem(`${fault.message} The run is stopped.`)
+    this.problem(`${fault.message.replace(/[.\s]*$/, '.')} The run is stopped.`)
     this.requestStop()
   }
 

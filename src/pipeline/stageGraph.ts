@@ -93,6 +93,8 @@ interface WiredEdge {
   readonly graph: GraphEdge
   /** One account, or one for each life of a stage that carries its edge itself. */
   readonly accounts: readonly (() => Readonly<Ledger>)[]
+  /** The same accounts, of a stage that carries its edge itself. */
+  readonly carried?: readonly Readonly<Ledger>[]
   readonly waits: () => boolean
   /** Where values wait in a mailbox. */
   readonly way?: Way
@@ -417,13 +419,17 @@ export class StageGraph {
   private showEdge(node: StageNode, { kind, capacity, onFull, account, waiting }: CarriedEdge): void {
     const edge: WiredEdge = {
       graph: { from: node.from[0]!, to: node.name, kind, capacity, onFull },
+      carried: [account],
       accounts: [() => account],
       waits: () => (waiting?.() ?? account.inFlight) > capacity / 2,
     }
     const index = this.stageEdges.findIndex(({ graph }) => graph.to === node.name && graph.kind === kind)
     if (index >= 0 && node.edge === undefined) {
-      // A new life of the stage: its account goes on where the one before it ended.
-      this.stageEdges[index] = { ...edge, accounts: [...this.stageEdges[index]!.accounts, () => account] }
+      // A new life of the stage: its account goes on where the one before it ended, and may be the same.
+      const { carried = [], accounts } = this.stageEdges[index]!
+      this.stageEdges[index] = carried.includes(account)
+        ? { ...edge, carried, accounts }
+        : { ...edge, carried: [...carried, account], accounts: [...accounts, () => account] }
       return
     }
     // It takes the place of the edge in line: that one only hands over.

@@ -35,6 +35,8 @@ export interface StageFailure {
   /** The value it was at work on; undefined when it failed on its own time. */
   readonly poison: { readonly value: unknown } | undefined
   readonly directive: 'resume' | 'restart' | 'stop' | 'escalate'
+  /** When it was, in the stream's time. */
+  readonly streamTimeUs: number
 }
 
 export interface StageRunnerOptions {
@@ -152,7 +154,8 @@ export class StageRunner {
     }
     this.failures++
     this.lastFault = fault
-    this.options.failed({ path: this.options.path, fault, poison: { value }, directive: 'resume' })
+    const { path, clock, failed } = this.options
+    failed({ path, fault, poison: { value }, directive: 'resume', streamTimeUs: clock.nowUs() })
     return true
   }
 
@@ -173,14 +176,14 @@ export class StageRunner {
         ? fault
         : new Fault(
             'RETRIES_EXHAUSTED',
-            `${fault.message} It has been restarted ${this.restarts} times and is given up (the budget is ${spent.atMost} within ${spent.withinMs} ms).`,
+            `${fault.message.replace(/[.\s]*$/, '.')} It has been restarted ${this.restarts === 1 ? 'once' : `${this.restarts} times`} and is given up (the budget is ${spent.atMost} within ${spent.withinMs} ms).`,
             fault.details,
             { cause: fault },
           )
     this.lastFault = told
     // A resume that nothing can resume is a restart on the spot.
     const directive = verdict.directive === 'resume' ? 'restart' : verdict.directive
-    failed({ path, fault: told, poison, directive })
+    failed({ path, fault: told, poison, directive, streamTimeUs: this.options.clock.nowUs() })
     if (directive === 'restart') this.again('delayMs' in verdict ? verdict.delayMs : 0)
     else if (directive === 'stop') this.end('stopped')
     else {

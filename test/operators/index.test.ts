@@ -5,7 +5,16 @@ import * as operators from '../../src/operators/index'
 
 describe('the operators', () => {
   /** Files that operators share, and that are no operators. */
-  const shared = ['fifo', 'index', 'instrumentStates', 'options', 'streamAlarm', 'subscribeWhileOpen']
+  const shared = [
+    'eventTime',
+    'fifo',
+    'heap',
+    'index',
+    'instrumentStates',
+    'options',
+    'streamAlarm',
+    'subscribeWhileOpen',
+  ]
 
   it('are all exported under the names of their files', () => {
     const files = readdirSync(path.resolve(__dirname, '../../src/operators')).map((file) => file.replace(/\.ts$/, ''))

@@ -227,7 +227,7 @@ describe('The life of a run', () => {
     const summary = await run.done
     expect(market.asked).to.include('stop')
     expect(summary.problems.join()).to.match(
-      /The stage test\/vital failed on .*: this cannot go on The run is stopped\./,
+      /The stage test\/vital failed on .*: this cannot go on\. The run is stopped\./,
     )
   })
 

@@ -83,7 +83,7 @@ describe('A supervised stage', () => {
       expect(kept.values).to.deep.equal([2])
       expect(graph.edges()[1]!.dropped).to.deep.equal({ failed: 3, restarting: 1, closed: 1 })
       expect(faults.at(-1)).to.match(
-        /RETRIES_EXHAUSTED: The stage test\/stage failed on a value: this is bad It has been restarted 2 times and is given up \(the budget is 2 within 60000 ms\)\.$/,
+        /RETRIES_EXHAUSTED: The stage test\/stage failed on a value: this is bad\. It has been restarted 2 times and is given up \(the budget is 2 within 60000 ms\)\.$/,
       )
       for (const edge of graph.edges()) expect(balances(edge), edge.to).to.equal(true)
     })

@@ -22,7 +22,11 @@ const quotesAndBars = pipeline('quotes-and-bars', ({ source, sink }) => {
   )
   sink(market.through('bars', timeBars({ everyMs: 1_000 })), jsonLines('bars.jsonl', { name: 'bars-sink' }), BLOCK)
   const books = market.through('books', toBooks({ depth: 20 }))
-  sink(books.through('quotes', consolidate({ expireMs: 2_000 })), jsonLines('quotes.jsonl', { name: 'quotes-sink' }), BLOCK)
+  sink(
+    books.through('quotes', consolidate({ expireMs: 2_000 })),
+    jsonLines('quotes.jsonl', { name: 'quotes-sink' }),
+    BLOCK,
+  )
 })
 
 describe('simulateRun', function () {
@@ -71,7 +75,11 @@ describe('simulateRun', function () {
     const error = await failureOf(
       simulateRun(
         ({ source, sink }) => {
-          const market = source('market', feed({ exchanges: ['okx'], instruments: ['ETH-USDT'], channel: 'trades' }), BLOCK)
+          const market = source(
+            'market',
+            feed({ exchanges: ['okx'], instruments: ['ETH-USDT'], channel: 'trades' }),
+            BLOCK,
+          )
           // One alone, so that nothing is left for the next test.
           const wait = mergeMap(() => new Promise<number>((resolve) => setTimeout(resolve, 1_000, 1)))
           const waiting = market.through('wait', (batches) => batches.pipe(take(1), wait))
@@ -99,7 +107,10 @@ describe('simulateRun', function () {
       async meanwhile(run, world) {
         await run.ready
         const branch = await run.attach(({ stream, sink }) => {
-          const views = stream<Batch<BookView>>('books').through('count', map(({ length }) => length))
+          const views = stream<Batch<BookView>>('books').through(
+            'count',
+            map(({ length }) => length),
+          )
           sink(views, memory<number>({ capacity: 100_000, name: 'visitor' }), BLOCK)
         })
         await world.sleep(1_000)
@@ -126,7 +137,11 @@ describe('simulateRun', function () {
           feed({ exchanges: ['kraken'], instruments: ['BTC-USDT'], channels: ['trades', 'book'], depth: 10 }),
           BLOCK,
         )
-        sink(market.through('bars', timeBars({ everyMs: 60_000, emitEmpty: true })), memory({ capacity: 1, name: 'bars-sink' }), BLOCK)
+        sink(
+          market.through('bars', timeBars({ everyMs: 60_000, emitEmpty: true })),
+          memory({ capacity: 1, name: 'bars-sink' }),
+          BLOCK,
+        )
         sink(market.through('books', toBooks({ depth: 10 })), memory({ capacity: 1, name: 'views' }), BLOCK)
       },
       { seconds: 86_400, messagesPerSecond: 0.3, depth: 50 },

@@ -39,7 +39,6 @@ const RIM = [
   'pipeline/host.ts',
   'pipeline/sources.ts',
   // Tests wait for real things to end, within a deadline.
-  'testing/eventually.ts',
   'testing/leaks.ts',
 ]
 

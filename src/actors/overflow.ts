@@ -13,7 +13,7 @@ import type { DropReason } from './ledger'
  * conflate    of the values with the same key only the latest state waits, in the place of the first, so that a key that
  *             changes often is not late for it; when there are more keys than capacity, the one that has waited longest goes.
  *             A text names the field that is the key. `merge` makes one row of two with the same key; without it the newer
- *             one replaces the older. Market events merge by their meaning in a mailbox
+ *             one replaces the older. Market events merge by their meaning in a pipeline
  * sample      from when the edge is full until at most half of its capacity waits, the last of every n values that come is
  *             kept, and the others go; where there is no room for it, the value that has waited longest goes too. In a
  *             mailbox a batch is one value: its events belong together

@@ -23,6 +23,41 @@ export function conflateBatches(onFull: OnFull): ((values: readonly unknown[]) =
   }
 }
 
+/**
+ * The same policy for an edge into a sink, which takes batches apart: market events are merged there one by one, and by their
+ * meaning too. Nothing is merged across a notice.
+ */
+export function conflateRows(onFull: OnFull): OnFull {
+  const conflation = conflationOf(onFull)
+  if (conflation === undefined) return onFull
+  const { conflate, merge } = conflation
+  let notices = 0
+  return {
+    conflate: (row) => {
+      if (!isMarketEvent(row)) return keyOf(conflate, row)
+      if (row.kind === 'notice') notices++
+      return isFact(row) ? Symbol() : `${notices} ${stateOf(row)}`
+    },
+    merge: (older, newer) => {
+      if (!isMarketEvent(older) || !isMarketEvent(newer)) return merge === undefined ? newer : merge(older, newer)
+      const merged = conflateEvents([older], [newer])
+      if (merged.length > 1) throw new Error('they say two things')
+      return merged[0]
+    },
+  }
+}
+
+/** What is no state that a newer one replaces. */
+function isFact({ kind }: MarketEvent): boolean {
+  return kind === 'trade' || kind === 'liquidation' || kind === 'notice'
+}
+
+function stateOf(event: MarketEvent): string {
+  const kind = event.kind === 'delta' || event.kind === 'snapshot' ? 'book' : event.kind
+  const candle = event.kind === 'candle' ? ` ${event.intervalUs} ${event.openTimeUs}` : ''
+  return `${kind} ${event.exchange} ${event.instrument ?? event.symbol}${candle}`
+}
+
 /** One row for each key, in the place of the first: the latest, or what `merge` makes of them. */
 function mergeByKey(conflation: Conflation, rows: readonly unknown[]): unknown[] {
   const { merge } = conflation

@@ -1,8 +1,11 @@
 import { expect } from 'chai'
 import { Level2Book } from '../../src/book/level2Book'
-import type { Skipped } from '../../src/actors/overflow'
+import { BoundedQueue } from '../../src/actors/boundedQueue'
+import { emptyLedger } from '../../src/actors/ledger'
+import type { OnFull, Skipped } from '../../src/actors/overflow'
+import type { BookView } from '../../src/book/bookView'
 import type { MarketEvent } from '../../src/model/events'
-import { conflateBatches, marketReceipts } from '../../src/pipeline/marketEdge'
+import { conflateBatches, conflateRows, marketReceipts } from '../../src/pipeline/marketEdge'
 import { delta, notice, snapshot, trade, viewOf } from '../kit/marketEvents'
 
 describe('conflateBatches', () => {
@@ -104,6 +107,61 @@ describe('conflateBatches with a merge', () => {
   it('merges market events by their meaning all the same', () => {
     const merged = conflate([[delta([['99', '1']], [])], [delta([['98', '1']], [])]]).flat() as MarketEvent[]
     expect(merged.map(({ kind }) => kind)).to.deep.equal(['delta'])
+  })
+})
+
+describe('conflateRows', () => {
+  const written = (capacity: number, onFull: OnFull, rows: readonly unknown[]): unknown[] => {
+    const queue = new BoundedQueue<unknown>({ capacity, onFull: conflateRows(onFull), ledger: emptyLedger() })
+    for (const row of rows) queue.add(row)
+    return queue.take(1_000)
+  }
+
+  it('leaves other policies as they are', () => {
+    for (const onFull of ['block', 'keepLatest', { sample: 2 }] as const) expect(conflateRows(onFull)).to.equal(onFull)
+  })
+
+  it('merges the changes of a book on their way into a sink so that they leave the same book', () => {
+    const events = [
+      snapshot(
+        [
+          ['99', '1'],
+          ['98', '2'],
+        ],
+        [['101', '1']],
+        { seq: 1 },
+      ),
+      delta([['99', '0']], [], { prevSeq: 1, seq: 2 }),
+      trade({ price: 99 }),
+      delta([['97', '3']], [], { prevSeq: 2, seq: 3, exchange: 'okx' }),
+      delta([['97', '3']], [['101', '5']], { prevSeq: 2, seq: 3 }),
+    ]
+    const merged = written(3, { conflate: 'instrument' }, events) as MarketEvent[]
+    expect(merged.map(({ kind, exchange }) => `${kind} ${exchange}`)).to.deep.equal([
+      'snapshot kraken',
+      'trade kraken',
+      'delta okx',
+    ])
+    expect(bookOf(merged.slice(0, 1))).to.deep.equal(bookOf(events.filter(({ exchange }) => exchange === 'kraken')))
+  })
+
+  it('merges nothing across a notice', () => {
+    const events = [snapshot([['99', '1']], []), notice('gap'), snapshot([['98', '1']], []), delta([['97', '1']], [])]
+    const merged = written(3, { conflate: 'instrument' }, events) as MarketEvent[]
+    expect(merged.map(({ kind }) => kind)).to.deep.equal(['snapshot', 'notice', 'snapshot'])
+  })
+
+  it('keeps the latest of other rows by their key, or what merge makes of them', () => {
+    const rows = [
+      { key: 'a', n: 1 },
+      { key: 'b', n: 2 },
+      { key: 'a', n: 3 },
+    ]
+    const merge = (older: unknown, newer: unknown): unknown => [older, newer]
+    expect(written(2, { conflate: 'key' }, rows)).to.deep.equal([rows[2], rows[1]])
+    expect(written(2, { conflate: 'key', merge }, rows)).to.deep.equal([[rows[0], rows[2]], rows[1]])
+    const [book] = written(1, { conflate: 'instrument' }, [viewOf([[1, 1]], []), viewOf([[2, 1]], [])]) as BookView[]
+    expect(book!.bestBid()!.price).to.equal(2)
   })
 })
 

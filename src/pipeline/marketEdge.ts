@@ -213,9 +213,11 @@ class Account implements Receipts<unknown> {
     ] as const) {
       for (const [key, stream] of from) {
         const known = to.get(key)
-        if (known === undefined) to.set(key, stream)
-        else {
-          if (stream.symbol !== '') this.budget.named--
+        if (stream.symbol !== '') later.budget.named--
+        if (known === undefined) {
+          if (stream.symbol !== '') this.budget.named++
+          to.set(key, stream)
+        } else {
           extend(known, stream)
           known.events += stream.events
         }

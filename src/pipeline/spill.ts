@@ -153,19 +153,22 @@ export class Spill<T> implements Pressure {
     return new Promise((resolve) => this.waiters.push(resolve))
   }
 
-  /** Drops what waits as `stopped`, takes no more, lets the source go on, and deletes its files. */
-  close(): Promise<void> {
-    return (this.closed ??= this.end())
+  /**
+   * Drops what waits, takes no more, lets the source go on, and deletes its files. To be called before the edge behind is
+   * closed: that one lets its source go on, and it would be given what waits.
+   */
+  close(reason: DropReason = 'stopped'): Promise<void> {
+    return (this.closed ??= this.end(reason))
   }
 
   private get isSettled(): boolean {
     return this.closed !== undefined || (this.segments.length === 0 && this.work.size === 0)
   }
 
-  private async end(): Promise<void> {
+  private async end(reason: DropReason): Promise<void> {
     // Not before `closed` is set: whoever is let go on may offer at once.
     await Promise.resolve()
-    drop(this.ledger, 'stopped', this.ledger.inFlight)
+    drop(this.ledger, reason, this.ledger.inFlight)
     this.segments = []
     this.waitingBytes = 0
     this.memoryBytes = 0

@@ -7,6 +7,7 @@ import path from 'node:path'
 import type { RunSummary } from '../../src/pipeline/run'
 import { eventually } from '../kit/eventually'
 import { millrace, needsBuild, ROOT, startMillrace, startSimulator, temporaryFolder, type Ran } from './millrace'
+import { expectBalanced } from '../../src/testing/ledger'
 
 const MONITOR = path.join(ROOT, 'pipelines/market-monitor.ts')
 
@@ -297,12 +298,4 @@ function digestsOf(summary: RunSummary): Record<string, string> {
   const digests = summary.sinks.flatMap(({ name, digest }) => (digest === undefined ? [] : [[name, digest] as const]))
   for (const [name, digest] of digests) expect(digest, name).to.match(/^sha256:[0-9a-f]{64}$/)
   return Object.fromEntries(digests)
-}
-
-function expectBalanced(edges: RunSummary['edges']): void {
-  expect(edges).to.not.have.length(0)
-  for (const edge of edges) {
-    const dropped = Object.values(edge.dropped).reduce((sum, count) => sum + count, 0)
-    expect(edge.in, `${edge.from} → ${edge.to}`).to.equal(edge.out + dropped + edge.inFlight)
-  }
 }

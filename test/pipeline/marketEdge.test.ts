@@ -291,6 +291,17 @@ describe('marketReceipts', () => {
     expect(receipts.take()).to.equal(undefined)
   })
 
+  it('names as many again when what was named was told, from whichever account', () => {
+    const [one, other] = [marketReceipts(), marketReceipts()]
+    for (let round = 0; round < 3; round++) {
+      for (let index = 0; index < 9_000; index++) {
+        one.add([trade({ symbol: `S${index}`, instrument: undefined })], 'dropOldest')
+      }
+      other.absorb!(one)
+      expect(other.take()).to.have.length(9_000)
+    }
+  })
+
   it('names a bounded number of instruments, and the rest as one for each exchange', () => {
     const receipts = marketReceipts()
     for (let index = 0; index < 10_100; index++) {

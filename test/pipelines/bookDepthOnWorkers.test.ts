@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Level2Book } from '../../src/book/level2Book'
 import { eventsOf, shippedPipeline } from './pipelines'
+import { expectBalanced } from '../../src/testing/ledger'
 
 interface Row {
   readonly exchange: string
@@ -34,10 +35,7 @@ describe('The pipeline book-depth-on-workers', function () {
     const recording = path.join(folder, 'run.ndjson')
     const summary = await pipeline.run({ simulate: true, seed: 3, seconds: 4, record: recording, out: folder })
     expect(summary.problems).to.deep.equal([])
-    for (const { from, to, ...edge } of summary.edges) {
-      const dropped = Object.values(edge.dropped).reduce((sum, count) => sum + count, 0)
-      expect(edge.in, `${from} → ${to}`).to.equal(edge.out + dropped + edge.inFlight)
-    }
+    expectBalanced(summary)
 
     const rows = (await readFile(path.join(folder, 'depth.jsonl'), 'utf8'))
       .trimEnd()

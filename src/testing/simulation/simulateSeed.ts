@@ -283,7 +283,12 @@ function judgeBalance(edge: EdgeReport, when: string, verdict: Verdict): void {
   })
 }
 
-function judgeAccounts(summary: RunSummary, { arrivals, keyed, threadOrder }: ProbedPipeline, verdict: Verdict): void {
+function judgeAccounts(
+  summary: RunSummary,
+  { arrivals, keyed, threadOrder }: ProbedPipeline,
+  { ending }: Scenario,
+  verdict: Verdict,
+): void {
   for (const edge of summary.edges) {
     judgeBalance(edge, 'at the end', verdict)
     verdict.expect(edge.inFlight === 0, 'ledger', () => {

@@ -59,7 +59,7 @@ export { processMetrics, type ProcessMetricsOptions, type ProcessSample } from '
 export { health, type HealthCheck, type HealthOptions, type HealthReport } from './metrics/health'
 
 export { emptyLedger, type DropReason, type Ledger } from './actors/ledger'
-export type { EdgeOptions, OnFull, Skipped } from './actors/overflow'
+export type { Conflation, EdgeOptions, OnFull, Skipped, SpillPolicy } from './actors/overflow'
 export type { Pressure } from './actors/pressure'
 export { TasksFault, withTasks, type TaskGroup, type TaskGroupOptions } from './actors/taskGroup'
 export type { Directive, OnFailure, RestartPolicy } from './actors/supervision'

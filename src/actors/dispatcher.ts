@@ -8,6 +8,9 @@
  * Before each piece the stream's clock is moved to its time, which fires the timers that are due by then. So a timer due
  * at t fires before any frame stamped t or later and after all frames stamped earlier, live and on replay alike: that is
  * why a recording gives the same output as the run it was made of.
+ *
+ * It can be held: by whatever stands behind it, works by itself and is full (a sink, a thread). Pausing the sources is not
+ * enough then, because what waits here would still flow into what is full. Time stands still as long.
  */
 import type { VirtualClock } from '../clock/virtualClock'
 
@@ -53,6 +56,7 @@ export class Dispatcher {
   private idleListeners: (() => void)[] = []
   /** Withdrawn pieces that are still in line. */
   private withdrawn = 0
+  private holds = 0
 
   constructor(private readonly options: DispatcherOptions) {}
 
@@ -64,7 +68,7 @@ export class Dispatcher {
   /** Runs `to.process(value)` now or, in order, later. `timeUs` undefined leaves the clock where it is. */
   post<T>(timeUs: number | undefined, to: Receiver<T>, value: T): Posted {
     const posted: Posted = { timeUs, to, value, withdrawn: false }
-    if (this.running || this.depth > 0 || !this.hasBudget()) {
+    if (this.running || this.holds > 0 || this.depth > 0 || !this.hasBudget()) {
       this.waiting.push(posted)
       this.schedule()
     } else {
@@ -86,6 +90,19 @@ export class Dispatcher {
     posted.value = undefined
     this.withdrawn++
     if (this.withdrawn > WITHDRAWN_MAX && this.withdrawn * 2 > this.depth) this.clearAway()
+  }
+
+  /** Runs nothing more, after the piece that is running, until {@link release} was called as often. */
+  hold(): void {
+    this.holds++
+  }
+
+  release(): void {
+    if (this.holds > 0 && --this.holds === 0 && this.depth > 0 && !this.running) this.schedule()
+  }
+
+  get held(): boolean {
+    return this.holds > 0
   }
 
   /** Moves the clock, in order with what waits. */
@@ -112,7 +129,7 @@ export class Dispatcher {
   }
 
   private schedule(): void {
-    if (this.scheduled) return
+    if (this.scheduled || this.holds > 0) return
     this.scheduled = true
     this.options.defer(() => {
       this.scheduled = false
@@ -123,7 +140,7 @@ export class Dispatcher {
 
   private drain(): void {
     this.running = true
-    while (this.depth > 0 && this.hasBudget()) {
+    while (this.depth > 0 && this.holds === 0 && this.hasBudget()) {
       const posted = this.waiting[this.head]!
       this.waiting[this.head++] = undefined
       this.run(posted)

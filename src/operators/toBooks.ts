@@ -70,7 +70,7 @@ export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<Ma
             if (event.kind === 'delta' || event.kind === 'snapshot') {
               const book = bookOf(event)
               if (book?.apply(event)) touched.add(book)
-            } else if (event.kind === 'notice' && endsTrust(event.code)) {
+            } else if (event.kind === 'notice' && endsTrust(event)) {
               silenceNamed(event)
             }
           }
@@ -109,8 +109,10 @@ class KeptBook {
   }
 }
 
-function endsTrust(code: string): boolean {
-  return code === 'gap' || code === 'disconnected' || code === 'dropped'
+/** What was dropped of other streams (trades, tickers) leaves the book as it is; a receipt that does not say may be of any. */
+function endsTrust({ code, details }: Notice): boolean {
+  if (code === 'dropped') return details['of'] === undefined || details['of'] === 'book'
+  return code === 'gap' || code === 'disconnected'
 }
 
 function evictIdlest(books: Map<string, Map<string, KeptBook>>): number {

@@ -485,6 +485,7 @@ export class Run {
       escalate: (fault) => this.escalated(fault),
       refresh: (books) => this.refresh(books),
       pressure: this.pressure,
+      outerPressure: this.outerPressure,
       observe: (_, value) => this.monitor.observe(value),
       onWritten,
     })
@@ -571,6 +572,17 @@ export class Run {
     },
   }
 
+  private readonly outerPressure: Pressure = {
+    pause: () => {
+      this.dispatcher.hold()
+      this.pressure.pause()
+    },
+    resume: () => {
+      this.dispatcher.release()
+      this.pressure.resume()
+    },
+  }
+
   /** What a replay waits for before its next record; undefined when it need not wait. */
   private roomForMore(): Promise<void> | undefined {
     if (this.dispatcher.depth > 0) return this.dispatcher.idle()
@@ -587,7 +599,8 @@ export class Run {
   private armQuietTimer(): void {
     const { clock } = this.options.host
     const look = (): void => {
-      this.dispatcher.tick(clock.nowUs())
+      // While the stages are held, ticks would pile up behind what waits.
+      if (!this.dispatcher.held) this.dispatcher.tick(clock.nowUs())
       this.quietTimer = clock.after(QUIET_TICK_MS, look)
     }
     this.quietTimer = clock.after(QUIET_TICK_MS, look)

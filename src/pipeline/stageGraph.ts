@@ -43,7 +43,7 @@ import {
 } from './description'
 import { graphEdge, OUTSIDE, type GraphEdge } from './graph'
 import type { Host } from './host'
-import { conflateBatches, marketReceipts } from './marketEdge'
+import { conflateBatches, conflateRows, marketReceipts } from './marketEdge'
 import { FrameSource, MarketSource } from './sources'
 import { StageRunner, type StageFailure, type StageReport } from './stageRunner'
 import { wayTo, type Way, type WayLook, type WayTarget } from './way'
@@ -65,6 +65,8 @@ export interface StageGraphOptions {
   readonly refresh: (books: readonly BookName[] | 'all') => void
   /** Holds back the market when an edge may not drop. */
   readonly pressure: Pressure
+  /** The same for what works by itself, sinks and threads: the stages are held as well, so that nothing flows into what is full. */
+  readonly outerPressure: Pressure
   /** Looks at every value that a source or stage emits. Must be quick. */
   readonly observe: (node: string, value: unknown) => void
   /** Called with values that are safe at a sink. */
@@ -232,8 +234,9 @@ export class StageGraph {
     for (const stage of this.stages.values()) stage.stop()
     await Promise.all(
       this.sinks.map(async (sink) => {
+        const closing = sink.way.close('stopped')
         sink.result = await sink.drain.kill(withinMs)
-        await sink.way.close('stopped')
+        await closing
       }),
     )
     await closed
@@ -363,7 +366,7 @@ export class StageGraph {
     make: (pressure: Pressure) => WayTarget,
     weigh: (value: unknown) => number,
   ): Way {
-    const { outDir, pressure, onFault } = this.options
+    const { outDir, pressure, outerPressure, onFault } = this.options
     return wayTo(
       {
         edge,
@@ -371,7 +374,8 @@ export class StageGraph {
         pipeline: this.description.name,
         node: node.name,
         outDir,
-        pressure,
+        // A mailbox is emptied by the stages: they must go on for it.
+        pressure: node.kind === 'sink' ? outerPressure : pressure,
         onFault: (fault) => onFault(fault, node.name),
         receipts: () => this.receiptsFor(node),
         weigh,
@@ -409,7 +413,7 @@ export class StageGraph {
   private wiringOf(node: StageNode, runner: StageRunner): Wiring {
     const { options } = this
     return {
-      pressure: options.pressure,
+      pressure: options.outerPressure,
       onFault: (fault) => options.onFault(fault, node.name),
       showEdge: (edge) => this.showEdge(node, edge),
       resumes: (thrown, value) => runner.resumes(thrown, value),
@@ -548,7 +552,7 @@ export class StageGraph {
       capacity: edge.capacity,
       batchMax: edge.batchMax ?? 512,
       flushMs: edge.flushMs ?? 50,
-      onFull: edge.onFull,
+      onFull: conflateRows(edge.onFull),
       clock: options.host.clock,
       streamClock: options.streamClock,
       outDir: options.outDir,
@@ -670,7 +674,9 @@ export class StageGraph {
     return marketReceipts({
       receipt: node.edge?.receipt,
       onTold: (notices) => {
-        if (this.keepsBooks(node)) options.refresh(notices.map(({ exchange, symbol }) => ({ exchange, symbol })))
+        if (!this.keepsBooks(node)) return
+        const lost = notices.filter(({ details }) => details['of'] === 'book')
+        if (lost.length > 0) options.refresh(lost.map(({ exchange, symbol }) => ({ exchange, symbol })))
       },
       onBroken: (thrown) => {
         const message = `${this.edgeName(node)} could not make a receipt of what it dropped: ${messageOf(thrown)}. Look at the function receipt of its options.`

@@ -81,6 +81,7 @@ export async function tryStage(
     escalate: (fault) => faults.push(fault.message),
     refresh: () => undefined,
     pressure: { pause: () => undefined, resume: () => undefined },
+    outerPressure: { pause: () => undefined, resume: () => undefined },
     observe: (node, value) => {
       if (node === stage.name) output.take(value)
     },

@@ -87,8 +87,10 @@ export function wayTo(options: WayOptions, make: (pressure: Pressure) => WayTarg
     },
     settled: () => spill.settled(),
     async close(reason) {
+      // The spill first: a target that is closed lets go, and would be handed what waits.
+      const closing = spill.close(reason)
       target.close(reason)
-      await spill.close()
+      await closing
     },
   }
 }

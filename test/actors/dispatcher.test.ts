@@ -50,6 +50,42 @@ describe('Dispatcher', () => {
     expect(dispatcher.depth).to.equal(0)
   })
 
+  it('runs nothing while it is held, time included, and goes on in order when it is let go as often', () => {
+    dispatcher.hold()
+    dispatcher.hold()
+    dispatcher.post(2_000, see, 'a')
+    dispatcher.tick(3_000)
+    dispatcher.post(4_000, see, 'b')
+    turns()
+    dispatcher.release()
+    turns()
+    expect([seen, clock.nowUs(), dispatcher.depth]).to.deep.equal([[], 1_000, 3])
+    dispatcher.release()
+    turns()
+    expect(seen).to.deep.equal(['a@2000', 'b@4000'])
+    dispatcher.release() // once too often
+    dispatcher.post(5_000, see, 'c')
+    expect(seen.at(-1)).to.equal('c@5000')
+  })
+
+  it('stops after the piece by which it is held', () => {
+    const holding: Receiver<string> = {
+      process: (value) => {
+        seen.push(value)
+        dispatcher.hold()
+      },
+    }
+    nowMs = 0
+    dispatcher.post(undefined, work(10), 'long')
+    dispatcher.post(undefined, holding, 'full')
+    dispatcher.post(undefined, see, 'later')
+    turns()
+    expect([seen, dispatcher.held]).to.deep.equal([['long', 'full'], true])
+    dispatcher.release()
+    turns()
+    expect(seen).to.deep.equal(['long', 'full', 'later@1000'])
+  })
+
   it('never moves the clock backwards', () => {
     dispatcher.post(5_000, see, 'a')
     dispatcher.post(4_000, see, 'b')

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { concatMap, delay, map, NEVER, Observable, scan, type OperatorFunction } from 'rxjs'
 import { balances } from '../../src/actors/ledger'
 import { currentClock } from '../../src/clock/currentClock'
-import type { Batch, Trade } from '../../src/model/events'
+import type { Batch, MarketEvent, Trade } from '../../src/model/events'
 import { Fault } from '../../src/model/fault'
 import { actor } from '../../src/operators/actor'
 import { toBooks } from '../../src/operators/toBooks'
@@ -10,7 +10,7 @@ import { bars } from '../../src/operators/bars'
 import type { OnFailure } from '../../src/actors/supervision'
 import type { PipelineBuilder } from '../../src/pipeline/description'
 import { memory } from '../../src/sinks/memory'
-import { trade } from '../kit/marketEvents'
+import { snapshot, trade } from '../kit/marketEvents'
 import { wired } from './wired'
 
 const roomy = { capacity: 1_000, onFull: 'block' } as const
@@ -218,25 +218,32 @@ describe('A supervised stage', () => {
     expect(failures.map(({ directive, fault }) => [directive, fault.code])).to.deep.equal([['stop', 'OPTION_INVALID']])
   })
 
-  it('asks for its books anew when it keeps books, or when something before books was lost', async () => {
+  it('asks for its books anew when it keeps books, or when changes of books were lost before them', async () => {
     let fail = false
-    const breaking: OperatorFunction<Batch<Trade>, Batch<Trade>> = map((batch) => {
+    const breaking: OperatorFunction<Batch<MarketEvent>, Batch<MarketEvent>> = map((batch) => {
       if (fail) throw new Error('this is bad')
       return batch
     })
-    const { graph, refreshed } = wired(({ source, sink }) => {
-      const market = source('n', NEVER as Observable<Batch<Trade>>, roomy)
+    const { graph, refreshed, clock } = wired(({ source, sink }) => {
+      const market = source('n', NEVER as Observable<Batch<MarketEvent>>, roomy)
       sink(market.through('filter', breaking).through('books', toBooks()), memory({ capacity: 9 }), atOnce)
     })
-    graph.source('n').offer(undefined, [tradeAt(1)])
+    const book = snapshot([['1', '1']], [['2', '1']])
+    const failOn = (event: MarketEvent): void => {
+      fail = true
+      graph.source('n').offer(undefined, [event])
+      fail = false
+      clock.advance(60_000) // all but the first restart wait
+      graph.source('n').offer(undefined, [event])
+    }
+    graph.source('n').offer(undefined, [book])
     expect(refreshed).to.deep.equal([])
-    fail = true
-    graph.source('n').offer(undefined, [tradeAt(2)])
-    fail = false
-    graph.source('n').offer(undefined, [tradeAt(3)])
-    await graph.finish(1_000)
+    failOn(book)
     // The new instance of the filter, and the receipt of what it lost.
-    expect(refreshed).to.deep.equal(['all', [{ exchange: 'binance', symbol: 'BTCUSDT' }]])
+    expect(refreshed).to.deep.equal(['all', [{ exchange: book.exchange, symbol: book.symbol }]])
+    failOn(tradeAt(1))
+    expect(refreshed.slice(2), 'a trade that is lost costs no book').to.deep.equal(['all'])
+    await graph.finish(1_000)
   })
 
   it('tells the stages behind it what it lost, before the next value that it takes', async () => {

@@ -37,6 +37,16 @@ export function wired(build: (builder: PipelineBuilder) => void, outDir = 'out')
     escalate: (fault) => escalated.push(fault.message),
     refresh: (books) => refreshed.push(books),
     pressure: { pause: () => pressed.push('pause'), resume: () => pressed.push('resume') },
+    outerPressure: {
+      pause: () => {
+        dispatcher.hold()
+        pressed.push('pause')
+      },
+      resume: () => {
+        dispatcher.release()
+        pressed.push('resume')
+      },
+    },
     observe: (node, value) => observed.push(`${node} ${String(value)}`),
     onWritten: undefined,
   })

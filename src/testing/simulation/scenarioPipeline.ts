@@ -50,14 +50,15 @@ export interface ProbedPipeline {
   readonly visit: (name: string) => Parameters<Run['attach']>[0]
 }
 
+/** The stage that throws, and its judge; and the sink behind it. What it gives up, it gives up in a replay too. */
+export const FLAKY = 'flaky-books'
+const FLAKY_SINK = 'flaky-sink'
+
 /** Sinks whose bytes a replay must write again. */
-export const LOSSLESS_SINKS: readonly string[] = ['events', 'bars', 'quotes', 'depths']
+export const LOSSLESS_SINKS: readonly string[] = ['events', 'bars', 'quotes', 'depths', FLAKY_SINK]
 
 /** How the sinks of visits are called: this, and a number. */
 export const VISIT = 'visit-'
-
-/** The stage that throws, and its judge. */
-export const FLAKY = 'flaky-books'
 
 const CHANNELS = ['trades', 'book'] as const
 const BLOCK = { capacity: 50_000, onFull: 'block' } as const
@@ -226,7 +227,7 @@ export function scenarioPipeline(
       })
     // As `toBooks` says of itself: a restart needs other snapshots.
     const flaky = everything.through(FLAKY, Object.assign(throwingBooks, { needsEveryValue: true }), { onFailure })
-    sink(flaky.through('flaky-summaries', summarizeBooks({ levels: 2 })), sinkOf('flaky-sink'), BLOCK)
+    sink(flaky.through('flaky-summaries', summarizeBooks({ levels: 2 })), sinkOf(FLAKY_SINK), BLOCK)
 
     const some = source('some', feed({ exchanges, instruments, channels: CHANNELS, depth: 50 }), lossy)
     const someArrived = arrivalsAt('some')

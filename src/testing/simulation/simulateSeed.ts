@@ -15,7 +15,7 @@ import { BookTruths, bookKey, difference } from './bookTruth'
 import { SimulatedNetwork } from './network'
 import { MemoryRecording, RecordedMarket } from './recordedMarket'
 import { scenarioOf, type Scenario, type Visit } from './scenario'
-import { LOSSLESS_SINKS, scenarioPipeline, VISIT, type ProbedPipeline } from './scenarioPipeline'
+import { FLAKY, LOSSLESS_SINKS, scenarioPipeline, VISIT, type ProbedPipeline } from './scenarioPipeline'
 import { simulatedThreads } from './threads'
 import { Verdict, type Violation } from './verdict'
 import { World } from './world'
@@ -44,6 +44,8 @@ const DEPTH = 10
 /** What a run may take beyond its deadline: the last writes, and timers that are late. */
 const SLACK_MS = 1_100
 const KILL_MS = 1_100
+/** Stages fail, and are restarted, by the stream's time and what is in it. */
+const REPEATED: ReadonlySet<string> = new Set(['failed', 'restarting'])
 /** What was merged is not missing; and when an edge ends, nothing follows in which it could be told. */
 const UNTOLD: ReadonlySet<string> = new Set(['conflated', 'fail', 'stopped', 'deadline', 'closed'])
 /** A replay of it all is given so long: sinks are as slow as they were. */
@@ -378,10 +380,12 @@ async function runReplay(scenario: Scenario, live: LiveRun, original: RunSummary
   }
 }
 
-/** Whether something on the way to a sink was given up, for whatever reason. */
+/** Whether something on the way to a sink was given up, for a reason that a replay would not have. */
 function lost({ edges }: RunSummary, sink: string): boolean {
+  const gaveUp = ({ to, dropped }: EdgeReport): boolean =>
+    Object.keys(dropped).some((reason) => !(to === FLAKY && REPEATED.has(reason)))
   const upstream = (to: string): boolean =>
-    edges.some((edge) => edge.to === to && (droppedOf(edge) > 0 || upstream(edge.from)))
+    edges.some((edge) => edge.to === to && (gaveUp(edge) || upstream(edge.from)))
   return upstream(sink)
 }
 

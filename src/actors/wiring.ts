@@ -6,6 +6,7 @@
  * outside of one there is nothing, and its options say it. To be asked at subscription, which is synchronous, so no other
  * stage can come in between.
  */
+import { ambient } from '../clock/ambient'
 import type { Fault } from '../model/fault'
 import type { Ledger } from './ledger'
 import type { Pressure } from './pressure'
@@ -38,22 +39,12 @@ export interface CarriesEdge {
   readonly carries: Omit<CarriedEdge, 'account' | 'waiting'>
 }
 
-let current: Wiring | undefined
+const wirings = ambient<Wiring | undefined>(undefined)
 
 /** What the run that is being wired offers; undefined outside of one. */
-export function currentWiring(): Wiring | undefined {
-  return current
-}
+export const currentWiring = wirings.current
 
-export function runWithWiring<T>(wiring: Wiring, wire: () => T): T {
-  const outer = current
-  current = wiring
-  try {
-    return wire()
-  } finally {
-    current = outer
-  }
-}
+export const runWithWiring: <T>(wiring: Wiring, wire: () => T) => T = wirings.runWith
 
 export function carriedEdgeOf(operator: unknown): CarriesEdge['carries'] | undefined {
   return (operator as Partial<CarriesEdge> | undefined)?.carries

@@ -10,6 +10,7 @@
  * for the outside world (a deadline of a call, a pause before a retry) follows the machine's, on a replay too: there a
  * second of the stream may pass within a millisecond.
  */
+import { ambient } from './ambient'
 import { liveRandom } from './backoff'
 import type { Clock } from './clock'
 import { liveClock } from './liveClock'
@@ -26,30 +27,24 @@ export interface Surroundings {
 
 const OUTSIDE: Required<Surroundings> = { clock: liveClock, waits: liveClock, random: liveRandom }
 
-let current = OUTSIDE
+const surroundings = ambient(OUTSIDE)
 
 /** The stream's clock of the run that is being wired; the live clock outside of one. To be asked at subscription, not later. */
 export function currentClock(): Clock {
-  return current.clock
+  return surroundings.current().clock
 }
 
 /** The clock of waits for the outside world; to be asked at subscription, not later. */
 export function currentWaits(): Clock {
-  return current.waits
+  return surroundings.current().waits
 }
 
 /** The jitter of the run that is being wired; to be asked at subscription, not later. */
 export function currentRandom(): () => number {
-  return current.random
+  return surroundings.current().random
 }
 
 /** Calls `wire` with these in force. */
-export function runWithClock<T>(surroundings: Clock | Surroundings, wire: () => T): T {
-  const outer = current
-  current = 'nowUs' in surroundings ? { ...OUTSIDE, clock: surroundings } : { ...OUTSIDE, ...surroundings }
-  try {
-    return wire()
-  } finally {
-    current = outer
-  }
+export function runWithClock<T>(given: Clock | Surroundings, wire: () => T): T {
+  return surroundings.runWith('nowUs' in given ? { ...OUTSIDE, clock: given } : { ...OUTSIDE, ...given }, wire)
 }

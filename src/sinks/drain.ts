@@ -17,6 +17,7 @@ import { copyOf, drop, emptyLedger, pass, receive, type Ledger } from '../actors
 import { problemOfPolicy, spillOf, type EdgeOptions } from '../actors/overflow'
 import type { Pressure } from '../actors/pressure'
 import type { ReceiptCounts, Receipts } from '../actors/receipts'
+import { seededRandom } from '../clock/backoff'
 import type { Clock, Timer } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import type { Batch } from '../model/events'
@@ -193,7 +194,7 @@ export class Drain<T> {
     this.firstMs = duration(name, 'retry.firstMs', options.retry?.firstMs ?? 50)
     this.capMs = duration(name, 'retry.capMs', options.retry?.capMs ?? 5_000)
     this.clock = options.clock ?? liveClock
-    this.random = seeded(options.seed ?? 1)
+    this.random = seededRandom(options.seed ?? 1)
     const { capacity, onFull, receipts } = this.options
     const problem = problemOfPolicy(onFull)
     if (problem !== undefined) {
@@ -702,16 +703,4 @@ function duration(sink: string, option: string, value: number): number {
       option,
     },
   )
-}
-
-/** Numbers from 0 to 1 (mulberry32): the same for the same seed. */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = state
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
 }

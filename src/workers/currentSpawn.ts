@@ -1,25 +1,14 @@
 /**
  * How worker threads are started where a pipeline is being wired: as threads, or as a simulation pretends to.
- *
- * Asked at subscription, like the clock (`src/clock/currentClock.ts`); wiring is synchronous.
  */
+import { ambient } from '../clock/ambient'
 import { spawnWorker } from './spawn'
 
 export type SpawnWorker = typeof spawnWorker
 
-let current: SpawnWorker = spawnWorker
+const spawning = ambient<SpawnWorker>(spawnWorker)
 
-/** What starts the workers of the run that is being wired; real threads outside of one. */
-export function currentSpawn(): SpawnWorker {
-  return current
-}
+/** What starts the workers of the run that is being wired; real threads outside of one. To be asked at subscription. */
+export const currentSpawn = spawning.current
 
-export function runWithSpawn<T>(spawn: SpawnWorker, wire: () => T): T {
-  const outer = current
-  current = spawn
-  try {
-    return wire()
-  } finally {
-    current = outer
-  }
-}
+export const runWithSpawn = spawning.runWith

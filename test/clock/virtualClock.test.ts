@@ -97,6 +97,66 @@ describe('VirtualClock', () => {
     expect(fired).to.deep.equal([5_000])
   })
 
+  it('fires the next timer alone when it is asked to, and says when there is none', () => {
+    const clock = new VirtualClock()
+    const fired: number[] = []
+    clock.after(5, () => fired.push(clock.nowUs()))
+    clock.after(3, () => fired.push(clock.nowUs()))
+    clock.after(1, () => fired.push(0)).cancel()
+    expect(clock.fireNext()).to.equal(true)
+    expect(fired).to.deep.equal([3_000])
+    expect(clock.pending).to.equal(1)
+    expect([clock.fireNext(), clock.fireNext()]).to.deep.equal([true, false])
+    expect(fired).to.deep.equal([3_000, 5_000])
+  })
+
+  it('lets time pass in which nothing fires: what became due fires late, and sees that', () => {
+    const clock = new VirtualClock()
+    const fired: number[] = []
+    clock.after(1, () => {
+      clock.spend(10)
+      clock.spend(-1)
+    })
+    clock.after(2, () => fired.push(clock.nowUs()))
+    clock.advance(5)
+    expect(fired).to.deep.equal([11_000])
+    expect(clock.nowUs()).to.equal(11_000)
+  })
+
+  it('goes on after a timer that throws, with the next one', () => {
+    const clock = new VirtualClock()
+    const fired: string[] = []
+    clock.after(1, () => {
+      throw new Error('a timer that throws')
+    })
+    clock.after(1, () => fired.push('next'))
+    expect(() => clock.advance(5)).to.throw('a timer that throws')
+    clock.advance(5)
+    expect(fired).to.deep.equal(['next'])
+  })
+
+  it('waits not at all for what is no number of milliseconds, and for ever for Infinity', () => {
+    const clock = new VirtualClock()
+    const fired: string[] = []
+    clock.after(Number.NaN, () => fired.push('no number'))
+    clock.after(Infinity, () => fired.push('for ever'))
+    clock.advance(1e9)
+    expect(fired).to.deep.equal(['no number'])
+    expect(clock.pending).to.equal(1)
+  })
+
+  it('costs little when a million timers are set and cancelled, and forgets them', () => {
+    const clock = new VirtualClock()
+    let fired = 0
+    for (let index = 0; index < 1_000_000; index++) {
+      const timer = clock.after(1_000 + (index % 977), () => fired++)
+      if (index % 100 !== 0) timer.cancel()
+    }
+    expect(clock.pending).to.equal(10_000)
+    clock.advance(10_000)
+    expect([fired, clock.pending]).to.deep.equal([10_000, 0])
+  })
+
   it('fires each timer that was not cancelled once, in order of due time and creation, whatever the steps', () => {
     fc.assert(
       fc.property(

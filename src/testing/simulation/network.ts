@@ -205,6 +205,10 @@ class Line implements FeedConnection {
   private readonly down: Direction
   private readonly up: Direction
   private readonly timers = new Set<Timer>()
+  private readonly deadline: Timer
+  private readonly closeMs: number
+  /** What will go wrong with it. */
+  private readonly troubles: Timer[] = []
   /** Of the client. It hears of nothing any more once it has ended. */
   private client: 'opening' | 'open' | 'ended' = 'opening'
   /** Of the exchange, in the words of WebSockets: 0 not yet, 1 open, 2 closing, 3 closed. */
@@ -235,9 +239,6 @@ class Line implements FeedConnection {
     const slow = random.chance(weather().slowHandshakeChance)
     this.later(delayOf(weather(), random) + (slow ? connectMs * 2 * random.unit() : 0), () => this.shakeHands())
   }
-
-  private readonly closeMs: number
-  private readonly deadline: Timer
 
   /** Something is under way to a client that reads. */
   get delivers(): boolean {
@@ -344,8 +345,6 @@ class Line implements FeedConnection {
     }
     this.troubles.length = 0
   }
-
-  private readonly troubles: Timer[] = []
 
   /** Ends both sides without telling the client. */
   destroy(): void {

@@ -161,7 +161,7 @@ export async function simulateRun(
       } finally {
         over.cancel()
         await simulator?.stop()
-        await world.sleep(1) // turns of the event loop that were asked for are no timers left behind
+        await world.sleep(100) // turns of the event loop that were asked for are no timers left behind
       }
     })
     network.close()

@@ -44,6 +44,9 @@ const DEPTH = 10
 /** What a run may take beyond its deadline: the last writes, and timers that are late. */
 const SLACK_MS = 1_100
 const KILL_MS = 1_100
+const LINGER_MS = 5_000
+/** A machine that is busy is so late at most. */
+const SETTLE_MS = 100
 /** Stages fail, and are restarted, by the stream's time and what is in it. */
 const REPEATED: ReadonlySet<string> = new Set(['failed', 'restarting'])
 /** What was merged is not missing; and when an edge ends, nothing follows in which it could be told. */
@@ -165,7 +168,10 @@ async function runLive(scenario: Scenario, verdict: Verdict, { trace = false }: 
       })
       await world.waitFor('visits and flushes', Promise.all([...visits, ...flushes]))
       await simulator.stop()
-      await world.sleep(1) // turns of the event loop that were asked for are no timers left behind
+      // Turns of the event loop that were asked for are no timers left behind; nor is what a deadline has cut short and that
+      // nobody can stop: a sink that is still closing, goodbyes that are still on their way.
+      const cutShort = scenario.ending === 'killed' || result.faults['DEADLINE_EXCEEDED'] !== undefined
+      await world.sleep(cutShort ? LINGER_MS : SETTLE_MS)
       return result
     })
   } catch (thrown) {

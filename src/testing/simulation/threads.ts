@@ -55,7 +55,7 @@ export function simulatedThreads(world: World, weather: ThreadWeather, entries: 
       throw new Fault('WORKER_DIED', message, { worker: name, reason: 'deadline', callsLost: 0 })
     }
     const functions = typeof offered === 'function' ? { run: offered } : offered
-    return new SimulatedThread(world, weather, random, name, functions) as WorkerHandle<object> as WorkerHandle<Api>
+    return new SimulatedThread(world, weather, random, name, functions) as WorkerHandle<object>
   }
 }
 

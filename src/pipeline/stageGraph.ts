@@ -123,6 +123,9 @@ interface Group {
   readonly supervisor: Supervisor
 }
 
+/** Of the time to end, what a sink has left for writing and closing when what leads to it does not end. */
+const CLOSING_SHARE = 0.3
+
 /** Detached branches whose accounts a summary still shows; those of earlier ones are forgotten. */
 const DETACHED_MAX = 100
 
@@ -225,6 +228,7 @@ export class StageGraph {
       this.outputs.get(node.name)!.complete()
     }
     await this.finishSinks(this.sinks, (deadlineUs - this.options.host.clock.nowUs()) / 1_000)
+    this.stopStages()
   }
 
   /** Ends everything where it stands: what waits is given up, and counted. What a sink has in hand may take `withinMs`. */
@@ -589,7 +593,7 @@ export class StageGraph {
       this.outputs.get(node.name)!.complete()
     }
     await this.finishSinks(sinks, deadlineMs)
-    for (const name of names) this.stages.get(name)?.stop()
+    this.stopStages(names)
     for (const { graph, way } of this.stageEdges) if (names.has(graph.to)) await way?.close('stopped')
     this.detached.push({ edges: edgesOf(branch.nodes, this), sinks: sinks.map(sinkReport) })
     if (this.detached.length > DETACHED_MAX) this.detached.shift()
@@ -603,18 +607,34 @@ export class StageGraph {
     for (const { name } of branch.groups) this.groups.delete(name)
   }
 
+  /** Each sink is finished when what leads to it has ended; one that waits in vain keeps no other from its end. */
   private async finishSinks(sinks: readonly WiredSink[], deadlineMs: number): Promise<void> {
     const { host, onFault } = this.options
     const deadlineUs = host.clock.nowUs() + deadlineMs * 1_000
-    await this.within(deadlineMs, Promise.all(sinks.map((sink) => sink.ended)))
-    const leftMs = Math.max(0, (deadlineUs - host.clock.nowUs()) / 1_000)
     await Promise.all(
       sinks.map(async (sink) => {
-        sink.result = await sink.drain.finish('completed', leftMs)
+        await this.within(deadlineMs * (1 - CLOSING_SHARE), sink.ended)
+        sink.result = await sink.drain.finish('completed', Math.max(0, (deadlineUs - host.clock.nowUs()) / 1_000))
         await sink.way.close('deadline')
         if (sink.result.fault !== undefined) onFault(sink.result.fault, sink.name)
       }),
     )
+  }
+
+  /** Stages that have not ended with their sources are left as they are; what they still have in hand is given up, and told. */
+  private stopStages(names?: ReadonlySet<string>): void {
+    for (const [name, stage] of this.stages) {
+      if (names?.has(name) === false || stage.state === 'ended' || stage.state === 'stopped') continue
+      const inHand = this.stageEdges.reduce(
+        (sum, { graph, carried = [] }) =>
+          graph.to === name ? sum + sumOf(carried.map((each) => () => each)).inFlight : sum,
+        0,
+      )
+      stage.stop()
+      if (inHand === 0) continue
+      const message = `The stage ${stage.report.path} had not ended when the time to end was over: ${inHand} ${inHand === 1 ? 'value was' : 'values were'} given up. Find out what it waits for, or allow more time.`
+      this.options.onFault(new Fault('DEADLINE_EXCEEDED', message, { values: inHand }), name)
+    }
   }
 
   /** Waits for work, but no longer than so. */

@@ -402,7 +402,12 @@ export class Drain<T> {
   }
 
   private get isBatchToBeFilled(): boolean {
-    return this.waiting.size > 0 && this.waiting.size < this.options.batchMax
+    return this.waiting.size > 0 && this.waiting.size < this.batchGoal
+  }
+
+  /** When as much waits as may, a fuller batch will not come. */
+  private get batchGoal(): number {
+    return Math.min(this.options.batchMax, this.options.capacity)
   }
 
   /** Waits until a batch is full, `flushMs` have passed, or the end has come. */
@@ -412,12 +417,7 @@ export class Drain<T> {
       fired.due = true
       this.wakeUp()
     })
-    while (
-      !fired.due &&
-      this.flushes.size === 0 &&
-      this.current === 'running' &&
-      this.waiting.size < this.options.batchMax
-    ) {
+    while (!fired.due && this.flushes.size === 0 && this.current === 'running' && this.waiting.size < this.batchGoal) {
       await new Promise<void>((resolve) => (this.wake = resolve))
     }
     timer.cancel()

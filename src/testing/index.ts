@@ -34,6 +34,7 @@ export {
   type TestRunResult,
 } from './testRun'
 export { operatorSuite, type OperatorCase, type OperatorSuiteOptions } from './operatorSuite'
+export { simulateRun, type SimulatedRun, type SimulateRunOptions } from './simulation/simulateRun'
 export { seededRandom } from '../clock/backoff'
 export { VirtualClock } from '../clock/virtualClock'
 export { runWithClock, type Surroundings } from '../clock/currentClock'

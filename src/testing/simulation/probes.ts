@@ -4,7 +4,7 @@
  */
 import { Observable, type MonoTypeOperatorFunction, type OperatorFunction } from 'rxjs'
 import type { BookView } from '../../book/bookView'
-import type { Batch, MarketEvent } from '../../model/events'
+import type { Batch, MarketEvent, Notice } from '../../model/events'
 import { bookKey, type BookTruths } from './bookTruth'
 import type { Verdict } from './verdict'
 
@@ -35,7 +35,7 @@ export class LiveBooks {
     for (const event of batch) {
       const key = bookKey(event.exchange, event.instrument ?? event.symbol)
       if (event.kind === 'snapshot') this.live.add(key)
-      else if (event.kind === 'notice' && ENDS.has(event.code)) {
+      else if (event.kind === 'notice' && endsBook(event)) {
         if (event.symbol !== '') this.live.delete(key)
         else if (event.code === 'dropped') this.endAll(event.exchange)
       }
@@ -56,7 +56,11 @@ export class LiveBooks {
   }
 }
 
-const ENDS: ReadonlySet<string> = new Set(['gap', 'disconnected', 'dropped'])
+/** What was dropped of trades says nothing about a book; what was dropped of notices might have been about one. */
+function endsBook({ code, details }: Notice): boolean {
+  if (code === 'dropped') return details['of'] === undefined || details['of'] === 'book'
+  return code === 'gap' || code === 'disconnected'
+}
 
 /** Looks at each value before it goes on. */
 export function look<T>(at: (value: T) => void): MonoTypeOperatorFunction<T> {

@@ -4,9 +4,13 @@
  */
 import { expect } from 'chai'
 import type { KeyedLedger, MergeMapByKeyOptions } from '../../../src/operators/mergeMapByKey'
-import type { ObservableInput, OperatorFunction } from 'rxjs'
+import { map, type ObservableInput, type OperatorFunction } from 'rxjs'
 import * as sequencing from '../../../src/book/sequencing'
 import type { SequencingRule } from '../../../src/book/sequencing'
+import type { Clock } from '../../../src/clock/clock'
+import * as backoffs from '../../../src/clock/backoff'
+import * as currentClocks from '../../../src/clock/currentClock'
+import * as bookKeepers from '../../../src/operators/toBooks'
 import * as keyed from '../../../src/operators/mergeMapByKey'
 import * as ledgers from '../../../src/actors/ledger'
 import { marketReceipts } from '../../../src/pipeline/marketEdge'
@@ -70,13 +74,39 @@ describe('A bug put in on purpose is found by the simulation', function () {
     await isFound('ledger')
   })
 
+  it('when books do not listen to notices', async () => {
+    const toBooks = bookKeepers.toBooks
+    replace(bookKeepers, 'toBooks', (options) => {
+      const deaf: ReturnType<typeof toBooks> = (source) =>
+        source.pipe(
+          map((batch) => [...batch].filter(({ kind }) => kind !== 'notice')),
+          toBooks(options),
+        )
+      return Object.assign(deaf, { needsEveryValue: true })
+    })
+    await isFound('liveOnly')
+  })
+
+  it('when a stage asks the machine for the time instead of the stream', async () => {
+    replace(currentClocks as { currentClock: () => Clock }, 'currentClock', () => currentClocks.currentWaits())
+    await isFound('replay')
+  })
+
+  it('when chance comes from elsewhere than the seed', async () => {
+    const delay = backoffs.backoffDelayMs
+    replace(backoffs as { backoffDelayMs: typeof delay }, 'backoffDelayMs', (attempt, backoff) =>
+      delay(attempt, { ...backoff, random: Math.random }),
+    )
+    await isFound('determinism', 1)
+  })
+
   /** A sweep from the first seed on, until one fails. */
-  async function isFound(invariant: Invariant): Promise<void> {
+  async function isFound(invariant: Invariant, twiceEvery = 0): Promise<void> {
     const stopping = new AbortController()
     const { seeds, failures } = await sweep({
       seeds: SEEDS_MAX,
       from: 1,
-      twiceEvery: 0,
+      twiceEvery,
       signal: stopping.signal,
       onSeed: ({ violations }) => {
         if (violations.some((violation) => violation.invariant === invariant)) stopping.abort()

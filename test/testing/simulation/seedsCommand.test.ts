@@ -31,7 +31,7 @@ describe('millrace seeds', function () {
     [['--jobs', '0'], '--jobs'],
     [['--seed', '1', '--seeds', '2'], '--seed names one seed'],
     [['--seeds', '2', '--verbose'], '--verbose tells of one seed'],
-    [['--seedz', '2'], '--seeds'],
+    [['--seedz', '2'], 'no option --seedz'],
     [['somewhere'], 'options only'],
   ] as const) {
     it(`refuses ${args.join(' ')}`, async () => {

@@ -4,6 +4,7 @@ import type { OnFailure } from '../../src/actors/supervision'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import type { Batch, MarketEvent, Trade } from '../../src/model/events'
 import { Fault } from '../../src/model/fault'
+import { mergeMapByKey } from '../../src/operators/mergeMapByKey'
 import { toBooks } from '../../src/operators/toBooks'
 import { describePipeline, type PipelineBuilder } from '../../src/pipeline/description'
 import { liveHost } from '../../src/pipeline/host'
@@ -11,6 +12,7 @@ import { Run, type RunEngineOptions } from '../../src/pipeline/run'
 import { feed } from '../../src/pipeline/sources'
 import { memory } from '../../src/sinks/memory'
 import { sinkCounters, type Sink } from '../../src/sinks/sink'
+import { expectBalanced } from '../../src/testing/ledger'
 import { trade } from '../kit/marketEvents'
 import { FakeMarket, FIRST_US } from './fakeMarket'
 
@@ -114,6 +116,36 @@ describe('The life of a run', () => {
     }
     await stopped
     expect((clock.nowUs() - startUs) / 1e6).to.be.at.most(5.3)
+  })
+
+  it('gives up what a stage has in hand when the time is over, says so, and closes the other sinks whole', async () => {
+    const whole = memory<MarketEvent>({ capacity: 9, name: 'whole' })
+    const { run, market, clock } = started(({ source, sink }) => {
+      const trades = source('trades', feed(WISH), roomy)
+      const hangs = mergeMapByKey(
+        () => 'one',
+        () => NEVER_SETTLES as Promise<number>,
+        { concurrency: 1, perKey: 1 },
+      )
+      sink(trades.through('hangs', hangs), memory<number>({ capacity: 9, name: 'waits' }), atOnce)
+      sink(trades, whole, atOnce)
+    })
+    for (let sent = 0; sent < 3; sent++) market.send([trade()])
+    await turns()
+    const over = { is: false }
+    const stopped = run.stop()
+    void stopped.then(() => (over.is = true))
+    while (!over.is) {
+      await turns(2)
+      clock.advance(50)
+    }
+    const summary = await stopped
+    expect(summary.problems).to.deep.equal([
+      'The stage test/hangs had not ended when the time to end was over: 3 values were given up. Find out what it waits for, or allow more time.',
+    ])
+    expect(summary.faults).to.deep.equal({ DEADLINE_EXCEEDED: 1 })
+    expectBalanced(summary)
+    expect(whole.values).to.have.length(3)
   })
 
   it('takes a branch in and lets it go, and the branch that keeps books asks for them', async () => {

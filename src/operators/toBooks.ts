@@ -25,6 +25,9 @@ export interface ToBooksOptions {
  * Completes  with the source
  * Errors     with the source; adds none of its own
  * Holds      one book per instrument
+ *
+ * In a pipeline let it be a stage of its own: only there a run sees that books are kept, refuses edges before it that drop, and
+ * asks for snapshots when the stage was restarted.
  */
 export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<MarketEvent>, Batch<BookView>> {
   const { depth = Infinity, booksMax = 100_000 } = options

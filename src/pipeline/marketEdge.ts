@@ -357,9 +357,11 @@ function droppedBefore(event: MarketEvent): DroppedDetails | undefined {
   return isReceipt ? (event.details as unknown as DroppedDetails) : undefined
 }
 
-function streamOf({ kind }: MarketEvent): MissingOf {
-  if (kind === 'snapshot' || kind === 'delta') return 'book'
-  return kind === 'trade' ? 'trades' : 'other'
+/** A notice that puts books in doubt is part of their stream: when it is lost, they are in doubt all the more. */
+function streamOf(event: MarketEvent): MissingOf {
+  if (event.kind === 'snapshot' || event.kind === 'delta') return 'book'
+  if (event.kind === 'notice') return event.code === 'connected' || event.code === 'stale' ? 'other' : 'book'
+  return event.kind === 'trade' ? 'trades' : 'other'
 }
 
 function firstSeqOf(event: MarketEvent): number | undefined {

@@ -19,7 +19,8 @@ export type {
   Stream,
 } from './pipeline/description'
 export { toDot, toMermaid, type GraphEdge, type PipelineGraph, type RunningGraph } from './pipeline/graph'
-export type { BranchHandle, RunMode, RunStatus, RunSummary } from './pipeline/run'
+export type { BranchHandle } from './pipeline/run'
+export type { RunMode, RunStatus, RunSummary } from './pipeline/runSummary'
 export type { EdgeReport, SinkReport } from './pipeline/stageGraph'
 export type { StageReport, StageState } from './pipeline/stageRunner'
 export type { SupervisionTree } from './pipeline/supervisionTree'

@@ -3,7 +3,7 @@
  * again, and what was not repaired.
  */
 import path from 'node:path'
-import type { RunSummary } from '../pipeline/run'
+import type { RunSummary } from '../pipeline/runSummary'
 import { printable } from './printable'
 import { table } from './table'
 

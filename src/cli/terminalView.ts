@@ -8,7 +8,7 @@ import { liveClock } from '../clock/liveClock'
 import { loopDelay } from '../metrics/loopDelay'
 import { stateOf } from '../pipeline/graph'
 import type { InstrumentRow } from '../pipeline/monitor'
-import type { RunStatus } from '../pipeline/run'
+import type { RunStatus } from '../pipeline/runSummary'
 import { printable } from './printable'
 
 export interface TerminalView {

@@ -19,6 +19,7 @@ import { parseWireJson } from '../model/codec/wireJson'
 import type { MarketEvent } from '../model/events'
 import { Fault, messageOf } from '../model/fault'
 import { Link, type ConnectionStatus, type LinkCounts } from './link'
+import { networkTransport } from './networkTransport'
 import { proxyFor, type Environment } from './proxy'
 import { Gate, RateLimiter } from './rateLimiter'
 import { Readiness } from './readiness'
@@ -27,7 +28,7 @@ import { RestQueue, type RestCounts } from './restQueue'
 import { Sessions } from './sessions'
 import { Stamper } from './stamper'
 import { planLinks, problemsOf, type FeedWish, type PlannedLink } from './subscriptionPlan'
-import { networkTransport, type RestAsker, type Transport } from './transport'
+import type { RestAsker, Transport } from './transport'
 
 /** Where an exchange is reached: `wss://host` and `https://host`, without a path. */
 export interface ExchangeAddress {

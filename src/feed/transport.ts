@@ -9,8 +9,8 @@
  * Once    a connection ends once: by `ended`, or by whoever cuts or closes it, and after that it says nothing
  * Waits   deadlines of opening, closing and answers are the transport's, on the clock that it is given
  */
-import { Connection, type ConnectionEvents, type ConnectionOptions } from './connection'
-import { RestClient, type RestAnswer, type RestOptions } from './rest'
+import type { ConnectionEvents, ConnectionOptions } from './connection'
+import type { RestAnswer, RestOptions } from './rest'
 
 export interface Transport {
   /** @throws `Fault` OPTION_INVALID for an address or a proxy that cannot be used */
@@ -38,10 +38,4 @@ export interface RestAsker {
   get(url: string, answered: (answer: RestAnswer) => void): () => void
   /** Ends kept connections. */
   close(): void
-}
-
-/** The network of the machine. */
-export const networkTransport: Transport = {
-  connect: (options, events) => new Connection(options, events),
-  rest: (options) => new RestClient(options),
 }

@@ -22,65 +22,17 @@ import type { MarketEvent } from '../model/events'
 import { Fault, messageOf, type FaultCode } from '../model/fault'
 import { describeBranch, pathOf, type PipelineDescription, type SourceNode } from './description'
 import { runningGraphOf, type RunningGraph, type RunningParts } from './graph'
-import type { Host, ProcessCost, ProcessWatch } from './host'
+import type { Host, ProcessWatch } from './host'
 import type { Market } from './market'
 import { Monitor } from './monitor'
+import type { Held, RunMode, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource } from './sources'
 import { SourceRunner } from './sourceRunner'
-import { StageGraph, type EdgeReport, type SinkReport } from './stageGraph'
-import type { StageFailure, StageReport } from './stageRunner'
-import { supervisionTree, type SupervisionTree } from './supervisionTree'
+import { StageGraph } from './stageGraph'
+import type { StageFailure } from './stageRunner'
+import { supervisionTree } from './supervisionTree'
 import { hearUnhandled } from './unhandled'
 import { meets } from './wish'
-
-export type RunMode = 'live' | 'simulate' | 'replay'
-
-export interface RunSummary {
-  readonly format: 'millrace-run/1'
-  readonly pipeline: string
-  readonly mode: RunMode
-  readonly seconds: number
-  readonly edges: readonly EdgeReport[]
-  readonly sinks: readonly SinkReport[]
-  readonly faults: Readonly<Record<string, number>>
-  readonly books: { readonly live: number; readonly gaps: number; readonly resyncs: number }
-  /** How each stage has fared; only those that have failed. */
-  readonly stages: readonly StageReport[]
-  /** Messages that stages failed on, and where they are kept; undefined when there were none. */
-  readonly quarantine: { readonly kept: number; readonly unkept: number; readonly file: string | undefined } | undefined
-  readonly held: Held
-  readonly latencyUs: { readonly receiveToSink: { readonly p50: number; readonly p99: number; readonly max: number } }
-  readonly process: ProcessCost
-  /** What was not repaired, in sentences; empty when all is well. */
-  readonly problems: readonly string[]
-}
-
-/** A run as it is now, for a terminal view or a notebook. */
-export interface RunStatus {
-  readonly pipeline: string
-  readonly mode: RunMode
-  readonly seconds: number
-  readonly records: number
-  readonly events: number
-  /** The stream's time; undefined before the first record. */
-  readonly streamTimeUs: number | undefined
-  readonly rows: Monitor['rows']
-  readonly edges: readonly EdgeReport[]
-  readonly sinks: readonly SinkReport[]
-  readonly stages: readonly StageReport[]
-  readonly faults: Readonly<Record<string, number>>
-  readonly connections: ReturnType<Market['connections']>
-  /** Who supervises whom, and how everyone fares. */
-  readonly tree: SupervisionTree
-  readonly quarantine: RunSummary['quarantine']
-  readonly held: Held
-}
-
-/** How often, and for how long in all, the sources were held back because an edge that may not drop was full. */
-export interface Held {
-  readonly times: number
-  readonly seconds: number
-}
 
 /** Keeps what stages failed on, with the frames it came in. */
 export interface QuarantineKeeper {

@@ -7,17 +7,7 @@
 import { Subject } from 'rxjs'
 import type { Dispatcher } from '../actors/dispatcher'
 import { Edge } from '../actors/edge'
-import {
-  balances,
-  copyOf,
-  drop,
-  emptyLedger,
-  pass,
-  receive,
-  weightOf,
-  type DropReason,
-  type Ledger,
-} from '../actors/ledger'
+import { balances, copyOf, emptyLedger, weightOf, type DropReason, type Ledger } from '../actors/ledger'
 import { conflationOf, type EdgeOptions } from '../actors/overflow'
 import type { Pressure } from '../actors/pressure'
 import { Supervisor } from '../actors/supervision'
@@ -43,6 +33,7 @@ import {
 } from './description'
 import { graphEdge, OUTSIDE, type GraphEdge } from './graph'
 import type { Host } from './host'
+import { InlineEdge } from './inlineEdge'
 import { conflateBatches, conflateRows, marketReceipts } from './marketEdge'
 import { FrameSource, MarketSource } from './sources'
 import { StageRunner, type StageFailure, type StageReport } from './stageRunner'
@@ -734,37 +725,6 @@ interface Entry {
 
 interface Connection {
   ended: () => void
-}
-
-/** An edge in line: nothing waits, but what the stage did not take is counted, and told before the next value that it takes. */
-class InlineEdge {
-  readonly ledger = emptyLedger()
-  private untold = false
-
-  constructor(
-    private readonly give: (value: unknown) => DropReason | undefined,
-    private readonly canTake: () => boolean,
-    private readonly receipts: ReturnType<typeof marketReceipts>,
-  ) {}
-
-  offer(value: unknown): void {
-    const { ledger, receipts } = this
-    const weight = weightOf(value)
-    receive(ledger, weight)
-    if (this.untold && this.canTake()) {
-      this.untold = false
-      for (let told = receipts.take(); told !== undefined; told = receipts.take()) this.give(told)
-    }
-    const reason = this.give(value)
-    if (reason === undefined) {
-      pass(ledger, weight)
-      return
-    }
-    drop(ledger, reason, weight)
-    if (reason === 'closed') return
-    receipts.add(value, reason)
-    this.untold = true
-  }
 }
 
 function edgesOf(nodes: readonly NodeDescription[], graph: StageGraph): EdgeReport[] {

@@ -4,7 +4,7 @@
 import { expect } from 'chai'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import type { RunSummary } from '../../src/pipeline/run'
+import type { RunSummary } from '../../src/pipeline/runSummary'
 import { eventually } from '../kit/eventually'
 import { millrace, needsBuild, ROOT, startMillrace, startSimulator, temporaryFolder, type Ran } from './millrace'
 import { expectBalanced } from '../../src/testing/ledger'

@@ -4,7 +4,7 @@
 import { expect } from 'chai'
 import path from 'node:path'
 import { runReport } from '../../src/cli/runReport'
-import type { RunSummary } from '../../src/pipeline/run'
+import type { RunSummary } from '../../src/pipeline/runSummary'
 
 describe('The report of a run', () => {
   it('shows edges where something can wait, sinks, and the figures of the run', () => {

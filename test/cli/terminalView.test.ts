@@ -5,7 +5,7 @@ import { expect } from 'chai'
 import { EventEmitter } from 'node:events'
 import { terminalView, type TerminalView } from '../../src/cli/terminalView'
 import type { InstrumentRow } from '../../src/pipeline/monitor'
-import type { RunStatus } from '../../src/pipeline/run'
+import type { RunStatus } from '../../src/pipeline/runSummary'
 import { eventually } from '../kit/eventually'
 
 const BACK_TO_THE_SHELL = '\x1b[?25h\x1b[?1049l'

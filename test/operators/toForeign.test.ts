@@ -115,11 +115,16 @@ describe('toForeign', () => {
 
   it('leaves it also when only `closed` tells of the end', () => {
     const values: number[] = []
-    const closing = { closed: false, next: (value: number) => void (closing.closed = values.push(value) === 2) }
     class Loose {
+      closed = false
       constructor(init: (subscriber: ForeignSubscriber<number>) => () => void) {
-        init({ ...closing, get closed() { return closing.closed }, next: closing.next, error: expect.fail, complete: expect.fail }) // prettier-ignore
+        init(this)
       }
+      next(value: number): void {
+        this.closed = values.push(value) === 2
+      }
+      error = expect.fail
+      complete = expect.fail
     }
     toForeign(endless, Loose)
     expect(values).to.deep.equal([0, 1])

@@ -9,7 +9,7 @@ import path from 'node:path'
 import { Level2Book } from '../../src/book/level2Book'
 import type { MarketEvent } from '../../src/model/events'
 import type { Pipeline } from '../../src/pipeline/pipeline'
-import type { RunSummary } from '../../src/pipeline/run'
+import type { RunSummary } from '../../src/pipeline/runSummary'
 import { expectBalanced } from '../../src/testing/ledger'
 import { eventsOf, shippedPipeline } from './pipelines'
 

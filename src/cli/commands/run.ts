@@ -1,5 +1,5 @@
 import type { RunOptions } from '../../pipeline/pipeline'
-import type { RunSummary } from '../../pipeline/run'
+import type { RunSummary } from '../../pipeline/runSummary'
 import {
   EXIT,
   optionsHelp,

@@ -1,0 +1,58 @@
+/**
+ * What is said of a run: while it goes on, and when it is over.
+ */
+import type { ProcessCost } from './host'
+import type { Market } from './market'
+import type { Monitor } from './monitor'
+import type { EdgeReport, SinkReport } from './stageGraph'
+import type { StageReport } from './stageRunner'
+import type { SupervisionTree } from './supervisionTree'
+
+export type RunMode = 'live' | 'simulate' | 'replay'
+
+export interface RunSummary {
+  readonly format: 'millrace-run/1'
+  readonly pipeline: string
+  readonly mode: RunMode
+  readonly seconds: number
+  readonly edges: readonly EdgeReport[]
+  readonly sinks: readonly SinkReport[]
+  readonly faults: Readonly<Record<string, number>>
+  readonly books: { readonly live: number; readonly gaps: number; readonly resyncs: number }
+  /** How each stage has fared; only those that have failed. */
+  readonly stages: readonly StageReport[]
+  /** Messages that stages failed on, and where they are kept; undefined when there were none. */
+  readonly quarantine: { readonly kept: number; readonly unkept: number; readonly file: string | undefined } | undefined
+  readonly held: Held
+  readonly latencyUs: { readonly receiveToSink: { readonly p50: number; readonly p99: number; readonly max: number } }
+  readonly process: ProcessCost
+  /** What was not repaired, in sentences; empty when all is well. */
+  readonly problems: readonly string[]
+}
+
+/** A run as it is now, for a terminal view or a notebook. */
+export interface RunStatus {
+  readonly pipeline: string
+  readonly mode: RunMode
+  readonly seconds: number
+  readonly records: number
+  readonly events: number
+  /** The stream's time; undefined before the first record. */
+  readonly streamTimeUs: number | undefined
+  readonly rows: Monitor['rows']
+  readonly edges: readonly EdgeReport[]
+  readonly sinks: readonly SinkReport[]
+  readonly stages: readonly StageReport[]
+  readonly faults: Readonly<Record<string, number>>
+  readonly connections: ReturnType<Market['connections']>
+  /** Who supervises whom, and how everyone fares. */
+  readonly tree: SupervisionTree
+  readonly quarantine: RunSummary['quarantine']
+  readonly held: Held
+}
+
+/** How often, and for how long in all, the sources were held back because an edge that may not drop was full. */
+export interface Held {
+  readonly times: number
+  readonly seconds: number
+}

@@ -48,6 +48,7 @@ export { sortBooks, type SortBooksOptions, type SortedBook } from './workers/sor
 export { bookDepth, type BookDepth, type BookSides, type SideDepth } from './workers/bookDepth'
 
 export { drain, type DrainOptions, type DrainResult } from './sinks/drain'
+export { toAsyncIterable, type StreamIterator, type ToAsyncIterableOptions } from './sinks/toAsyncIterable'
 export type { Sink, SinkContext, SinkCounters } from './sinks/sink'
 export { jsonReport, type JsonReportOptions } from './sinks/jsonReport'
 export { jsonLines, type JsonLinesOptions } from './sinks/jsonLines'

@@ -23,6 +23,13 @@ export {
   type EventTimeOptions,
   type KeyNeeds,
 } from './eventTime'
+export {
+  fromForeign,
+  type ForeignObservable,
+  type ForeignObserver,
+  type ForeignSource,
+  type FromForeignOptions,
+} from './fromForeign'
 export { mergeByTime, type MergeByTimeNeeds, type MergeByTimeOptions } from './mergeByTime'
 export { keyedLedger, mergeMapByKey, type KeyedLedger, type MergeMapByKeyOptions } from './mergeMapByKey'
 export { orderByEventTime, type OrderByEventTimeOptions } from './orderByEventTime'
@@ -50,6 +57,7 @@ export {
   type TradeBarsOptions,
 } from './timeBars'
 export { toBooks, type ToBooksOptions } from './toBooks'
+export { toForeign, type ForeignObservableClass, type ForeignSubscriber } from './toForeign'
 export {
   windows,
   type Aggregate,

@@ -17,6 +17,8 @@ function watch<T>(source: Observable<T>): { readonly seen: unknown[]; readonly s
   return { seen, subscription }
 }
 
+const fails = (): never => expect.fail('this is not to be called')
+
 describe('fromForeign', () => {
   it('gives an observable of ours back as it is', () => {
     const ours = of(1)
@@ -165,9 +167,10 @@ describe('fromForeign', () => {
     it('ends one that hands its subscription to start, within the call', () => {
       const source = subscribable((observer) => {
         let closed = false
+        const isClosed = (): boolean => closed
         const { start } = observer as ForeignObserver<number> & { start: (subscription: object) => void }
         start({ unsubscribe: () => (closed = true) })
-        for (let n = 0; !closed; n++) observer.next(n)
+        for (let n = 0; !isClosed(); n++) observer.next(n)
         return undefined
       })
       expect(watch(fromForeign(source).pipe(take(2))).seen).to.deep.equal([0, 1, 'completed'])
@@ -340,7 +343,7 @@ describe('fromForeign', () => {
 
   it('takes what has several faces as an observable first', () => {
     const subject = new Subject<number>()
-    const both = { subscribe: (out: ForeignObserver<number>) => subject.subscribe(out), [Symbol.iterator]: expect.fail }
+    const both = { subscribe: (out: ForeignObserver<number>) => subject.subscribe(out), [Symbol.iterator]: fails }
     const { seen } = watch(fromForeign<number>(both as never))
     subject.next(1)
     expect(seen).to.deep.equal([1])

@@ -1,20 +1,22 @@
 /** A second copy of RxJS 7, as a program has it whose own dependency differs from millrace's: no class of one is of the other. */
-import * as rxjs from 'rxjs'
+import type * as rxjs from 'rxjs'
 
 export const otherRxjs: typeof rxjs = secondCopy()
 
 function secondCopy(): typeof rxjs {
-  const kept = Object.entries(require.cache).filter(([file]) => /[\\/]node_modules[\\/]rxjs[\\/]/.test(file))
-  for (const [file] of kept) delete require.cache[file]
+  const kept = filesOfRxjs().map((file) => [file, require.cache[file]] as const)
+  for (const file of filesOfRxjs()) Reflect.deleteProperty(require.cache, file)
   try {
     // eslint-disable-next-line @typescript-eslint/no-require-imports -- an import gives the copy that is there
     return require('rxjs') as typeof rxjs
   } finally {
-    for (const file of Object.keys(require.cache)) {
-      if (/[\\/]node_modules[\\/]rxjs[\\/]/.test(file)) delete require.cache[file]
-    }
+    for (const file of filesOfRxjs()) Reflect.deleteProperty(require.cache, file)
     for (const [file, module] of kept) require.cache[file] = module
   }
+}
+
+function filesOfRxjs(): string[] {
+  return Object.keys(require.cache).filter((file) => /[\\/]node_modules[\\/]rxjs[\\/]/.test(file))
 }
 
 /** As much of the web platform's Observable as an adapter meets: a signal instead of a subscription, observers without `this`. */

@@ -4,6 +4,8 @@ import type { ForeignSubscriber } from '../../src/operators/toForeign'
 import { toForeign } from '../../src/operators/toForeign'
 import { otherRxjs, PlatformObservable } from './otherRxjs'
 
+const fails = (): never => expect.fail('this is not to be called')
+
 describe('toForeign', () => {
   const endless = new Observable<number>((out) => {
     for (let n = 0; !out.closed; n++) out.next(n)
@@ -107,7 +109,11 @@ describe('toForeign', () => {
     const stopping = new AbortController()
     const values: number[] = []
     toForeign(endless, PlatformObservable<number>).subscribe(
-      { next: (value) => void (values.push(value) === 2 && stopping.abort()) },
+      {
+        next: (value) => {
+          if (values.push(value) === 2) stopping.abort()
+        },
+      },
       { signal: stopping.signal },
     )
     expect(values).to.deep.equal([0, 1])
@@ -123,8 +129,8 @@ describe('toForeign', () => {
       next(value: number): void {
         this.closed = values.push(value) === 2
       }
-      error = expect.fail
-      complete = expect.fail
+      error = fails
+      complete = fails
     }
     toForeign(endless, Loose)
     expect(values).to.deep.equal([0, 1])
@@ -134,6 +140,8 @@ describe('toForeign', () => {
     const stopping = new AbortController()
     const source = new Subject<number>()
     class SignalOnly {
+      readonly name = 'SignalOnly'
+
       constructor(init: (subscriber: ForeignSubscriber<number>) => () => void) {
         init({ signal: stopping.signal, next: () => undefined, error: () => undefined, complete: () => undefined })
       }
@@ -153,7 +161,7 @@ describe('toForeign', () => {
       return () => source.error(new Error('while stopping'))
     })
     const stopping = new AbortController()
-    toForeign(late, PlatformObservable<number>).subscribe({ error: expect.fail }, { signal: stopping.signal })
+    toForeign(late, PlatformObservable<number>).subscribe({ error: fails }, { signal: stopping.signal })
     stopping.abort()
   })
 
@@ -162,6 +170,8 @@ describe('toForeign', () => {
     const errors: unknown[] = []
     const source = new Subject<number>()
     class Bare {
+      readonly name = 'Bare'
+
       constructor(init: (subscriber: ForeignSubscriber<number>) => () => void) {
         const next = (): never => {
           throw error

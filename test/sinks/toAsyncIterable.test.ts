@@ -109,9 +109,10 @@ describe('toAsyncIterable', () => {
   })
 
   it('fails when a queue that may not drop is full, gives what waits first, and leaves the source', async () => {
-    const values = toAsyncIterable(new Observable<number>((out) => {
+    const endless = new Observable<number>((out) => {
       for (let n = 0; !out.closed; n++) out.next(n)
-    }), EDGE) // prettier-ignore
+    })
+    const values = toAsyncIterable(endless, EDGE)
     for (const expected of [0, 1, 2]) expect(await values.next()).to.deep.equal(value(expected))
     const error = await rejection(values.next())
     expect(error).to.be.instanceOf(Fault).with.property('code', 'EDGE_FULL')

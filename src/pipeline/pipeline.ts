@@ -69,7 +69,7 @@ export interface RunHandle {
   stop(): Promise<RunSummary>
   /** Ends it where it stands: what is under way is given up, and counted. */
   kill(): Promise<RunSummary>
-  /** Resolves when everything that had been received before is written. */
+  /** Resolves when everything that had been received before is written; rejects when that takes longer than `stopWithinMs`. */
   flush(): Promise<void>
   /**
    * Adds a branch while the run goes on; it is taken away again with `detach()`. The others lose nothing.

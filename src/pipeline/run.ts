@@ -187,9 +187,16 @@ export class Run {
     return this.done
   }
 
-  /** Resolves when everything that had been received before is written. */
+  /**
+   * Resolves when everything that had been received before is written.
+   *
+   * @throws `Fault` DEADLINE_EXCEEDED when that takes longer than the run's end may
+   */
   async flush(): Promise<void> {
-    await this.graph?.flush()
+    const { stopWithinMs } = this.options
+    if ((await this.graph?.flush(stopWithinMs)) !== false) return
+    const message = `Not everything that had been received was written within ${stopWithinMs} ms: a sink or thread is slow. The run goes on.`
+    throw new Fault('DEADLINE_EXCEEDED', message, { withinMs: stopWithinMs })
   }
 
   /**
@@ -201,8 +208,9 @@ export class Run {
   async attach(build: Parameters<typeof describeBranch>[1]): Promise<BranchHandle> {
     await this.wired.promise
     if (this.stopRequested) throw new Fault('OPTION_INVALID', 'The run has ended: nothing can be attached to it.')
-    const wired = await this.graph!.attach((to) => describeBranch(to, build))
-    return { names: wired.names, detach: () => wired.detach(this.options.stopWithinMs) }
+    const { stopWithinMs } = this.options
+    const wired = await this.graph!.attach((to) => describeBranch(to, build), stopWithinMs)
+    return { names: wired.names, detach: () => wired.detach(stopWithinMs) }
   }
 
   /** The pipeline's picture as it stands, with what waits on its edges and how its stages fare. */

@@ -167,11 +167,20 @@ export class StageGraph {
    * Wires a branch to what runs. It gets what is received from now on, and nothing that waits already.
    *
    * @param describe  called with what is wired when the branch's turn has come; may throw, and nothing is wired then
+   * @throws `Fault` DEADLINE_EXCEEDED when its turn has not come, and nothing is wired then
    */
-  attach(describe: (to: PipelineDescription) => PipelineDescription): Promise<WiredBranch> {
+  attach(describe: (to: PipelineDescription) => PipelineDescription, deadlineMs = 5_000): Promise<WiredBranch> {
     return new Promise((resolve, reject) => {
+      let isLate = false
+      const late = this.options.host.clock.after(deadlineMs, () => {
+        isLate = true
+        const message = `The branch could not be attached within ${deadlineMs} ms: what was received before it still waits, for a sink or thread that is full.`
+        reject(new Fault('DEADLINE_EXCEEDED', message, { deadlineMs }))
+      })
       // Within one piece of the dispatcher, so that no value passes between looking and wiring.
       this.afterWhatWaits(() => {
+        if (isLate) return
+        late.cancel()
         try {
           const branch = describe(this.described)
           const cuts = this.add(branch)
@@ -191,8 +200,15 @@ export class StageGraph {
     })
   }
 
-  /** Resolves when everything that had been offered before is written. */
-  async flush(): Promise<void> {
+  /** Resolves with true when everything that had been offered before is written; with false at the deadline. */
+  async flush(deadlineMs = 5_000): Promise<boolean> {
+    const done = { is: false }
+    const flushed = this.flushed().then(() => (done.is = true))
+    await this.within(deadlineMs, flushed)
+    return done.is
+  }
+
+  private async flushed(): Promise<void> {
     await Promise.all([...this.sources.values()].map(({ way }) => way.settled()))
     await this.whenDelivered()
     await Promise.all(this.stageEdges.flatMap(({ way }) => (way === undefined ? [] : [way.settled()])))
@@ -215,11 +231,12 @@ export class StageGraph {
     // What goes round in a loop never ends by itself.
     for (const node of this.nodes) {
       if (node.kind !== 'stage' || !node.feedback) continue
-      await this.whenDelivered()
+      await this.within(deadlineMs / 4, this.whenDelivered())
       this.outputs.get(node.name)!.complete()
     }
     await this.finishSinks(this.sinks, (deadlineUs - this.options.host.clock.nowUs()) / 1_000)
     this.stopStages()
+    await Promise.all(this.stageEdges.map(({ way }) => way?.close('deadline') ?? Promise.resolve()))
   }
 
   /** Ends everything where it stands: what waits is given up, and counted. What a sink has in hand may take `withinMs`. */
@@ -570,20 +587,30 @@ export class StageGraph {
   }
 
   private async detach(branch: PipelineDescription, cuts: readonly (() => void)[], deadlineMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.afterWhatWaits(() => {
-        for (const cut of cuts) cut()
-        resolve()
-      })
-    })
+    const { clock } = this.options.host
+    const deadlineUs = clock.nowUs() + deadlineMs * 1_000
+    const cutOff = (): void => {
+      for (const cut of cuts) cut()
+    }
+    // It may be the branch itself that holds up what waits.
+    await this.within(
+      deadlineMs / 2,
+      new Promise<void>((resolve) => {
+        this.afterWhatWaits(() => {
+          cutOff()
+          resolve()
+        })
+      }),
+    )
+    cutOff()
     const names = new Set(branch.nodes.map(({ name }) => name))
     const sinks = this.sinks.filter(({ name }) => names.has(name))
     for (const node of branch.nodes) {
       if (node.kind !== 'stage' || !node.feedback) continue
-      await this.whenDelivered()
+      await this.within(deadlineMs / 4, this.whenDelivered())
       this.outputs.get(node.name)!.complete()
     }
-    await this.finishSinks(sinks, deadlineMs)
+    await this.finishSinks(sinks, Math.max(0, (deadlineUs - clock.nowUs()) / 1_000))
     this.stopStages(names)
     for (const { graph, way } of this.stageEdges) if (names.has(graph.to)) await way?.close('stopped')
     this.detached.push({ edges: edgesOf(branch.nodes, this), sinks: sinks.map(sinkReport) })

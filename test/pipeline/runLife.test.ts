@@ -148,6 +148,37 @@ describe('The life of a run', () => {
     expect(whole.values).to.have.length(3)
   })
 
+  it('does not wait for ever for a sink that hangs: not to flush, not to attach, not to detach', async () => {
+    const { run, market, clock } = started(({ source, sink }) => {
+      sink(source('trades', feed(WISH), roomy), hanging(), { capacity: 1, onFull: 'block', flushMs: 0, batchMax: 1 })
+    })
+    market.send([trade()])
+    const branch = await run.attach(({ stream, sink }) =>
+      sink(stream<Batch<MarketEvent>>('trades'), memory<MarketEvent>({ capacity: 9, name: 'guest' }), atOnce),
+    )
+    for (let sent = 0; sent < 5; sent++) market.send([trade()])
+    await turns()
+    const outcome = { flush: '', attach: '', detach: '' }
+    void run.flush().catch((fault: Fault) => (outcome.flush = fault.code))
+    void run
+      .attach(({ stream, sink }) =>
+        sink(stream<Batch<MarketEvent>>('trades'), memory({ capacity: 9, name: 'late' }), atOnce),
+      )
+      .catch((fault: Fault) => (outcome.attach = fault.code))
+    void branch.detach().then(() => (outcome.detach = 'done'))
+    for (let step = 0; step < 120 && Object.values(outcome).includes(''); step++) {
+      await turns(2)
+      clock.advance(50)
+    }
+    expect(outcome).to.deep.equal({ flush: 'DEADLINE_EXCEEDED', attach: 'DEADLINE_EXCEEDED', detach: 'done' })
+    const killed = run.kill()
+    await turns()
+    clock.advance(500)
+    const summary = await killed
+    expectBalanced(summary)
+    expect(summary.sinks.map(({ name }) => name)).to.deep.equal(['hangs', 'guest'])
+  })
+
   it('takes a branch in and lets it go, and the branch that keeps books asks for them', async () => {
     const { run, market } = started(listening)
     const kept = memory<number>({ capacity: 9, name: 'prices' })

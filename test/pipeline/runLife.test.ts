@@ -159,12 +159,12 @@ describe('The life of a run', () => {
     for (let sent = 0; sent < 5; sent++) market.send([trade()])
     await turns()
     const outcome = { flush: '', attach: '', detach: '' }
-    void run.flush().catch((fault: Fault) => (outcome.flush = fault.code))
+    void run.flush().catch((thrown: unknown) => (outcome.flush = (thrown as Fault).code))
     void run
       .attach(({ stream, sink }) =>
         sink(stream<Batch<MarketEvent>>('trades'), memory({ capacity: 9, name: 'late' }), atOnce),
       )
-      .catch((fault: Fault) => (outcome.attach = fault.code))
+      .catch((thrown: unknown) => (outcome.attach = (thrown as Fault).code))
     void branch.detach().then(() => (outcome.detach = 'done'))
     for (let step = 0; step < 120 && Object.values(outcome).includes(''); step++) {
       await turns(2)

@@ -253,7 +253,7 @@ export class BoundedQueue<T> {
     const merge = this.conflation?.merge
     if (merge === undefined) return { value: newer }
     try {
-      return { value: merge(older, newer) }
+      return { value: merge(older, newer) as T }
     } catch {
       return undefined
     }

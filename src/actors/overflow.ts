@@ -31,7 +31,8 @@ export type OnFull<T = unknown> =
 
 export interface Conflation<T = unknown> {
   readonly conflate: string | ((value: T) => unknown)
-  readonly merge?: (older: T, newer: T) => T
+  /** Makes one row of two; a row of the stream's own kind. */
+  readonly merge?: (older: T, newer: T) => unknown
 }
 
 export interface SpillPolicy {
@@ -52,7 +53,7 @@ export interface EdgeOptions<T = unknown> {
    * Makes a row of the stream's own kind that tells what was skipped; it travels in the place of what is missing. Market
    * events need none: of them a `dropped` notice tells.
    */
-  readonly receipt?: (skipped: Skipped) => T
+  readonly receipt?: (skipped: Skipped) => unknown
 }
 
 /** One run of dropped values. */

@@ -129,6 +129,8 @@ export class Link {
   private pinged = false
   private proven = false
   private paused = false
+  /** Since when, while paused, silence is not counted. */
+  private pausedUs = 0
   /** A connection that goodbye was said to. */
   private leaving: FeedConnection | undefined
   private readonly timers = new Map<'attempt' | 'heartbeat' | 'silence' | 'streams' | 'health', Timer>()
@@ -213,6 +215,7 @@ export class Link {
   pause(): void {
     if (this.paused) return
     this.paused = true
+    this.pausedUs = this.options.clock.nowUs()
     if (this.state !== 'open') return
     this.connection?.pause()
     this.asking?.pause()
@@ -222,7 +225,7 @@ export class Link {
     if (!this.paused) return
     this.paused = false
     if (this.state !== 'open') return
-    this.signUs = this.options.clock.nowUs()
+    this.forgivePause()
     this.pinged = false
     this.asking?.resume()
     this.connection?.resume()
@@ -324,6 +327,16 @@ export class Link {
     this.signUs = base.timeUs
     this.pinged = false
     this.options.take({ ...base, dir: 'in', data })
+  }
+
+  /**
+   * What was not read was not silence. No more than that is forgiven: a dead line must be noticed also by a feed that is paused
+   * again and again.
+   */
+  private forgivePause(): void {
+    const nowUs = this.options.clock.nowUs()
+    this.signUs = Math.min(nowUs, this.signUs + nowUs - Math.max(this.pausedUs, this.sinceUs))
+    this.pausedUs = nowUs
   }
 
   private signed(): void {
@@ -506,7 +519,8 @@ export class Link {
     }
     const dueUs = this.signUs + (silentUs >= idleUs / 2 ? idleUs : idleUs / 2)
     this.after('silence', (dueUs - nowUs) / 1_000, () => {
-      if (this.paused || clock.nowUs() - dueUs > STALL_US) this.signUs = clock.nowUs()
+      if (this.paused) this.forgivePause()
+      else if (clock.nowUs() - dueUs > STALL_US) this.signUs = clock.nowUs()
       this.watchSilence()
     })
   }

@@ -56,6 +56,7 @@ export class Subscriptions {
   private pacing: Timer | undefined
   private deadline: Timer | undefined
   private paused = false
+  private pausedUs = 0
   private stopped = false
 
   constructor(private readonly options: SubscriptionsOptions) {
@@ -168,15 +169,20 @@ export class Subscriptions {
   /** While paused nobody reads: answers cannot come, and silence means nothing. */
   pause(): void {
     this.paused = true
+    this.pausedUs = this.options.clock.nowUs()
     this.deadline?.cancel()
     this.deadline = undefined
   }
 
   resume(): void {
     const nowUs = this.options.clock.nowUs()
+    // The time of the pause is forgiven, and no more: pauses that follow each other must not hide a silence.
+    const forgiven = (sinceUs: number): number => Math.min(nowUs, sinceUs + nowUs - this.pausedUs)
     this.paused = false
-    this.requests = this.requests.map((request) => ({ ...request, sentUs: nowUs }))
-    for (const subscription of this.byKey.values()) if (subscription.heardUs !== undefined) subscription.heardUs = nowUs
+    this.requests = this.requests.map((request) => ({ ...request, sentUs: forgiven(request.sentUs) }))
+    for (const subscription of this.byKey.values()) {
+      if (subscription.heardUs !== undefined) subscription.heardUs = forgiven(subscription.heardUs)
+    }
     this.watch()
   }
 

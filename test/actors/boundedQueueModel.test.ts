@@ -159,7 +159,7 @@ class Model {
       (place) => place.state === 'waits' && conflateKey(conflate, place.row) === conflateKey(conflate, row),
     )
     if (same !== undefined) {
-      same.row = merge === undefined ? row : merge(same.row, row)
+      same.row = merge === undefined ? row : (merge(same.row, row) as Row)
       this.count('conflated', 1)
       return
     }

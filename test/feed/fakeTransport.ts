@@ -17,6 +17,8 @@ export interface FakeNetwork {
   readonly rest?: (url: string) => object | string | RestAnswer | undefined
   /** True when nobody answers goodbyes: each ends at its own deadline. */
   readonly rude?: boolean
+  /** True when pings are not answered. */
+  readonly deaf?: boolean
 }
 
 const WAY_MS = 1
@@ -112,7 +114,7 @@ export class FakeLine implements FeedConnection {
 
   ping(): void {
     this.clock.after(WAY_MS, () => {
-      if (!this.ended) this.events.signed()
+      if (!this.ended && this.network.deaf !== true) this.events.signed()
     })
   }
 

@@ -358,4 +358,19 @@ describe('LiveFeed', () => {
       expect(await readiness()).to.equal('DEADLINE_EXCEEDED')
     })
   })
+
+  it('notices a dead line also while it is held back again and again, and forgives just the time of the pauses', async () => {
+    await start({ deaf: true }, [wish('one')])
+    const linesBefore = network.lines.length
+    const startUs = clock.nowUs()
+    // Of each half second a tenth of a second is read; the protocol puts up with a minute of silence.
+    while (network.lines.length === linesBefore && clock.nowUs() < startUs + 3_600_000_000) {
+      feed.pause()
+      clock.advance(400)
+      feed.resume()
+      clock.advance(100)
+    }
+    expect(faults.map(({ code }) => code)).to.include('FEED_STALE')
+    expect((clock.nowUs() - startUs) / 1e6).to.be.within(280, 330)
+  })
 })

@@ -261,6 +261,31 @@ describe('LiveFeed.refresh', () => {
       expect(answers).to.deep.equal([])
     })
 
+    it('asks again when the deltas that waited for a snapshot show at once that one of them is missing', async () => {
+      const answers = [19, 40]
+      let broken = false
+      await startRest(exchange(() => ({ seq: (broken ? answers.shift() : undefined) ?? seq })))
+      broken = true
+      for (const [first, last] of [
+        [6, 7],
+        [20, 21], // lost: 8 to 19
+        [30, 31], // lost: 22 to 29
+      ] as const) {
+        network.line.say(delta('AB', first, last))
+      }
+      clock.advance(10_000)
+      expect(told()).to.deep.equal([
+        'delta AB 7',
+        'gap AB',
+        'resynced AB',
+        'snapshot AB 19',
+        'delta AB 21',
+        'gap AB',
+        'resynced AB',
+        'snapshot AB 40',
+      ])
+    })
+
     it('keeps within the rate limit: what is asked for in a moment is spread over time', async () => {
       const times: number[] = []
       await startRest({

@@ -15,7 +15,9 @@
 import { parseArgs } from 'node:util'
 import { tap } from 'rxjs'
 import { feed, pipeline, startSimulator, summarizeBooks, toBooks, type BookSummary, type Sink } from '../src'
+import { balances } from '../src/actors/ledger'
 import { sinkCounters } from '../src/sinks/sink'
+import { median } from './kit/report'
 
 const { values } = parseArgs({ options: { seconds: { type: 'string' }, policy: { type: 'string' } } })
 const seconds = Number(values.seconds ?? 60)
@@ -95,9 +97,7 @@ async function measure(policy: 'block' | 'conflate'): Promise<object> {
     gaps: summary.books.gaps,
     slowClients,
     droppedConnections,
-    balanced: summary.edges.every(
-      (edge) => edge.in === edge.out + Object.values(edge.dropped).reduce((a, b) => a + b, 0) + edge.inFlight,
-    ),
+    balanced: summary.edges.every(balances),
     problems: summary.problems,
     node: process.version,
   }
@@ -132,10 +132,6 @@ async function untilStill(count: () => number): Promise<void> {
 
 function keyOf(row: BookSummary): string {
   return `${row.exchange} ${row.instrument ?? row.symbol}`
-}
-
-function median(numbers: readonly number[]): number {
-  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? NaN
 }
 
 async function main(): Promise<void> {

@@ -90,3 +90,16 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
           })
   })
 }
+
+/** Waits for work, but no longer than so; what it rejects with comes through. */
+export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: Timer | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = clock.after(Math.max(0, ms), resolve)
+  })
+  try {
+    await Promise.race([work, late])
+  } finally {
+    timer?.cancel()
+  }
+}

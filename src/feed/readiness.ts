@@ -1,16 +1,14 @@
-import type { Fault } from '../model/fault'
-
 /** A promise that is settled once, and replaced when there is hope again. */
 export class Readiness {
   readonly promise: Promise<void>
   private state: 'open' | 'ready' | 'given up' = 'open'
-  private settle!: { resolve: () => void; reject: (fault: Fault) => void }
+  private settle!: { resolve: () => void; reject: (error: Error) => void }
 
   constructor() {
     this.promise = new Promise((resolve, reject) => {
       this.settle = { resolve, reject }
     })
-    this.promise.catch(() => undefined) // not everyone who starts a feed waits for it
+    this.promise.catch(() => undefined) // not everyone waits for it
   }
 
   resolve(): void {
@@ -19,10 +17,10 @@ export class Readiness {
     this.settle.resolve()
   }
 
-  reject(fault: Fault): void {
+  reject(error: Error): void {
     if (this.state !== 'open') return
     this.state = 'given up'
-    this.settle.reject(fault)
+    this.settle.reject(error)
   }
 
   /** A new one if this was given up. */

@@ -1,8 +1,6 @@
 /**
  * The words of exchanges for "too many requests". How long to stay away, HTTP says.
  */
-export { retryAfterMs } from '../clock/retryAfter'
-
 /** The statuses by which exchanges say "too many": 418 is Binance's word for a ban after ignored 429s. */
 export function isRateLimited(status: number): boolean {
   return status === 429 || status === 418

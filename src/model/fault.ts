@@ -83,3 +83,13 @@ export class Fault extends Error {
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown)
 }
+
+/** Whatever was thrown as an error. */
+export function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(messageOf(thrown), { cause: thrown })
+}
+
+/** A message with one full stop, for a sentence that follows. */
+export function asSentence(message: string): string {
+  return message.replace(/[.\s]*$/, '.')
+}

@@ -21,7 +21,7 @@ export interface Stream<T> {
   through<R>(
     name: string,
     operator: OperatorFunction<T, R>,
-    options?: StageOptions | (EdgeOptions<Given<T>> & StageOptions),
+    options?: StageOptions | (EdgeOptions<Row<T>> & StageOptions),
   ): Stream<R>
 }
 
@@ -47,9 +47,6 @@ export interface SinkEdgeOptions<V = unknown> extends EdgeOptions<V> {
 /** What a sink is given of a stream: the values of its batches, or its values. */
 export type Row<T> = T extends string ? T : T extends Batch<infer V> ? V : T
 
-/** The same, where what a stream carries is not to be guessed from: a policy made elsewhere must not decide it. */
-export type Given<T> = [Row<T>][T extends unknown ? 0 : never]
-
 /** A stream whose values come from further down the pipeline: the only way to make a loop. */
 export interface Feedback<T> extends Stream<T> {
   /** Says where its values come from. To be called once. */
@@ -59,14 +56,14 @@ export interface Feedback<T> extends Stream<T> {
 /** What may be described of a running pipeline's new branch: everything but sources. */
 export interface BranchBuilder {
   /** Where values go. A batch is written value by value. */
-  readonly sink: <T>(stream: Stream<T>, sink: Sink<Row<T>>, edge: SinkEdgeOptions<Given<T>>) => void
+  readonly sink: <T>(stream: Stream<T>, sink: Sink<Row<T>>, edge: SinkEdgeOptions<Row<T>>) => void
   /** Joins streams; each keeps its own order. */
   readonly merge: <T extends readonly unknown[]>(
     name: string,
     ...streams: { readonly [K in keyof T]: Stream<T[K]> }
   ) => Stream<T[number]>
   /** A stream that values come back to. The mailbox is what keeps a loop from running within itself. */
-  readonly feedback: <T>(name: string, edge: EdgeOptions<Given<T>>) => Feedback<T>
+  readonly feedback: <T>(name: string, edge: EdgeOptions<Row<T>>) => Feedback<T>
   /**
    * What is described within has a supervisor of its own: a failure that escalates is its business, and a restart is one
    * of all stages of the group together.
@@ -76,7 +73,7 @@ export interface BranchBuilder {
 
 export interface PipelineBuilder extends BranchBuilder {
   /** Where values come from: a feed, a metric, any observable. */
-  readonly source: <T>(name: string, source: Observable<T>, options: SourceOptions<Given<T>>) => Stream<T>
+  readonly source: <T>(name: string, source: Observable<T>, options: SourceOptions<Row<T>>) => Stream<T>
 }
 
 interface NodeBase {
@@ -193,7 +190,7 @@ class Drawing {
   }
 
   readonly builder: PipelineBuilder = {
-    source: <T>(name: string, source: Observable<T>, typed: SourceOptions<Given<T>>): Stream<T> => {
+    source: <T>(name: string, source: Observable<T>, typed: SourceOptions<Row<T>>): Stream<T> => {
       const edge = typed as SourceOptions
       this.claim(name, 'source')
       if (typeof (source as { subscribe?: unknown } | undefined)?.subscribe !== 'function') {
@@ -211,7 +208,7 @@ class Drawing {
       this.nodes.push({ kind: 'source', name, groups: this.open, source, edge })
       return this.stream<T>(name)
     },
-    sink: <T>(from: Stream<T>, sink: Sink<Row<T>>, typed: SinkEdgeOptions<Given<T>>): void => {
+    sink: <T>(from: Stream<T>, sink: Sink<Row<T>>, typed: SinkEdgeOptions<Row<T>>): void => {
       const edge = typed as SinkEdgeOptions
       // Plain JavaScript may leave out what the types require: that is a problem with a place, not a crash.
       const given = edge as Partial<SinkEdgeOptions> | undefined
@@ -250,7 +247,7 @@ class Drawing {
       )
       return this.stream<T[number]>(name)
     },
-    feedback: <T>(name: string, typed: EdgeOptions<Given<T>>): Feedback<T> => {
+    feedback: <T>(name: string, typed: EdgeOptions<Row<T>>): Feedback<T> => {
       const edge = typed as EdgeOptions
       this.claim(name, 'feedback')
       this.checkEdge(name, edge)
@@ -318,7 +315,7 @@ class Drawing {
       through: <R>(
         stage: string,
         operator: OperatorFunction<T, R>,
-        typed?: StageOptions | (EdgeOptions<Given<T>> & StageOptions),
+        typed?: StageOptions | (EdgeOptions<Row<T>> & StageOptions),
       ): Stream<R> => {
         this.claim(stage, 'stage')
         const options = typed as (Partial<EdgeOptions> & StageOptions) | undefined

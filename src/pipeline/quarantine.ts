@@ -7,6 +7,7 @@
  */
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
+import { droppedOf } from '../actors/ledger'
 import type { Clock } from '../clock/clock'
 import type { SessionRecord } from '../feed/record'
 import { Fault } from '../model/fault'
@@ -74,7 +75,7 @@ export class Quarantine implements QuarantineKeeper {
 
   /** Messages that are kept, and those that are not. */
   get counts(): { readonly kept: number; readonly unkept: number } {
-    const lost = Object.values(this.drain?.ledger.dropped ?? {}).reduce((sum, count) => sum + count, 0)
+    const lost = this.drain === undefined ? 0 : droppedOf(this.drain.ledger)
     return { kept: this.accepted - lost, unkept: this.refused + lost }
   }
 

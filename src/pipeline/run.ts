@@ -11,15 +11,16 @@
 import { Dispatcher } from '../actors/dispatcher'
 import type { Pressure } from '../actors/pressure'
 import { Supervisor } from '../actors/supervision'
-import type { Timer } from '../clock/clock'
+import { within, type Timer } from '../clock/clock'
 import { runWithClock } from '../clock/currentClock'
 import { VirtualClock } from '../clock/virtualClock'
 import type { BookName } from '../feed/liveFeed'
+import { Readiness } from '../feed/readiness'
 import type { SessionRecord } from '../feed/record'
 import { LatencyHistogram } from '../metrics/histogram'
 import { runWithSpawn } from '../workers/currentSpawn'
 import type { MarketEvent } from '../model/events'
-import { Fault, messageOf, type FaultCode } from '../model/fault'
+import { asSentence, errorOf, Fault, messageOf, type FaultCode } from '../model/fault'
 import { describeBranch, pathOf, type PipelineDescription, type SourceNode } from './description'
 import { runningGraphOf, type RunningGraph, type RunningParts } from './graph'
 import type { Host, ProcessWatch } from './host'
@@ -103,7 +104,7 @@ export class Run {
   private readonly market: Market | undefined
   private graph: StageGraph | undefined
   /** Resolves when the stages are wired; rejects when they cannot be, or never are. */
-  private readonly wired = pending<undefined>()
+  private readonly wired = new Readiness()
   private readonly sources: SourceRunner[] = []
   private readonly taps: { readonly source: string; readonly wants: (event: MarketEvent) => boolean }[] = []
   private readonly frameTaps: string[] = []
@@ -127,8 +128,9 @@ export class Run {
   /** Restarts of exchanges that had been given up, by exchange. */
   private readonly feeds = new Map<string, Supervisor>()
   private readonly feedTimers = new Set<Timer>()
-  /** Ends waits for what is part of the end. */
-  private readonly waits = new Set<() => void>()
+  /** A kill waits for nothing that is part of an orderly end. */
+  private abandon!: () => void
+  private readonly abandoned = new Promise<void>((resolve) => (this.abandon = resolve))
   /** Books that are to be asked for when this turn is over. */
   private refreshing: Map<string, BookName> | undefined
   /** When everything has to be over, once the end has been decided. */
@@ -157,7 +159,6 @@ export class Run {
       this.problem(message)
     })
     this.market = options.market(() => this.roomForMore())
-    this.wired.promise.catch(() => undefined) // not everyone waits for it
     this.ready = this.whenReady()
     this.ready.catch(() => undefined)
     this.done = this.life()
@@ -181,7 +182,7 @@ export class Run {
   kill(): Promise<RunSummary> {
     this.killed = true
     this.deadlineUs = 0
-    for (const abandon of this.waits) abandon()
+    this.abandon()
     void this.graph?.kill(LAST_WRITE_MS)
     this.requestStop()
     return this.done
@@ -291,7 +292,7 @@ export class Run {
       this.requestStop()
       if (market !== undefined) await this.withinDeadline(market.stop())
       await this.closeRecorder()
-      this.wired.reject(thrown)
+      this.wired.reject(errorOf(thrown))
       throw thrown
     } finally {
       this.quietTimer?.cancel()
@@ -368,12 +369,13 @@ export class Run {
 
   /** What no supervisor of the pipeline decides about ends the run, in order. */
   private escalated(fault: Fault): void {
-    this.problem(`${fault.message.replace(/[.\s]*$/, '.')} The run is stopped.`)
+    this.problem(`${asSentence(fault.message)} The run is stopped.`)
     this.requestStop()
   }
 
   private stageFailed(failure: StageFailure): void {
     const { fault, poison, directive } = failure
+    this.fault(fault)
     const mended = directive === 'restart' || directive === 'resume'
     this.problem(
       mended
@@ -395,7 +397,7 @@ export class Run {
         this.wire()
       } catch (thrown) {
         // Whoever delivers records must not be hurt by stages that cannot be wired.
-        this.failure = thrown instanceof Error ? thrown : new Error(messageOf(thrown), { cause: thrown })
+        this.failure = errorOf(thrown)
         this.requestStop()
         return
       }
@@ -438,8 +440,7 @@ export class Run {
       closeWithinMs: stopWithinMs,
       onFault: (fault) => {
         this.fault(fault)
-        // What a stage's supervisor is at work on is told by it.
-        if (fault.details['stage'] === undefined) this.problem(fault.message)
+        this.problem(fault.message)
       },
       onFailure: (failure) => this.stageFailed(failure),
       escalate: (fault) => this.escalated(fault),
@@ -458,7 +459,7 @@ export class Run {
         this.taps.push({ source: node.name, wants: meets(node.source.wish, this.market?.byInstrument ?? true) })
       } else this.begin(node)
     }
-    this.wired.resolve(undefined)
+    this.wired.resolve()
   }
 
   /** Subscribes to a source that is not of the market. */
@@ -604,16 +605,7 @@ export class Run {
   /** Waits for work that is part of the end, for a share of the time that is left, or until a kill. */
   private async withinDeadline(work: Promise<unknown>, share = 1): Promise<void> {
     if (this.killed) return
-    let timer: Timer | undefined
-    let abandon: (() => void) | undefined
-    const late = new Promise<void>((resolve) => {
-      abandon = resolve
-      this.waits.add(resolve)
-      timer = this.options.host.clock.after(this.leftMs() / share, resolve)
-    })
-    await Promise.race([work, late])
-    timer?.cancel()
-    this.waits.delete(abandon!)
+    await within(this.options.host.clock, this.leftMs() / share, Promise.race([work, this.abandoned]))
   }
 
   private held(): Held {
@@ -672,16 +664,4 @@ export class Run {
 
 function isOfMarket(source: unknown): source is MarketSource | FrameSource {
   return source instanceof MarketSource || source instanceof FrameSource
-}
-
-function pending<T>(): {
-  readonly promise: Promise<T>
-  readonly resolve: (value: T) => void
-  readonly reject: (thrown: unknown) => void
-} {
-  let settle!: { resolve: (value: T) => void; reject: (thrown: unknown) => void }
-  const promise = new Promise<T>((resolve, reject) => {
-    settle = { resolve, reject }
-  })
-  return { promise, ...settle }
 }

@@ -13,10 +13,10 @@ import type { Pressure } from '../actors/pressure'
 import { Supervisor } from '../actors/supervision'
 import { runWithWiring, type CarriedEdge, type Wiring } from '../actors/wiring'
 import { seededRandom } from '../clock/backoff'
-import type { Clock } from '../clock/clock'
+import { within, type Clock } from '../clock/clock'
 import { runWithClock } from '../clock/currentClock'
 import type { BookName } from '../feed/liveFeed'
-import { Fault, messageOf } from '../model/fault'
+import { errorOf, Fault, messageOf } from '../model/fault'
 import { Drain, isBatch, type DrainResult } from '../sinks/drain'
 import type { Sink } from '../sinks/sink'
 import { runWithSpawn } from '../workers/currentSpawn'
@@ -48,7 +48,7 @@ export interface StageGraphOptions {
   readonly digest: boolean
   readonly closeWithinMs: number
   readonly onFault: (fault: Fault, node: string) => void
-  /** A stage has failed, and what is done about it; its fault goes to `onFault` as well. */
+  /** A stage has failed, and what is done about it. */
   readonly onFailure: (failure: StageFailure) => void
   /** A failure that no supervisor of the pipeline decides about. */
   readonly escalate: (fault: Fault) => void
@@ -84,9 +84,8 @@ export interface WiredBranch {
 
 interface WiredEdge {
   readonly graph: GraphEdge
-  /** One account, or one for each life of a stage that carries its edge itself. */
-  readonly accounts: readonly (() => Readonly<Ledger>)[]
-  /** The same accounts, of a stage that carries its edge itself. */
+  readonly account: () => Readonly<Ledger>
+  /** Of a stage that carries its edge itself: the accounts of all its lives. */
   readonly carried?: readonly Readonly<Ledger>[]
   readonly waits: () => boolean
   /** Where values wait in a mailbox. */
@@ -194,7 +193,7 @@ export class StageGraph {
             detach: (deadlineMs) => (leaving ??= this.detach(branch, cuts, deadlineMs)),
           })
         } catch (thrown) {
-          reject(thrown instanceof Error ? thrown : new Error(messageOf(thrown), { cause: thrown }))
+          reject(errorOf(thrown))
         }
       })
     })
@@ -204,7 +203,7 @@ export class StageGraph {
   async flush(deadlineMs = 5_000): Promise<boolean> {
     const done = { is: false }
     const flushed = this.flushed().then(() => (done.is = true))
-    await this.within(deadlineMs, flushed)
+    await within(this.options.host.clock, deadlineMs, flushed)
     return done.is
   }
 
@@ -225,13 +224,13 @@ export class StageGraph {
   async finish(deadlineMs: number): Promise<void> {
     const deadlineUs = this.options.host.clock.nowUs() + deadlineMs * 1_000
     const sources = [...this.sources.values()]
-    await this.within(deadlineMs / 2, Promise.all(sources.map(({ way }) => way.settled())))
+    await within(this.options.host.clock, deadlineMs / 2, Promise.all(sources.map(({ way }) => way.settled())))
     await Promise.all(sources.map(({ way }) => way.close('deadline')))
     for (const name of this.sources.keys()) this.complete(name)
     // What goes round in a loop never ends by itself.
     for (const node of this.nodes) {
       if (node.kind !== 'stage' || !node.feedback) continue
-      await this.within(deadlineMs / 4, this.whenDelivered())
+      await within(this.options.host.clock, deadlineMs / 4, this.whenDelivered())
       this.outputs.get(node.name)!.complete()
     }
     await this.finishSinks(this.sinks, (deadlineUs - this.options.host.clock.nowUs()) / 1_000)
@@ -294,7 +293,7 @@ export class StageGraph {
     if (node.kind === 'stage') {
       return this.stageEdges
         .filter(({ graph }) => graph.to === node.name)
-        .map(({ graph, accounts, way }) => ({ ...graph, ...sumOf(accounts), ...way?.look }))
+        .map(({ graph, account, way }) => ({ ...graph, ...copyOf(account()), ...way?.look }))
     }
     const { from, name, edge, way } = this.sinks.find((candidate) => candidate.name === node.name)!
     return [{ ...graphEdge(from, name, edge), ...copyOf(way.ledger), ...way.look }]
@@ -410,10 +409,7 @@ export class StageGraph {
         const wiring = this.wiringOf(node, runner)
         runWithClock(surroundings, () => runWithSpawn(spawn, () => runWithWiring(wiring, wire)))
       },
-      failed: (failure) => {
-        options.onFault(failure.fault, node.name)
-        options.onFailure(failure)
-      },
+      failed: options.onFailure,
       escalate: (fault) => this.escalate(node.groups, fault),
       restarted: () => {
         if (this.keepsBooks(node)) options.refresh('all')
@@ -433,24 +429,22 @@ export class StageGraph {
   }
 
   private showEdge(node: StageNode, { kind, capacity, onFull, account, waiting }: CarriedEdge): void {
-    const edge: WiredEdge = {
+    const edgeOf = (carried: readonly Readonly<Ledger>[]): WiredEdge => ({
       graph: { from: node.from[0]!, to: node.name, kind, capacity, onFull },
-      carried: [account],
-      accounts: [() => account],
+      carried,
+      account: () => sumOf(carried),
       waits: () => (waiting?.() ?? account.inFlight) > capacity / 2,
-    }
+    })
     const index = this.stageEdges.findIndex(({ graph }) => graph.to === node.name && graph.kind === kind)
     if (index >= 0 && node.edge === undefined) {
       // A new life of the stage: its account goes on where the one before it ended, and may be the same.
-      const { carried = [], accounts } = this.stageEdges[index]!
-      this.stageEdges[index] = carried.includes(account)
-        ? { ...edge, carried, accounts }
-        : { ...edge, carried: [...carried, account], accounts: [...accounts, () => account] }
+      const { carried = [] } = this.stageEdges[index]!
+      this.stageEdges[index] = edgeOf([...new Set([...carried, account])])
       return
     }
     // It takes the place of the edge in line: that one only hands over.
     const inline = this.stageEdges.findIndex(({ graph }) => graph.to === node.name && graph.kind === 'inline')
-    this.stageEdges.splice(Math.max(0, inline), inline < 0 ? 0 : 1, edge)
+    this.stageEdges.splice(Math.max(0, inline), inline < 0 ? 0 : 1, edgeOf([account]))
   }
 
   /** Connects a node to one that it reads; returns how to end it. With `cuts` the connection can be cut. */
@@ -503,7 +497,7 @@ export class StageGraph {
     const graph = graphEdge(from, node.name, node.edge)
     if (node.edge === undefined) {
       const edge = new InlineEdge(give, () => runner?.state !== 'restarting', this.receiptsFor(node))
-      this.stageEdges.push({ graph, accounts: [() => edge.ledger], waits: () => false })
+      this.stageEdges.push({ graph, account: () => edge.ledger, waits: () => false })
       return { take: (value) => edge.offer(value), end: (ended) => ended() }
     }
     return this.mailbox(node, node.edge, graph, give)
@@ -519,7 +513,7 @@ export class StageGraph {
     const way = this.mailboxOf(node, edge, give, () => failed())
     this.stageEdges.push({
       graph,
-      accounts: [() => way.ledger],
+      account: () => way.ledger,
       waits: () => way.ledger.inFlight > edge.capacity / 2,
       way,
     })
@@ -593,7 +587,8 @@ export class StageGraph {
       for (const cut of cuts) cut()
     }
     // It may be the branch itself that holds up what waits.
-    await this.within(
+    await within(
+      this.options.host.clock,
       deadlineMs / 2,
       new Promise<void>((resolve) => {
         this.afterWhatWaits(() => {
@@ -607,7 +602,7 @@ export class StageGraph {
     const sinks = this.sinks.filter(({ name }) => names.has(name))
     for (const node of branch.nodes) {
       if (node.kind !== 'stage' || !node.feedback) continue
-      await this.within(deadlineMs / 4, this.whenDelivered())
+      await within(this.options.host.clock, deadlineMs / 4, this.whenDelivered())
       this.outputs.get(node.name)!.complete()
     }
     await this.finishSinks(sinks, Math.max(0, (deadlineUs - clock.nowUs()) / 1_000))
@@ -631,7 +626,7 @@ export class StageGraph {
     const deadlineUs = host.clock.nowUs() + deadlineMs * 1_000
     await Promise.all(
       sinks.map(async (sink) => {
-        await this.within(deadlineMs * (1 - CLOSING_SHARE), sink.ended)
+        await within(host.clock, deadlineMs * (1 - CLOSING_SHARE), sink.ended)
         sink.result = await sink.drain.finish('completed', Math.max(0, (deadlineUs - host.clock.nowUs()) / 1_000))
         await sink.way.close('deadline')
         if (sink.result.fault !== undefined) onFault(sink.result.fault, sink.name)
@@ -643,26 +638,13 @@ export class StageGraph {
   private stopStages(names?: ReadonlySet<string>): void {
     for (const [name, stage] of this.stages) {
       if (names?.has(name) === false || stage.state === 'ended' || stage.state === 'stopped') continue
-      const inHand = this.stageEdges.reduce(
-        (sum, { graph, carried = [] }) =>
-          graph.to === name ? sum + sumOf(carried.map((each) => () => each)).inFlight : sum,
-        0,
-      )
+      const own = this.stageEdges.filter(({ graph, carried }) => graph.to === name && carried !== undefined)
+      const inHand = own.reduce((sum, { account }) => sum + account().inFlight, 0)
       stage.stop()
       if (inHand === 0) continue
       const message = `The stage ${stage.report.path} had not ended when the time to end was over: ${inHand} ${inHand === 1 ? 'value was' : 'values were'} given up. Find out what it waits for, or allow more time.`
       this.options.onFault(new Fault('DEADLINE_EXCEEDED', message, { values: inHand }), name)
     }
-  }
-
-  /** Waits for work, but no longer than so. */
-  private async within(ms: number, work: Promise<unknown>): Promise<void> {
-    let timer: { cancel(): void } | undefined
-    const late = new Promise<void>((resolve) => {
-      timer = this.options.host.clock.after(Math.max(0, ms), resolve)
-    })
-    await Promise.race([work, late])
-    timer?.cancel()
   }
 
   private escalate(groups: readonly string[], fault: Fault): void {
@@ -763,10 +745,9 @@ function sinkReport({ name, sink, result }: WiredSink): SinkReport {
   return { name, written, bytes, failed, ...(result?.digest === undefined ? {} : { digest: result.digest }) }
 }
 
-function sumOf(accounts: readonly (() => Readonly<Ledger>)[]): Ledger {
+function sumOf(accounts: readonly Readonly<Ledger>[]): Ledger {
   const sum = emptyLedger()
-  for (const read of accounts) {
-    const account = read()
+  for (const account of accounts) {
     sum.in += account.in
     sum.out += account.out
     sum.inFlight += account.inFlight

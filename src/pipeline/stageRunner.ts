@@ -10,7 +10,7 @@ import type { DropReason } from '../actors/ledger'
 import { Supervisor, type OnFailure } from '../actors/supervision'
 import { seededRandom } from '../clock/backoff'
 import type { Clock, Timer } from '../clock/clock'
-import { Fault, messageOf } from '../model/fault'
+import { asSentence, Fault, messageOf } from '../model/fault'
 import { identityOf, wordsOf } from './identity'
 import { StageInput } from './stageInput'
 
@@ -176,7 +176,7 @@ export class StageRunner {
         ? fault
         : new Fault(
             'RETRIES_EXHAUSTED',
-            `${fault.message.replace(/[.\s]*$/, '.')} It has been restarted ${this.restarts === 1 ? 'once' : `${this.restarts} times`} and is given up (the budget is ${spent.atMost} within ${spent.withinMs} ms).`,
+            `${asSentence(fault.message)} It has been restarted ${this.restarts === 1 ? 'once' : `${this.restarts} times`} and is given up (the budget is ${spent.atMost} within ${spent.withinMs} ms).`,
             fault.details,
             { cause: fault },
           )

@@ -77,7 +77,7 @@ export async function tryStage(
     onFault: (fault, node) => {
       if (node === stage.name) faults.push(fault.message)
     },
-    onFailure: () => undefined, // its fault has been told
+    onFailure: ({ fault }) => faults.push(fault.message),
     escalate: (fault) => faults.push(fault.message),
     refresh: () => undefined,
     pressure: { pause: () => undefined, resume: () => undefined },

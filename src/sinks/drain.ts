@@ -21,7 +21,7 @@ import { seededRandom } from '../clock/backoff'
 import type { Clock, Timer } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import type { Batch } from '../model/events'
-import { Fault, messageOf } from '../model/fault'
+import { errorOf, Fault, messageOf } from '../model/fault'
 import { DEFAULT_OUT_DIR, type Sink, type SinkContext } from './sink'
 
 export interface DrainOptions<T> extends EdgeOptions<T> {
@@ -111,7 +111,7 @@ export function drain<T>(
       signal?.removeEventListener('abort', abort)
       stop.next()
       void edge.finish(how).then((result) => {
-        if (sourceError !== undefined) reject(asError(sourceError.error))
+        if (sourceError !== undefined) reject(errorOf(sourceError.error))
         else if (result.fault !== undefined) reject(result.fault)
         else resolve(result)
       })
@@ -677,10 +677,6 @@ function unwritable(fault: Fault, length: number): number | undefined {
 function asFault(sink: string, cause: unknown): Fault {
   if (cause instanceof Fault) return cause
   return new Fault('SINK_REJECTED', `The sink ${sink} refused a batch: ${messageOf(cause)}.`, { sink }, { cause })
-}
-
-function asError(cause: unknown): Error {
-  return cause instanceof Error ? cause : new Error(messageOf(cause), { cause })
 }
 
 function whole(sink: string, option: string, value: number): number {

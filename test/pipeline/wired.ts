@@ -33,7 +33,11 @@ export function wired(build: (builder: PipelineBuilder) => void, outDir = 'out')
     digest: false,
     closeWithinMs: 1_000,
     onFault: (fault, node) => faults.push(`${node} ${fault.code}: ${fault.message}`),
-    onFailure: (failure) => failures.push(failure),
+    onFailure: (failure) => {
+      const { path, fault } = failure
+      faults.push(`${path.slice(path.lastIndexOf('/') + 1)} ${fault.code}: ${fault.message}`)
+      failures.push(failure)
+    },
     escalate: (fault) => escalated.push(fault.message),
     refresh: (books) => refreshed.push(books),
     pressure: { pause: () => pressed.push('pause'), resume: () => pressed.push('resume') },

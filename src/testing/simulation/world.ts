@@ -16,7 +16,7 @@ import { setTimeout as realPause } from 'node:timers/promises'
 import { config as rxjs } from 'rxjs'
 import type { Clock } from '../../clock/clock'
 import { VirtualClock } from '../../clock/virtualClock'
-import { Fault, messageOf } from '../../model/fault'
+import { errorOf, Fault } from '../../model/fault'
 import type { Host } from '../../pipeline/host'
 import { Random } from '../../simulator/random'
 import type { SpawnWorker } from '../../workers/currentSpawn'
@@ -160,7 +160,7 @@ export class World {
         }
         body().then(
           (value) => end(() => resolve(value)),
-          (error: unknown) => end(() => reject(error instanceof Error ? error : new Error(messageOf(error)))),
+          (error: unknown) => end(() => reject(errorOf(error))),
         )
         round()
       })

@@ -23,6 +23,16 @@ export default tseslint.config(
     },
   },
   {
+    // A scan is a loop that its program ends.
+    files: ['src/kernel/**'],
+    rules: {
+      '@typescript-eslint/no-unnecessary-condition': [
+        'error',
+        { allowConstantLoopConditions: 'only-allowed-literals' },
+      ],
+    },
+  },
+  {
     files: ['test/**', 'benchmarks/**'],
     rules: {
       '@typescript-eslint/no-unused-expressions': 'off',

@@ -13,13 +13,15 @@ const SRC = path.join(ROOT, 'src')
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
   clock: ['model', 'node:perf_hooks'],
-  book: ['model', 'node:zlib'],
+  // Scans and books in one block of memory, compiled to WebAssembly too.
+  kernel: ['assemblyscript', 'node:'],
+  book: ['model', 'kernel', 'node:zlib'],
   // `book/checksum` and `book/sequencing` name the rules that a description refers to.
-  exchanges: ['model', 'book/sequencing', 'book/checksum'],
+  exchanges: ['model', 'book/sequencing', 'book/checksum', 'kernel/shape'],
   metrics: ['clock', 'model/fault', 'rxjs', 'pidusage', 'node:'],
   actors: ['model/fault', 'metrics', 'clock'],
   // A feed guards its books where a loss can be repaired; see Decisions in the README.
-  feed: ['model', 'exchanges', 'book', 'metrics', 'clock', 'rxjs', 'ws', 'node:'],
+  feed: ['model', 'exchanges', 'book', 'kernel', 'metrics', 'clock', 'rxjs', 'ws', 'node:'],
   // An operator that holds values accounts for them as every edge does.
   operators: ['model', 'book', 'clock', 'actors/ledger', 'actors/overflow', 'actors/pressure', 'actors/wiring', 'rxjs'],
   sinks: ['model', 'metrics', 'clock', 'actors', 'rxjs', 'fast-json-stringify', 'node:'],

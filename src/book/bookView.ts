@@ -1,13 +1,18 @@
 import type { Level } from '../model/events'
-import type { Level2Book, SharedSide } from './level2Book'
+import { type Epoch, type UndoneSide } from './bookLog'
+import type { Level2Book } from './level2Book'
 
-/** What a view says beside its levels. */
-export interface BookViewHead {
+/** Which book something is of. */
+export interface OfBook {
   readonly exchange: string
   /** The exchange's own symbol. */
   readonly symbol: string
   /** The unified name; undefined where no metadata is known. */
   readonly instrument: string | undefined
+}
+
+/** What a view says beside its levels. */
+export interface BookViewHead extends OfBook {
   readonly exchangeTimeUs: number | undefined
   readonly receiveTimeUs: number
   /** The exchange's number of the book, where it numbers it. */
@@ -19,84 +24,134 @@ export interface PriceLevel {
   readonly size: number
 }
 
+const EXCHANGE_TIME = 1
+const RECEIVE_TIME = 0
+const SEQ = 3
+
 /**
- * A live book as it was at one moment. It never changes: the book behind it goes on with copies of what it touches.
+ * A live book as it was at one moment. It never changes, whatever becomes of the book behind it.
+ *
+ * It is a position in the log of its book (`bookLog.ts`): read at once it costs next to nothing, read late what has changed
+ * since is taken back first.
  *
  * Prices and sizes are doubles in the units of the events. Levels come best first. `depthMax` is the most levels a side
  * that the view shows.
  */
 export class BookView implements BookViewHead {
-  readonly kind = 'view'
-  readonly exchange: string
-  readonly symbol: string
-  readonly instrument: string | undefined
-  readonly exchangeTimeUs: number | undefined
-  readonly receiveTimeUs: number
-  readonly seq: number | undefined
-  private readonly bidSide: SharedSide
-  private readonly askSide: SharedSide
+  private readonly epoch: Epoch
+  private readonly position: number
 
   constructor(
     head: BookViewHead,
     book: Level2Book,
     private readonly depthMax: number,
   ) {
-    this.exchange = head.exchange
-    this.symbol = head.symbol
-    this.instrument = head.instrument
-    this.exchangeTimeUs = head.exchangeTimeUs
-    this.receiveTimeUs = head.receiveTimeUs
-    this.seq = head.seq
-    this.bidSide = book.bids.share()
-    this.askSide = book.asks.share()
+    this.position = book.record(head)
+    this.epoch = book.recorded
+  }
+
+  get kind(): 'view' {
+    return 'view'
+  }
+
+  get exchange(): string {
+    return this.epoch.of.exchange
+  }
+
+  get symbol(): string {
+    return this.epoch.of.symbol
+  }
+
+  get instrument(): string | undefined {
+    return this.epoch.of.instrument
+  }
+
+  get exchangeTimeUs(): number | undefined {
+    return said(this.epoch.headerAt(this.position, EXCHANGE_TIME))
+  }
+
+  get receiveTimeUs(): number {
+    return this.epoch.headerAt(this.position, RECEIVE_TIME)
+  }
+
+  get seq(): number | undefined {
+    return said(this.epoch.headerAt(this.position, SEQ))
   }
 
   /** Undefined when nobody bids. */
   bestBid(): PriceLevel | undefined {
-    return best(this.bidSide)
+    return this.best(false)
   }
 
   /** Undefined when nobody asks. */
   bestAsk(): PriceLevel | undefined {
-    return best(this.askSide)
+    return this.best(true)
   }
 
   /** The best `n` bids as `[price, size]`, best first; all of them without `n`. */
   bids(n = this.depthMax): Level[] {
-    return this.bidSide.top(Math.min(n, this.depthMax))
+    return this.top(false, n)
   }
 
   asks(n = this.depthMax): Level[] {
-    return this.askSide.top(Math.min(n, this.depthMax))
+    return this.top(true, n)
   }
 
   /** Levels a side: `[bids, asks]`. */
   levels(): readonly [bids: number, asks: number] {
-    return [Math.min(this.bidSide.length, this.depthMax), Math.min(this.askSide.length, this.depthMax)]
+    return [this.side(false, this.depthMax).length, this.side(true, this.depthMax).length]
   }
 
-  /** Sizes of the best `n` levels, summed: `[bids, asks]`. Allocates nothing per level. */
+  /** Sizes of the best `n` levels, summed: `[bids, asks]`. */
   depthOf(n: number): readonly [bids: number, asks: number] {
-    const levels = Math.min(n, this.depthMax)
-    return [this.bidSide.sizeOf(levels), this.askSide.sizeOf(levels)]
+    return [this.side(false, n).sizeOf(n), this.side(true, n).sizeOf(n)]
   }
 
   /** Copies the best `n` levels of a side into columns, best first; returns how many there were. */
   copySide(side: 'bids' | 'asks', prices: Float64Array, sizes: Float64Array, n: number): number {
-    return (side === 'bids' ? this.bidSide : this.askSide).copyTo(prices, sizes, Math.min(n, this.depthMax))
+    return this.side(side === 'asks', n).copyTo(prices, sizes, Math.min(n, this.depthMax))
   }
 
   /** True when the best bid is at or above the best ask: rare and short on healthy books. */
   get crossed(): boolean {
-    return this.bidSide.bestPrice >= this.askSide.bestPrice
+    return this.bestPrice(false) >= this.bestPrice(true)
   }
 
   /** Halfway between best bid and best ask; NaN when a side is empty. */
   get mid(): number {
-    return (this.bidSide.bestPrice + this.askSide.bestPrice) / 2
+    return (this.bestPrice(false) + this.bestPrice(true)) / 2
+  }
+
+  private best(asks: boolean): PriceLevel | undefined {
+    const { epoch, position } = this
+    const now = epoch.now(position)
+    if (now !== undefined) {
+      const price = now.bestPrice(asks)
+      return Number.isNaN(price) ? undefined : { price, size: now.bestSize(asks) }
+    }
+    const side = epoch.sideAt(position, asks, 1)
+    return side.length === 0 ? undefined : { price: side.price(0), size: side.size(0) }
+  }
+
+  /** NaN on an empty side. */
+  private bestPrice(asks: boolean): number {
+    return this.best(asks)?.price ?? NaN
+  }
+
+  private top(asks: boolean, n: number): Level[] {
+    const side = this.side(asks, n)
+    const levels: Level[] = []
+    const count = Math.min(n, this.depthMax, side.length)
+    for (let index = 0; index < count; index++) levels.push([side.price(index), side.size(index)])
+    return levels
+  }
+
+  private side(asks: boolean, n: number): UndoneSide {
+    return this.epoch.sideAt(this.position, asks, Math.min(n, this.depthMax))
   }
 }
 
-function best(side: SharedSide): PriceLevel | undefined {
-  return side.length === 0 ? undefined : { price: side.bestPrice, size: side.bestSize }
+/** What was not said is NaN in a log. */
+function said(value: number): number | undefined {
+  return Number.isNaN(value) ? undefined : value
 }

@@ -1,7 +1,9 @@
 /**
- * Checksums that exchanges send with their books, computed from the wire's own digits.
+ * Checksums that exchanges send with their books, computed from the wire's own digits: by the kernel, or from texts where a
+ * book has numbers that it does not print.
  */
 import { crc32 } from 'node:zlib'
+import { kernel } from '../kernel/kernel'
 import type { Level2Book } from './level2Book'
 
 export interface ChecksumRule {
@@ -24,6 +26,8 @@ export const krakenChecksum: ChecksumRule = {
   levels: 10,
   isNone: () => false,
   compute(book) {
+    const quick = book.address === 0 ? -1 : kernel().code.krakenChecksum(book.address, 10)
+    if (quick >= 0) return quick
     let text = ''
     for (const side of [book.asks, book.bids]) {
       for (const [price, size] of side.texts(10)) text += significant(price) + significant(size)
@@ -41,6 +45,8 @@ export const okxChecksum: ChecksumRule = {
   levels: 25,
   isNone: (sent) => sent === 0,
   compute(book) {
+    const quick = book.address === 0 ? -1 : kernel().code.okxChecksum(book.address, 25)
+    if (quick >= 0) return quick | 0
     const bids = book.bids.texts(25)
     const asks = book.asks.texts(25)
     const parts: string[] = []

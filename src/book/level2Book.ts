@@ -1,355 +1,271 @@
 /**
  * A level-2 order book: price-aggregated levels, best first, with the digits of the wire kept.
  *
- * Each side is a list of chunks of up to 64 levels in typed arrays. Most changes fall near the touch, so they shift a few
- * numbers of the first chunk. A view of the book takes the list of chunks, not the levels: a chunk is copied when it is
- * changed while a view may still look at it. So a view of the whole depth costs one pointer per 64 levels, and never
- * changes under its reader.
+ * Its levels lie in the kernel (`kernelBook.ts`), by ticks that the prices themselves tell: the coarsest that all of them are
+ * whole numbers of, made finer when a price falls between. A book whose prices are no such numbers (more than fifteen digits)
+ * is kept in plain lists until its next snapshot (`plainSide.ts`). Sizes may be any doubles; the texts of those that no double
+ * holds are kept beside the levels.
+ *
+ * A view costs a few words (`bookLog.ts`) and never changes under its reader.
  */
 import { printDecimal } from '../model/decimal'
 import type { BookChange, Level, LevelDigits, LevelText } from '../model/events'
+import { LEVELS_MAX } from '../kernel/layout'
+import { Epoch, HEADER, type LoggedBook } from './bookLog'
+import type { BookViewHead } from './bookView'
+import { columnsOf, joined, KernelBook, type Columns } from './kernelBook'
+import { PlainSide } from './plainSide'
 
-/** Levels per chunk: large enough that a thousand levels are some twenty chunks, small enough that copying one is cheap. */
-const CHUNK = 64
-
-/** A chunk holds three columns in one array: prices, sizes, digits. */
-type Chunk = Float64Array
-const PRICE = 0
-const SIZE = CHUNK
-const DIGITS = 2 * CHUNK
+type Change = Pick<BookChange, 'bids' | 'asks' | 'bidDigits' | 'askDigits' | 'depth'>
 
 export class Level2Book {
-  readonly bids = new BookSide(-1)
-  readonly asks = new BookSide(1)
+  readonly bids: BookSide
+  readonly asks: BookSide
+  /** Where the levels are, unless they are in plain lists. */
+  readonly levels = new KernelBook()
+  /** The epoch of the last view, where that had to freeze plain lists. */
+  private frozen: Epoch | undefined
+  private plain: { readonly bids: PlainSide; readonly asks: PlainSide } | undefined
+  /** Texts of the few levels that doubles cannot hold exactly, by price. */
+  private readonly bidTexts = new Map<number, LevelText>()
+  private readonly askTexts = new Map<number, LevelText>()
+
+  constructor() {
+    this.bids = new BookSide(this.levels, false, this.bidTexts, () => this.plain?.bids)
+    this.asks = new BookSide(this.levels, true, this.askTexts, () => this.plain?.asks)
+  }
 
   /** Replaces the book. */
-  snapshot(change: Pick<BookChange, 'bids' | 'asks' | 'bidDigits' | 'askDigits' | 'depth'>): void {
-    this.bids.load(change.bids, change.bidDigits)
-    this.asks.load(change.asks, change.askDigits)
-    if (change.depth !== undefined) this.cut(change.depth)
+  snapshot(change: Change): void {
+    this.clear()
+    this.delta(change)
   }
 
   /** Changes levels in the order given: size 0 removes, and the removal of a level that is not held is normal. */
-  delta(change: Pick<BookChange, 'bids' | 'asks' | 'bidDigits' | 'askDigits' | 'depth'>): void {
-    this.bids.change(change.bids, change.bidDigits)
-    this.asks.change(change.asks, change.askDigits)
+  delta(change: Change): void {
+    if (this.plain === undefined) {
+      const bids = columnsOf(change.bids, change.bidDigits.decimals)
+      const asks = columnsOf(change.asks, change.askDigits.decimals)
+      this.keepTexts(this.bidTexts, change.bids, change.bidDigits)
+      this.keepTexts(this.askTexts, change.asks, change.askDigits)
+      this.apply(bids, asks)
+    } else {
+      this.plain.bids.change(change.bids, change.bidDigits)
+      this.plain.asks.change(change.asks, change.askDigits)
+    }
     if (change.depth !== undefined) this.cut(change.depth)
+  }
+
+  /** Applies the levels that a scan has left in the kernel's columns: a delta of exact numbers. */
+  scanned(bids: number, asks: number, depth: number | undefined): void {
+    const { levels } = this
+    if (this.plain !== undefined || levels.isEmpty || this.bidTexts.size > 0 || this.askTexts.size > 0) {
+      this.takeScanned(0, bids, 0, asks)
+    } else {
+      const done = bids === 0 ? 0 : levels.change(false, bids)
+      if (done < bids) this.takeScanned(done, bids, 0, asks)
+      else if (asks > 0) {
+        const doneAsks = levels.change(true, asks)
+        if (doneAsks < asks) this.takeScanned(bids, bids, doneAsks, asks)
+      }
+    }
+    if (depth !== undefined) this.cut(depth)
   }
 
   /** Drops levels beyond the `depth` best of each side: an exchange that sends a fixed depth never removes them itself. */
   cut(depth: number): void {
-    this.bids.cut(depth)
-    this.asks.cut(depth)
+    if (this.plain !== undefined) {
+      this.plain.bids.cut(depth)
+      this.plain.asks.cut(depth)
+    } else if (!this.levels.isEmpty) {
+      this.levels.cut(false, depth)
+      this.levels.cut(true, depth)
+    }
   }
 
   clear(): void {
-    this.bids.clear()
-    this.asks.clear()
+    this.levels.empty()
+    this.plain = undefined
+    if (this.bidTexts.size > 0) this.bidTexts.clear()
+    if (this.askTexts.size > 0) this.askTexts.clear()
   }
 
   /** True when the best bid is at or above the best ask. */
   get crossed(): boolean {
-    return this.bids.length > 0 && this.asks.length > 0 && this.bids.bestPrice >= this.asks.bestPrice
+    return this.bids.bestPrice >= this.asks.bestPrice
+  }
+
+  /** The address of its levels in the kernel, where all of them are exact numbers; 0 otherwise. */
+  get address(): number {
+    return this.bidTexts.size > 0 || this.askTexts.size > 0 ? 0 : this.levels.address
+  }
+
+  /** Records what a view of this moment says beside its levels; it reads them at this position of the epoch `recorded`. */
+  record(head: BookViewHead): number {
+    if (this.plain === undefined && !this.levels.isEmpty) {
+      this.frozen = undefined
+      return this.levels.record(head)
+    }
+    const [bids, asks] = [this.plain?.bids ?? new PlainSide(-1), this.plain?.asks ?? new PlainSide(1)]
+    const header = [head.receiveTimeUs, head.exchangeTimeUs ?? NaN, NaN, head.seq ?? NaN]
+    const { exchange, symbol, instrument } = head
+    this.frozen = new Epoch({ exchange, symbol, instrument }, NO_LOG)
+    this.frozen.endWith(bids.share(), asks.share(), Float64Array.from(header))
+    return HEADER
+  }
+
+  /** The epoch that `record` has written into. */
+  get recorded(): Epoch {
+    return this.frozen ?? this.levels.recorded
+  }
+
+  private apply(bids: Columns, asks: Columns): void {
+    if (bids.prices.length + asks.prices.length === 0) return
+    if (this.plain === undefined && this.levels.isEmpty && !this.begin(joined(bids, asks), bids, asks)) this.toPlain()
+    this.applySide(false, bids)
+    this.applySide(true, asks)
+  }
+
+  private applySide(asks: boolean, columns: Columns): void {
+    const length = columns.prices.length
+    for (let at = 0; at < length;) {
+      if (this.plain !== undefined) {
+        const { levels, digits } = levelsOf(columns, at)
+        const side = asks ? this.plain.asks : this.plain.bids
+        side.change(levels, digits)
+        return
+      }
+      const end = Math.min(length, at + LEVELS_MAX)
+      this.levels.put(asks, columns, at, end)
+      at += this.levels.change(asks, end - at)
+      if (at < end && !this.refine(columns)) this.toPlain()
+    }
+  }
+
+  /** Takes the scanned levels out of the columns and applies them one by one. */
+  private takeScanned(bidsFrom: number, bidsTo: number, asksFrom: number, asksTo: number): void {
+    const bids = this.levels.taken(false, bidsFrom, bidsTo)
+    const asks = this.levels.taken(true, asksFrom, asksTo)
+    for (const price of bids.prices) this.bidTexts.delete(price)
+    for (const price of asks.prices) this.askTexts.delete(price)
+    this.apply(bids, asks)
+  }
+
+  private begin(all: Columns, bids: Columns, asks: Columns): boolean {
+    return this.levels.begin(all.prices, all.decimals, bestOf(bids, 1), bestOf(asks, -1))
+  }
+
+  /** Builds the book anew on ticks that these prices lie on too; false when there are none. */
+  private refine(more: Columns): boolean {
+    const bids = this.levels.columns(false)
+    const asks = this.levels.columns(true)
+    if (!this.begin(joined(joined(bids, asks), more), bids, asks)) return false
+    this.applySide(false, bids)
+    this.applySide(true, asks)
+    return true
+  }
+
+  private toPlain(): void {
+    const plain = { bids: new PlainSide(-1), asks: new PlainSide(1) }
+    for (const asks of [false, true]) {
+      const { levels, digits } = levelsOf(this.levels.columns(asks), 0)
+      const known = asks ? this.askTexts : this.bidTexts
+      const texts = new Map<number, LevelText>()
+      for (let index = 0; index < levels.length; index++) {
+        const text = known.get(levels[index]![0])
+        if (text !== undefined) texts.set(index, text)
+      }
+      const side = asks ? plain.asks : plain.bids
+      side.change(levels, { ...digits, texts })
+    }
+    this.clear()
+    this.plain = plain
+  }
+
+  private keepTexts(known: Map<number, LevelText>, levels: readonly Level[], { texts }: LevelDigits): void {
+    if (known.size === 0 && texts === undefined) return
+    for (let index = 0; index < levels.length; index++) {
+      const [price, size] = levels[index]!
+      const text = texts?.get(index)
+      if (text === undefined || size === 0) known.delete(price)
+      else known.set(price, text)
+    }
   }
 }
 
-/** One side of a book. `direction` is 1 for asks (lowest price first) and -1 for bids (highest first). */
+/** One side of a book, for reading. */
 export class BookSide {
-  private chunks: Chunk[] = []
-  private counts: number[] = []
-  /** Chunks that a view may still look at. */
-  private shared: boolean[] = []
-  private total = 0
-  /** Texts of the few levels that doubles cannot hold exactly, by price. */
-  private exactTexts = new Map<number, LevelText>()
-
-  constructor(private readonly direction: 1 | -1) {}
+  constructor(
+    private readonly levels: KernelBook,
+    private readonly asks: boolean,
+    private readonly exactTexts: ReadonlyMap<number, LevelText>,
+    private readonly plain: () => PlainSide | undefined,
+  ) {}
 
   get length(): number {
-    return this.total
+    return this.plain()?.length ?? this.levels.length(this.asks)
   }
 
   /** NaN on an empty side. */
   get bestPrice(): number {
-    return this.total === 0 ? NaN : this.chunks[0]![PRICE]!
+    return this.plain()?.bestPrice ?? this.levels.bestPrice(this.asks)
   }
 
   /** NaN on an empty side. */
   get bestSize(): number {
-    return this.total === 0 ? NaN : this.chunks[0]![SIZE]!
-  }
-
-  clear(): void {
-    this.chunks = []
-    this.counts = []
-    this.shared = []
-    this.total = 0
-    if (this.exactTexts.size > 0) this.exactTexts = new Map()
-  }
-
-  load(levels: readonly Level[], digits: LevelDigits): void {
-    this.clear()
-    if (!this.isSorted(levels)) {
-      this.change(levels, digits)
-      return
-    }
-    for (let start = 0; start < levels.length; start += CHUNK - 16) {
-      const count = Math.min(CHUNK - 16, levels.length - start)
-      const chunk = new Float64Array(3 * CHUNK)
-      for (let offset = 0; offset < count; offset++) {
-        const level = levels[start + offset]!
-        chunk[PRICE + offset] = level[0]
-        chunk[SIZE + offset] = level[1]
-        chunk[DIGITS + offset] = digits.decimals[start + offset]!
-      }
-      this.chunks.push(chunk)
-      this.counts.push(count)
-      this.shared.push(false)
-    }
-    this.total = levels.length
-    if (digits.texts !== undefined)
-      for (const [index, text] of digits.texts) this.exactTexts.set(levels[index]![0], text)
-  }
-
-  change(levels: readonly Level[], digits: LevelDigits): void {
-    for (let index = 0; index < levels.length; index++) {
-      const level = levels[index]!
-      const text = digits.texts?.get(index)
-      if (this.exactTexts.size > 0) this.exactTexts.delete(level[0])
-      if (level[1] === 0) this.remove(level[0])
-      else {
-        this.set(level[0], level[1], digits.decimals[index]!)
-        if (text !== undefined) this.exactTexts.set(level[0], text)
-      }
-    }
-  }
-
-  cut(depth: number): void {
-    while (this.total > depth) {
-      const last = this.chunks.length - 1
-      const count = this.counts[last]!
-      const surplus = Math.min(count, this.total - depth)
-      if (this.exactTexts.size > 0) {
-        for (let offset = count - surplus; offset < count; offset++) {
-          this.exactTexts.delete(this.chunks[last]![PRICE + offset]!)
-        }
-      }
-      if (surplus === count) this.dropChunk(last)
-      else {
-        // Views hold their own counts, so shortening a chunk changes nothing they see.
-        this.counts[last] = count - surplus
-      }
-      this.total -= surplus
-    }
+    return this.plain()?.bestSize ?? this.levels.bestSize(this.asks)
   }
 
   /** The best `n` levels, best first. */
   top(n: number): Level[] {
-    return readLevels(this.chunks, this.counts, n)
+    const plain = this.plain()
+    if (plain !== undefined) return plain.top(n)
+    const levels: Level[] = []
+    this.levels.each(this.asks, n, (price, size) => levels.push([price, size]))
+    return levels
   }
 
   /** The best `n` levels with the digits of the wire, best first. */
   texts(n: number): LevelText[] {
-    const result: LevelText[] = []
-    for (let at = 0; at < this.chunks.length && result.length < n; at++) {
-      const chunk = this.chunks[at]!
-      for (let offset = 0; offset < this.counts[at]! && result.length < n; offset++) {
-        const price = chunk[PRICE + offset]!
-        const decimals = chunk[DIGITS + offset]!
-        result.push(
-          this.exactTexts.get(price) ?? [
-            printDecimal(price, Math.floor(decimals / 128)),
-            printDecimal(chunk[SIZE + offset]!, decimals % 128),
-          ],
-        )
-      }
-    }
-    return result
-  }
-
-  /** Hands out the levels as they are now. From here on a chunk is copied before it is changed. */
-  share(): SharedSide {
-    this.shared.fill(true)
-    return new SharedSide(this.chunks.slice(), this.counts.slice(), this.total)
-  }
-
-  private isSorted(levels: readonly Level[]): boolean {
-    for (let index = 0; index < levels.length; index++) {
-      if (levels[index]![1] === 0) return false
-      if (index > 0 && (levels[index]![0] - levels[index - 1]![0]) * this.direction <= 0) return false
-    }
-    return true
-  }
-
-  private set(price: number, size: number, digits: number): void {
-    if (this.chunks.length === 0) {
-      const chunk = new Float64Array(3 * CHUNK)
-      chunk[PRICE] = price
-      chunk[SIZE] = size
-      chunk[DIGITS] = digits
-      this.chunks.push(chunk)
-      this.counts.push(1)
-      this.shared.push(false)
-      this.total = 1
-      return
-    }
-    let at = this.chunkOf(price)
-    if (at === this.chunks.length) at--
-    let offset = this.offsetIn(at, price)
-    if (offset < this.counts[at]! && this.chunks[at]![PRICE + offset] === price) {
-      const chunk = this.own(at)
-      chunk[SIZE + offset] = size
-      chunk[DIGITS + offset] = digits
-      return
-    }
-    if (this.counts[at] === CHUNK) {
-      this.split(at)
-      if (offset > CHUNK / 2) {
-        at++
-        offset -= CHUNK / 2
-      }
-    }
-    const chunk = this.own(at)
-    const count = this.counts[at]!
-    for (let column = 0; column < 3 * CHUNK; column += CHUNK) {
-      chunk.copyWithin(column + offset + 1, column + offset, column + count)
-    }
-    chunk[PRICE + offset] = price
-    chunk[SIZE + offset] = size
-    chunk[DIGITS + offset] = digits
-    this.counts[at] = count + 1
-    this.total++
-  }
-
-  private remove(price: number): void {
-    const at = this.chunkOf(price)
-    if (at === this.chunks.length) return
-    const offset = this.offsetIn(at, price)
-    const count = this.counts[at]!
-    if (offset === count || this.chunks[at]![PRICE + offset] !== price) return
-    this.total--
-    if (count === 1) {
-      this.dropChunk(at)
-      return
-    }
-    const chunk = this.own(at)
-    for (let column = 0; column < 3 * CHUNK; column += CHUNK) {
-      chunk.copyWithin(column + offset, column + offset + 1, column + count)
-    }
-    this.counts[at] = count - 1
-  }
-
-  /** Index of the first chunk whose worst price is not better than `price`: most changes are found in the first. */
-  private chunkOf(price: number): number {
-    const { chunks, counts, direction } = this
-    let low = 0
-    while (low < chunks.length && low < 4) {
-      if ((chunks[low]![PRICE + counts[low]! - 1]! - price) * direction >= 0) return low
-      low++
-    }
-    let high = chunks.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((chunks[middle]![PRICE + counts[middle]! - 1]! - price) * direction >= 0) high = middle
-      else low = middle + 1
-    }
-    return low
-  }
-
-  /** Offset of the first level of the chunk that is not better than `price`. */
-  private offsetIn(at: number, price: number): number {
-    const chunk = this.chunks[at]!
-    const direction = this.direction
-    let low = 0
-    let high = this.counts[at]!
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((chunk[PRICE + middle]! - price) * direction >= 0) high = middle
-      else low = middle + 1
-    }
-    return low
-  }
-
-  private own(at: number): Chunk {
-    if (this.shared[at]) {
-      this.chunks[at] = this.chunks[at]!.slice()
-      this.shared[at] = false
-    }
-    return this.chunks[at]!
-  }
-
-  private split(at: number): void {
-    const half = CHUNK / 2
-    const left = this.chunks[at]!
-    const right = new Float64Array(3 * CHUNK)
-    for (let column = 0; column < 3 * CHUNK; column += CHUNK)
-      right.set(left.subarray(column + half, column + CHUNK), column)
-    // The left half keeps its array: shortening it is a matter of its count, which views hold themselves.
-    this.chunks.splice(at + 1, 0, right)
-    this.counts.splice(at, 1, half, half)
-    this.shared.splice(at + 1, 0, false)
-  }
-
-  private dropChunk(at: number): void {
-    this.chunks.splice(at, 1)
-    this.counts.splice(at, 1)
-    this.shared.splice(at, 1)
+    const plain = this.plain()
+    if (plain !== undefined) return plain.texts(n)
+    const texts: LevelText[] = []
+    this.levels.each(this.asks, n, (price, size, decimals) =>
+      texts.push(
+        this.exactTexts.get(price) ?? [
+          printDecimal(price, Math.floor(decimals / 128)),
+          printDecimal(size, decimals % 128),
+        ],
+      ),
+    )
+    return texts
   }
 }
 
-/** One side as it was when it was shared. */
-export class SharedSide {
-  constructor(
-    private readonly chunks: readonly Chunk[],
-    private readonly counts: readonly number[],
-    readonly length: number,
-  ) {}
-
-  get bestPrice(): number {
-    return this.length === 0 ? NaN : this.chunks[0]![PRICE]!
-  }
-
-  get bestSize(): number {
-    return this.length === 0 ? NaN : this.chunks[0]![SIZE]!
-  }
-
-  top(n: number): Level[] {
-    return readLevels(this.chunks, this.counts, n)
-  }
-
-  /** Sum of the sizes of the best `n` levels. */
-  sizeOf(n: number): number {
-    let sum = 0
-    let left = n
-    for (let at = 0; at < this.chunks.length && left > 0; at++) {
-      const count = Math.min(left, this.counts[at]!)
-      const chunk = this.chunks[at]!
-      for (let offset = 0; offset < count; offset++) sum += chunk[SIZE + offset]!
-      left -= count
-    }
-    return sum
-  }
-
-  /** Copies the best `n` levels into columns, best first; returns how many there were. */
-  copyTo(prices: Float64Array, sizes: Float64Array, n: number): number {
-    let done = 0
-    for (let at = 0; at < this.chunks.length && done < n; at++) {
-      const count = Math.min(n - done, this.counts[at]!)
-      prices.set(this.chunks[at]!.subarray(PRICE, PRICE + count), done)
-      sizes.set(this.chunks[at]!.subarray(SIZE, SIZE + count), done)
-      done += count
-    }
-    return done
-  }
+/** Plain lists are frozen as a whole for each view: they have no log. */
+const NO_LOG: LoggedBook = {
+  written: () => new Float64Array(0),
+  writtenAt: () => NaN,
+  isAt: () => false,
+  bestPrice: () => NaN,
+  bestSize: () => NaN,
+  sideNow: () => new PlainSide(1).share(),
 }
 
-function readLevels(chunks: readonly Chunk[], counts: readonly number[], n: number): Level[] {
+/** The best price of levels that are there; `sign` is 1 where higher is better. NaN without one. */
+function bestOf({ prices, sizes }: Columns, sign: 1 | -1): number {
+  let best = NaN
+  for (let index = 0; index < prices.length; index++) {
+    if (sizes[index] !== 0 && !((prices[index]! - best) * sign <= 0)) best = prices[index]!
+  }
+  return best
+}
+
+function levelsOf(
+  { prices, sizes, decimals }: Columns,
+  from: number,
+): { levels: Level[]; digits: { decimals: number[]; texts: undefined } } {
   const levels: Level[] = []
-  for (let at = 0; at < chunks.length && levels.length < n; at++) {
-    const chunk = chunks[at]!
-    for (let offset = 0; offset < counts[at]! && levels.length < n; offset++) {
-      levels.push([chunk[PRICE + offset]!, chunk[SIZE + offset]!])
-    }
-  }
-  return levels
+  for (let index = from; index < prices.length; index++) levels.push([prices[index]!, sizes[index]!])
+  return { levels, digits: { decimals: [...decimals.subarray(from)], texts: undefined } }
 }

@@ -5,7 +5,16 @@
  * In events the numbers have one form: `seq` is the book's number after the change, `prevSeq` the number it extends,
  * `firstSeq` the first number of the range it covers.
  */
-import type { BookChange } from '../model/events'
+
+/**
+ * The numbers of one change. `undefined` and NaN both mean that the exchange did not say: objects of the first kind are
+ * events, of the second the one that a guard uses again and again.
+ */
+export interface ChainNumbers {
+  readonly seq: number | undefined
+  readonly prevSeq: number | undefined
+  readonly firstSeq: number | undefined
+}
 
 /**
  * apply   the delta extends the book
@@ -21,11 +30,11 @@ export interface SequencingRule {
   /** Where snapshots come from: the stream itself, or a REST answer that must be spliced into the stream. */
   readonly snapshot: 'stream' | 'rest'
   /** True where deltas carry numbers that are compared: without them the checked counter stays still. */
-  numbered(delta: BookChange): boolean
+  numbered(delta: ChainNumbers): boolean
   /** The first delta after a snapshot whose number is `seq`. */
-  join(delta: BookChange, seq: number | undefined): Verdict
+  join(delta: ChainNumbers, seq: number | undefined): Verdict
   /** Every further delta; `seq` and `prevSeq` are those of the delta before it. */
-  next(delta: BookChange, seq: number | undefined, prevSeq: number | undefined): Verdict
+  next(delta: ChainNumbers, seq: number | undefined, prevSeq: number | undefined): Verdict
 }
 
 /**
@@ -38,14 +47,14 @@ export const rangeAfterSnapshot: SequencingRule = {
   name: 'range',
   meaning: 'REST snapshot; each delta starts one after the previous one ended',
   snapshot: 'rest',
-  numbered: (delta) => delta.seq !== undefined,
+  numbered: (delta) => isSaid(delta.seq),
   join(delta, seq) {
-    if (seq === undefined || delta.seq === undefined || delta.firstSeq === undefined) return 'gap'
+    if (!isSaid(seq) || !isSaid(delta.seq) || !isSaid(delta.firstSeq)) return 'gap'
     if (delta.seq <= seq) return 'stale'
     return delta.firstSeq <= seq + 1 ? 'apply' : 'gap'
   },
   next(delta, seq) {
-    if (seq === undefined || delta.seq === undefined || delta.firstSeq === undefined) return 'gap'
+    if (!isSaid(seq) || !isSaid(delta.seq) || !isSaid(delta.firstSeq)) return 'gap'
     if (delta.seq <= seq) return 'stale'
     return delta.firstSeq === seq + 1 ? 'apply' : 'gap'
   },
@@ -61,9 +70,9 @@ export const linkedAfterSnapshot: SequencingRule = {
   name: 'linkedRest',
   meaning: 'REST snapshot; each delta names the one before it',
   snapshot: 'rest',
-  numbered: (delta) => delta.prevSeq !== undefined,
+  numbered: (delta) => isSaid(delta.prevSeq),
   join(delta, seq) {
-    if (seq === undefined || delta.seq === undefined || delta.firstSeq === undefined) return 'gap'
+    if (!isSaid(seq) || !isSaid(delta.seq) || !isSaid(delta.firstSeq)) return 'gap'
     if (delta.seq < seq) return 'stale'
     return delta.firstSeq <= seq || delta.prevSeq === seq ? 'apply' : 'gap'
   },
@@ -79,7 +88,7 @@ export const linkedInStream: SequencingRule = {
   name: 'linked',
   meaning: 'snapshot in-stream; each delta names the one before it',
   snapshot: 'stream',
-  numbered: (delta) => delta.prevSeq !== undefined,
+  numbered: (delta) => isSaid(delta.prevSeq),
   join: (delta, seq) => linked(delta, seq, undefined),
   next: linked,
 }
@@ -89,7 +98,7 @@ export const stepOfOne: SequencingRule = {
   name: 'step',
   meaning: 'snapshot in-stream; numbers rise by one',
   snapshot: 'stream',
-  numbered: (delta) => delta.prevSeq !== undefined,
+  numbered: (delta) => isSaid(delta.prevSeq),
   join: (delta, seq) => linked(delta, seq, undefined),
   next: linked,
 }
@@ -104,9 +113,13 @@ export const unnumbered: SequencingRule = {
   next: () => 'apply',
 }
 
-function linked(delta: BookChange, seq: number | undefined, prevSeq: number | undefined): Verdict {
-  if (delta.prevSeq === undefined || delta.prevSeq === seq) return 'apply'
+function linked(delta: ChainNumbers, seq: number | undefined, prevSeq: number | undefined): Verdict {
+  if (!isSaid(delta.prevSeq) || delta.prevSeq === seq) return 'apply'
   // The very delta that was applied last, sent again: the book already contains it.
-  if (delta.seq === seq && prevSeq !== undefined && delta.prevSeq === prevSeq) return 'stale'
+  if (delta.seq === seq && isSaid(prevSeq) && delta.prevSeq === prevSeq) return 'stale'
   return 'gap'
+}
+
+function isSaid(number: number | undefined): number is number {
+  return number !== undefined && !Number.isNaN(number)
 }

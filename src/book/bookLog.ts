@@ -1,0 +1,205 @@
+/**
+ * What a book was, for views of moments that have passed.
+ *
+ * A view copies nothing. It is a position in the log of its book, which holds for each change the price and the size that was
+ * there before; whoever asks an old view for levels takes the levels of now and undoes what came since. So a view costs a few
+ * words however deep the book is, and only a reader who comes late pays, by how late he is.
+ *
+ * The log is cut into epochs. The current one lies in the kernel's memory; when it is full it is copied into an array of its
+ * own, which the views in it keep alive and nobody else does. An epoch ends for good, with the levels as they stood, where
+ * undoing cannot go on: when the book is replaced or emptied.
+ */
+import { LOG_RECORD_BYTES } from '../kernel/layout'
+import type { OfBook } from './bookView'
+
+/** Levels of one side that never change, best first. */
+export interface FrozenSide {
+  readonly length: number
+  /** Copies the best `n` levels into columns; returns how many there were. */
+  copyTo(prices: Float64Array, sizes: Float64Array, n: number): number
+}
+
+/** A book whose current epoch is still being written. */
+export interface LoggedBook {
+  /** What has been written of the log since the epoch began; changes with the book. */
+  written(): Float64Array
+  /** One number of it. */
+  writtenAt(index: number): number
+  /** True while nothing has changed since a position was recorded. */
+  isAt(epoch: Epoch, position: number): boolean
+  /** The levels as they are now. */
+  sideNow(asks: boolean): FrozenSide
+  /** NaN on an empty side. */
+  bestPrice(asks: boolean): number
+  /** NaN on an empty side. */
+  bestSize(asks: boolean): number
+}
+
+/** Numbers of a record. */
+export const RECORD = LOG_RECORD_BYTES / 8
+/** The two records that a view writes: `[receiveTimeUs, exchangeTimeUs]`, `[NaN, seq]`; NaN is what was not said. */
+export const HEADER = 2 * RECORD
+
+export class Epoch {
+  /** The log, once the epoch is over. */
+  private log: Float64Array | undefined
+  private next: Epoch | undefined
+  private readonly end: [FrozenSide | undefined, FrozenSide | undefined] = [undefined, undefined]
+
+  constructor(
+    readonly of: OfBook,
+    private readonly book: LoggedBook,
+  ) {}
+
+  /** The log is full; the story goes on in another epoch. */
+  continueIn(next: Epoch, log: Float64Array): void {
+    this.log = log
+    this.next = next
+  }
+
+  /** The story ends with the levels as they stand. */
+  endWith(bids: FrozenSide, asks: FrozenSide, log: Float64Array): void {
+    this.log = log
+    this.end[0] = bids
+    this.end[1] = asks
+  }
+
+  /** The book, while it is as it was at a position. */
+  now(position: number): LoggedBook | undefined {
+    return this.log === undefined && this.book.isAt(this, position) ? this.book : undefined
+  }
+
+  /** One number of the header that ends at a position. */
+  headerAt(position: number, index: number): number {
+    const at = position - HEADER + index
+    return this.log === undefined ? this.book.writtenAt(at) : this.log[at]!
+  }
+
+  /** The best `n` levels of a side as they were at a position. */
+  sideAt(position: number, asks: boolean, n: number): UndoneSide {
+    const log = this.log ?? this.book.written()
+    const end = this.endOf(asks)
+    const undone = (log.length - position) / RECORD
+    const side = new UndoneSide(end, asks, Math.min(end.length, n + undone))
+    side.undo(log, position)
+    side.cut(n)
+    return side
+  }
+
+  /** The levels with which this epoch ended, or as they are now. */
+  private endOf(asks: boolean): FrozenSide {
+    const index = asks ? 1 : 0
+    const known = this.end[index]
+    if (known !== undefined) return known
+    if (this.log === undefined) return this.book.sideNow(asks)
+    // The ends of all epochs up to one that has its own are worked out once, from the last backwards.
+    const open: Epoch[] = [this]
+    let after = this.next!
+    while (after.log !== undefined && after.end[index] === undefined) {
+      open.push(after)
+      after = after.next!
+    }
+    for (const epoch of open.reverse()) {
+      epoch.end[index] = after.sideAt(0, asks, Infinity)
+      after = epoch
+    }
+    return this.end[index]!
+  }
+}
+
+/** Levels from which changes have been taken back. */
+export class UndoneSide implements FrozenSide {
+  length: number
+  private prices: Float64Array
+  private sizes: Float64Array
+  /** True when there are no levels beyond those that are held. */
+  private readonly isWhole: boolean
+
+  constructor(
+    from: FrozenSide,
+    private readonly asks: boolean,
+    n: number,
+  ) {
+    this.prices = new Float64Array(n)
+    this.sizes = new Float64Array(n)
+    this.length = from.copyTo(this.prices, this.sizes, n)
+    this.isWhole = this.length === from.length
+  }
+
+  copyTo(prices: Float64Array, sizes: Float64Array, n: number): number {
+    const count = Math.min(n, this.length)
+    prices.set(this.prices.subarray(0, count))
+    sizes.set(this.sizes.subarray(0, count))
+    return count
+  }
+
+  /** Shows no more than the best `n`. */
+  cut(n: number): void {
+    if (this.length > n) this.length = n
+  }
+
+  /** Sum of the sizes of the best `n` levels. */
+  sizeOf(n: number): number {
+    let sum = 0
+    for (let index = 0; index < Math.min(n, this.length); index++) sum += this.sizes[index]!
+    return sum
+  }
+
+  price(index: number): number {
+    return this.prices[index]!
+  }
+
+  size(index: number): number {
+    return this.sizes[index]!
+  }
+
+  /** Takes back what was changed since a position, the latest first. */
+  undo(log: Float64Array, position: number): void {
+    for (let at = log.length - RECORD; at >= position; at -= RECORD) {
+      const price = log[at]!
+      if (Number.isNaN(log[at]!)) {
+        at -= RECORD // the header of a view
+        continue
+      }
+      if (price < 0 === this.asks) this.putBack(Math.abs(price), log[at + 1]!)
+    }
+  }
+
+  private putBack(price: number, size: number): void {
+    const place = this.placeOf(price)
+    const isHeld = place < this.length && this.prices[place] === price
+    if (isHeld && size !== 0) this.sizes[place] = size
+    else if (isHeld) {
+      this.prices.copyWithin(place, place + 1, this.length)
+      this.sizes.copyWithin(place, place + 1, this.length)
+      this.length--
+    } else if (size !== 0 && (place < this.length || this.isWhole)) {
+      if (this.length === this.prices.length) this.makeRoom()
+      this.prices.copyWithin(place + 1, place, this.length)
+      this.sizes.copyWithin(place + 1, place, this.length)
+      this.prices[place] = price
+      this.sizes[place] = size
+      this.length++
+    }
+  }
+
+  /** Place of the first level that is not better than a price. */
+  private placeOf(price: number): number {
+    let low = 0
+    let high = this.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.asks ? this.prices[middle]! < price : this.prices[middle]! > price) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  private makeRoom(): void {
+    const [prices, sizes] = [this.prices, this.sizes]
+    this.prices = new Float64Array(prices.length * 2 + 8)
+    this.sizes = new Float64Array(prices.length * 2 + 8)
+    this.prices.set(prices)
+    this.sizes.set(sizes)
+  }
+}

@@ -1,0 +1,437 @@
+/**
+ * One book in the kernel's memory: the address of its ladders, the room of its lists, and its log.
+ *
+ * It holds memory from its first level until it is emptied. Whoever forgets to empty it gives the memory back all the same
+ * when the collector finds it.
+ */
+import { kernel, type Kernel } from '../kernel/kernel'
+import {
+  ASKS,
+  BIDS,
+  BOOK_ASKS,
+  BOOK_BIDS,
+  BOOK_BYTES,
+  BOOK_HEAD_BYTES,
+  BOOK_PER_PRICE,
+  BOOK_POWER,
+  BOOK_UNIT,
+  DECIMALS,
+  LADDER_BYTES,
+  LEVELS_MAX,
+  LOG_RECORD_BYTES,
+  POWERS_MAX,
+  PRICES,
+  REST_LEVEL_BYTES,
+  SIDE_BEST_PRICE,
+  SIDE_BEST_SIZE,
+  SIDE_LADDER_BITS,
+  SIDE_LADDER_COUNT,
+  SIDE_LADDER_DECIMALS,
+  SIDE_LADDER_SIZES,
+  SIDE_REST_CAPACITY,
+  SIDE_REST_COUNT,
+  SIDE_REST_DECIMALS,
+  SIDE_REST_SIZES,
+  SIDE_REST_TICKS,
+  SIZES,
+  WINDOW,
+} from '../kernel/layout'
+import type { Level } from '../model/events'
+import { Epoch, HEADER, UndoneSide, type FrozenSide, type LoggedBook } from './bookLog'
+import type { BookViewHead, OfBook } from './bookView'
+
+/** Records of a log when a book has its first view, and at most. */
+const LOG_RECORDS_MIN = 64
+const LOG_RECORDS_MAX = 1_024
+const REST_LEVELS_MIN = 256
+/** A whole number of ticks up to here is a double. */
+const TICKS_MAX = 1e15
+
+/** What is given back when a book is collected without having been emptied. */
+interface Held {
+  at: number
+  rests: [bids: Block, asks: Block]
+  log: Block
+}
+
+interface Block {
+  at: number
+  bytes: number
+}
+
+const forgotten = new FinalizationRegistry<Held>((held) => giveBack(held))
+
+export class KernelBook implements LoggedBook {
+  private readonly memory: Kernel = kernel()
+  private held: Held | undefined
+  /** Address; 0 without levels. */
+  private at = 0
+  private epoch: Epoch | undefined
+  private logStart = 0
+  private logAt = 0
+  private logStop = 0
+  private logRecords = LOG_RECORDS_MIN
+
+  get isEmpty(): boolean {
+    return this.at === 0
+  }
+
+  /** Its address, for checksums; 0 without levels. */
+  get address(): number {
+    return this.at
+  }
+
+  // ── Reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  length(asks: boolean): number {
+    if (this.at === 0) return 0
+    const { words } = this.memory
+    const side = this.sideOf(asks) >> 2
+    return words[side + (SIDE_LADDER_COUNT >> 2)]! + words[side + (SIDE_REST_COUNT >> 2)]!
+  }
+
+  /** NaN on an empty side. */
+  bestPrice(asks: boolean): number {
+    return this.at === 0 ? NaN : this.memory.doubles[(this.sideOf(asks) + SIDE_BEST_PRICE) >> 3]!
+  }
+
+  /** NaN on an empty side. */
+  bestSize(asks: boolean): number {
+    return this.at === 0 ? NaN : this.memory.doubles[(this.sideOf(asks) + SIDE_BEST_SIZE) >> 3]!
+  }
+
+  /** Calls back with each of the best `n` levels, best first. */
+  each(asks: boolean, n: number, level: (price: number, size: number, decimals: number) => void): void {
+    const total = Math.min(n, this.length(asks))
+    const column = (asks ? ASKS : BIDS) >> 3
+    for (let done = 0; done < total;) {
+      const count = this.memory.code.best(this.at, asks ? 1 : 0, done, Math.min(total - done, LEVELS_MAX))
+      const { doubles } = this.memory
+      // The columns are the kernel's: what is called back must not make it work.
+      for (let index = 0; index < count; index++) {
+        level(
+          doubles[column + (PRICES >> 3) + index]!,
+          doubles[column + (SIZES >> 3) + index]!,
+          doubles[column + (DECIMALS >> 3) + index]!,
+        )
+      }
+      done += count
+    }
+  }
+
+  copyTo(asks: boolean, prices: Float64Array, sizes: Float64Array, n: number): number {
+    const total = Math.min(n, this.length(asks))
+    const column = (asks ? ASKS : BIDS) >> 3
+    for (let done = 0; done < total;) {
+      const count = this.memory.code.best(this.at, asks ? 1 : 0, done, Math.min(total - done, LEVELS_MAX))
+      const { doubles } = this.memory
+      const from = column + (PRICES >> 3)
+      prices.set(doubles.subarray(from, from + count), done)
+      sizes.set(doubles.subarray(column + (SIZES >> 3), column + (SIZES >> 3) + count), done)
+      done += count
+    }
+    return total
+  }
+
+  // ── Changing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Begins with levels on ticks that all of these prices lie on. The levels themselves are not yet in it.
+   *
+   * @returns false when there are no such ticks, and nothing was changed
+   */
+  begin(prices: Float64Array, decimals: Float64Array, bestBid: number, bestAsk: number): boolean {
+    const ticks = ticksOf(prices, decimals)
+    if (ticks === undefined) return false
+    this.empty()
+    this.take()
+    this.setTicks(ticks)
+    const { code } = this.memory
+    const perPrice = ticks.power / ticks.unit
+    // A side without levels begins where the other does: there its first will come.
+    const touch = Number.isNaN(bestBid) ? (Number.isNaN(bestAsk) ? 0 : bestAsk) : bestBid
+    code.reset(this.at, 0, Math.round(touch * perPrice))
+    code.reset(this.at, 1, -Math.round((Number.isNaN(bestAsk) ? touch : bestAsk) * perPrice))
+    return true
+  }
+
+  /**
+   * Applies the levels that lie in the kernel's columns.
+   *
+   * @returns how many of the side's were applied: fewer when the next price lies between ticks
+   */
+  change(asks: boolean, count: number): number {
+    this.makeRoom(asks, count)
+    const log = this.epoch === undefined ? 0 : this.roomInLog(count)
+    const done = this.memory.code.change(this.at, asks ? 1 : 0, 0, count, log)
+    if (log !== 0) this.logAt = this.memory.code.logEnd()
+    return done
+  }
+
+  cut(asks: boolean, depth: number): void {
+    const surplus = this.length(asks) - depth
+    if (surplus <= 0) return
+    const log = this.epoch === undefined ? 0 : this.roomInLog(surplus)
+    this.memory.code.cut(this.at, asks ? 1 : 0, depth, log)
+    if (log !== 0) this.logAt = this.memory.code.logEnd()
+  }
+
+  /** Lets go of all levels; views keep theirs. */
+  empty(): void {
+    if (this.epoch !== undefined) this.endEpoch()
+    if (this.held === undefined) return
+    forgotten.unregister(this)
+    giveBack(this.held)
+    this.held = undefined
+    this.at = 0
+    this.logStart = this.logAt = this.logStop = 0
+  }
+
+  /** All levels of a side, as columns: for whoever builds the book anew. */
+  columns(asks: boolean): Columns {
+    const length = this.length(asks)
+    const columns = columnsFor(length)
+    let index = 0
+    this.each(asks, length, (price, size, decimals) => {
+      columns.prices[index] = price
+      columns.sizes[index] = size
+      columns.decimals[index++] = decimals
+    })
+    return columns
+  }
+
+  /** Puts levels where `change` finds them; at most LEVELS_MAX. */
+  put(asks: boolean, columns: Columns, from: number, to: number): void {
+    const { doubles } = this.memory
+    const column = (asks ? ASKS : BIDS) >> 3
+    doubles.set(columns.prices.subarray(from, to), column + (PRICES >> 3))
+    doubles.set(columns.sizes.subarray(from, to), column + (SIZES >> 3))
+    doubles.set(columns.decimals.subarray(from, to), column + (DECIMALS >> 3))
+  }
+
+  /** What lies in the columns of a side, copied. */
+  taken(asks: boolean, from: number, to: number): Columns {
+    const { doubles } = this.memory
+    const column = (asks ? ASKS : BIDS) >> 3
+    const slice = (of: number): Float64Array => doubles.slice(column + (of >> 3) + from, column + (of >> 3) + to)
+    return { prices: slice(PRICES), sizes: slice(SIZES), decimals: slice(DECIMALS) }
+  }
+
+  // ── Views ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Writes what a view says beside its levels into the log; the view is the position behind it. */
+  record(head: BookViewHead): number {
+    const { epoch } = this
+    if (epoch === undefined || epoch.of.symbol !== head.symbol || epoch.of.exchange !== head.exchange) {
+      this.beginEpoch(head)
+    } else if (this.logAt + HEADER * 8 > this.logStop) this.continueEpoch(epoch)
+    const { doubles } = this.memory
+    const at = this.logAt >> 3
+    doubles[at] = head.receiveTimeUs
+    doubles[at + 1] = head.exchangeTimeUs ?? NaN
+    doubles[at + 2] = NaN
+    doubles[at + 3] = head.seq ?? NaN
+    this.logAt += HEADER * 8
+    return (this.logAt - this.logStart) >> 3
+  }
+
+  /** The epoch that `record` has written into. */
+  get recorded(): Epoch {
+    return this.epoch!
+  }
+
+  /** True while nothing has changed since a view of this position was recorded. */
+  isAt(epoch: Epoch, position: number): boolean {
+    return this.epoch === epoch && this.logStart + position * 8 === this.logAt
+  }
+
+  written(): Float64Array {
+    return this.memory.doubles.subarray(this.logStart >> 3, this.logAt >> 3)
+  }
+
+  writtenAt(index: number): number {
+    return this.memory.doubles[(this.logStart >> 3) + index]!
+  }
+
+  sideNow(asks: boolean): FrozenSide {
+    return { length: this.length(asks), copyTo: (prices, sizes, n) => this.copyTo(asks, prices, sizes, n) }
+  }
+
+  private beginEpoch(of: OfBook): void {
+    if (this.epoch !== undefined) this.endEpoch()
+    if (this.logStart === 0) this.takeLog()
+    this.logAt = this.logStart
+    // A head may be an event with all its levels: only what is needed of it is kept.
+    this.epoch = new Epoch({ exchange: of.exchange, symbol: of.symbol, instrument: of.instrument }, this)
+  }
+
+  private continueEpoch(epoch: Epoch): void {
+    const next = new Epoch(epoch.of, this)
+    epoch.continueIn(next, this.written().slice())
+    this.epoch = next
+    if (this.logRecords < LOG_RECORDS_MAX) {
+      this.memory.release(this.held!.log.at, this.held!.log.bytes)
+      this.logRecords *= 2
+      this.takeLog()
+    }
+    this.logAt = this.logStart
+  }
+
+  private endEpoch(): void {
+    const frozen = (asks: boolean): FrozenSide => new UndoneSide(this.sideNow(asks), asks, this.length(asks))
+    this.epoch!.endWith(frozen(false), frozen(true), this.written().slice())
+    this.epoch = undefined
+    this.logAt = this.logStart
+  }
+
+  /** Where the log may take so many records more; 0 when it never can, and so the epoch has ended. */
+  private roomInLog(records: number): number {
+    const bytes = records * LOG_RECORD_BYTES
+    if (this.logAt + bytes <= this.logStop) return this.logAt
+    if (records <= LOG_RECORDS_MAX >> 1) {
+      while (this.logAt + bytes > this.logStop) this.continueEpoch(this.epoch!)
+      return this.logAt
+    }
+    this.endEpoch()
+    return 0
+  }
+
+  // ── Memory ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private sideOf(asks: boolean): number {
+    return this.at + (asks ? BOOK_ASKS : BOOK_BIDS)
+  }
+
+  private take(): void {
+    const { memory } = this
+    this.at = memory.allocate(BOOK_BYTES)
+    const none = (): Block => ({ at: 0, bytes: 0 })
+    this.held = { at: this.at, rests: [none(), none()], log: none() }
+    forgotten.register(this, this.held, this)
+    for (const asks of [false, true]) {
+      const side = this.sideOf(asks) >> 2
+      const ladder = this.at + BOOK_HEAD_BYTES + (asks ? LADDER_BYTES : 0)
+      const { words } = memory
+      words[side + (SIDE_LADDER_SIZES >> 2)] = ladder
+      words[side + (SIDE_LADDER_DECIMALS >> 2)] = ladder + WINDOW * 8
+      words[side + (SIDE_LADDER_BITS >> 2)] = ladder + WINDOW * 10
+      words[side + (SIDE_REST_COUNT >> 2)] = 0
+      words[side + (SIDE_REST_CAPACITY >> 2)] = 0
+      this.takeRest(asks, REST_LEVELS_MIN)
+    }
+  }
+
+  /** The list of a side must have room for its ladder, should that move, and for what comes. */
+  private makeRoom(asks: boolean, more: number): void {
+    const { words } = this.memory
+    const side = this.sideOf(asks) >> 2
+    const needed = words[side + (SIDE_LADDER_COUNT >> 2)]! + words[side + (SIDE_REST_COUNT >> 2)]! + more
+    if (needed > words[side + (SIDE_REST_CAPACITY >> 2)]!) this.takeRest(asks, needed)
+  }
+
+  private takeRest(asks: boolean, needed: number): void {
+    const { memory } = this
+    const side = this.sideOf(asks) >> 2
+    const before = memory.words[side + (SIDE_REST_CAPACITY >> 2)]!
+    const capacity = Math.max(before * 2, 2 ** Math.ceil(Math.log2(needed)))
+    const bytes = capacity * REST_LEVEL_BYTES
+    const at = memory.allocate(bytes)
+    const count = memory.words[side + (SIDE_REST_COUNT >> 2)]!
+    const block = this.held!.rests[asks ? 1 : 0]
+    if (block.at !== 0) {
+      memory.bytes.copyWithin(at, block.at, block.at + count * 8)
+      const [sizes, decimals] = [block.at + before * 8, block.at + before * 16]
+      memory.bytes.copyWithin(at + capacity * 8, sizes, sizes + count * 8)
+      memory.bytes.copyWithin(at + capacity * 16, decimals, decimals + count * 2)
+      memory.release(block.at, block.bytes)
+    }
+    block.at = at
+    block.bytes = bytes
+    memory.words[side + (SIDE_REST_TICKS >> 2)] = at
+    memory.words[side + (SIDE_REST_SIZES >> 2)] = at + capacity * 8
+    memory.words[side + (SIDE_REST_DECIMALS >> 2)] = at + capacity * 16
+    memory.words[side + (SIDE_REST_CAPACITY >> 2)] = capacity
+  }
+
+  private takeLog(): void {
+    const bytes = this.logRecords * LOG_RECORD_BYTES
+    this.logStart = this.logAt = this.memory.allocate(bytes)
+    this.logStop = this.logStart + bytes
+    this.held!.log = { at: this.logStart, bytes }
+  }
+
+  private setTicks({ unit, power }: Ticks): void {
+    const { doubles } = this.memory
+    doubles[(this.at + BOOK_UNIT) >> 3] = unit
+    doubles[(this.at + BOOK_POWER) >> 3] = power
+    doubles[(this.at + BOOK_PER_PRICE) >> 3] = power / unit
+  }
+}
+
+/** Levels as columns; decimals are `priceDecimals * 128 + sizeDecimals`. */
+export interface Columns {
+  readonly prices: Float64Array
+  readonly sizes: Float64Array
+  readonly decimals: Float64Array
+}
+
+export function columnsFor(length: number): Columns {
+  return {
+    prices: new Float64Array(length),
+    sizes: new Float64Array(length),
+    decimals: new Float64Array(length),
+  }
+}
+
+export function columnsOf(levels: readonly Level[], decimals: readonly number[]): Columns {
+  const columns = columnsFor(levels.length)
+  for (let index = 0; index < levels.length; index++) {
+    columns.prices[index] = levels[index]![0]
+    columns.sizes[index] = levels[index]![1]
+    columns.decimals[index] = decimals[index]!
+  }
+  return columns
+}
+
+export function joined(a: Columns, b: Columns): Columns {
+  const join = (one: Float64Array, other: Float64Array): Float64Array => {
+    const both = new Float64Array(one.length + other.length)
+    both.set(one)
+    both.set(other, one.length)
+    return both
+  }
+  return {
+    prices: join(a.prices, b.prices),
+    sizes: join(a.sizes, b.sizes),
+    decimals: join(a.decimals, b.decimals),
+  }
+}
+
+/** A tick is `unit / power`. */
+interface Ticks {
+  readonly unit: number
+  readonly power: number
+}
+
+/** The coarsest tick that all prices are whole numbers of; undefined when their digits are too many. */
+function ticksOf(prices: Float64Array, decimals: Float64Array): Ticks | undefined {
+  let places = 0
+  for (const each of decimals) places = Math.max(places, Math.floor(each / 128))
+  // Zeros at the end say nothing of the tick, and would make whole numbers of it larger than they need be.
+  while (places > POWERS_MAX) places--
+  const power = 10 ** places
+  let unit = 0
+  for (const price of prices) {
+    const whole = Math.round(price * power)
+    if (!(whole <= TICKS_MAX) || whole / power !== price) return undefined
+    for (let rest = whole; rest !== 0;) [unit, rest] = [rest, unit % rest]
+  }
+  return { unit: unit === 0 ? 1 : unit, power }
+}
+
+function giveBack({ at, rests, log }: Held): void {
+  const memory = kernel()
+  memory.release(at, BOOK_BYTES)
+  for (const { at: rest, bytes } of rests) if (rest !== 0) memory.release(rest, bytes)
+  if (log.at !== 0) memory.release(log.at, log.bytes)
+}

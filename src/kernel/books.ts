@@ -1,0 +1,379 @@
+/**
+ * The level-2 books of the kernel: what an update of a level costs is what the engine costs.
+ *
+ * A side is a ladder and a rest. The ladder gives each of the ticks near the touch a place of its own: finding a level is an
+ * index, and a bitmap finds the next best. What lies below it (worse) is a sorted list, the best last. Nothing ever lies
+ * above the ladder: it moves when the touch leaves it. Levels are counted in ticks towards the touch, asks as negative
+ * numbers, so that both sides run the same lines. A price is a whole number of ticks divided by a power of ten, which gives
+ * back the very double that was read.
+ *
+ * Each change of a level can be written into a log, as the price and what was there before: read backwards it gives the book
+ * as it was (`bookLog.ts`).
+ */
+import {
+  ASKS,
+  BIDS,
+  BOOK_ASKS,
+  BOOK_BIDS,
+  BOOK_PER_PRICE,
+  BOOK_POWER,
+  BOOK_UNIT,
+  DECIMALS,
+  LOG_RECORD_BYTES,
+  PRICES,
+  SIDE_BASE,
+  SIDE_BEST,
+  SIDE_BEST_PRICE,
+  SIDE_BEST_SIZE,
+  SIDE_LADDER_BITS,
+  SIDE_LADDER_COUNT,
+  SIDE_LADDER_DECIMALS,
+  SIDE_LADDER_SIZES,
+  SIDE_REST_COUNT,
+  SIDE_REST_DECIMALS,
+  SIDE_REST_SIZES,
+  SIDE_REST_TICKS,
+  SIDE_SIGN,
+  SIZES,
+  WINDOW,
+  WINDOW_BELOW,
+} from './layout'
+import {
+  fill,
+  leadingZeros,
+  load16,
+  load32,
+  loadF64,
+  magnitude,
+  move,
+  NOT_A_NUMBER,
+  nearestWhole,
+  store16,
+  store32,
+  storeF64,
+  toF64,
+  toI32,
+} from './memory'
+
+/** A tick that is this share of itself off a whole number is rounding; more is a price between ticks. */
+const TICK_TOLERANCE: f64 = 4.440892098500626e-16
+
+/** Where the last call left off writing the log. */
+let logAt: i32 = 0
+
+/**
+ * Changes levels of one side by its columns, in order, from the first; size 0 removes. Each side's rest has room for all of its
+ * levels and as many more as there are changes.
+ *
+ * @param side   0 bids, 1 asks
+ * @param log    where to write what was replaced; 0: nowhere. `logEnd` tells where that ended
+ * @returns how many were changed; fewer than there are when the next price lies between ticks: the book needs finer ones
+ */
+export function change(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 {
+  logAt = log
+  const side = book + (asks !== 0 ? BOOK_ASKS : BOOK_BIDS)
+  const column = asks !== 0 ? ASKS : BIDS
+  const sizes = load32(side + SIDE_LADDER_SIZES)
+  const decimals = load32(side + SIDE_LADDER_DECIMALS)
+  const bits = load32(side + SIDE_LADDER_BITS)
+  const sign = toF64(load32(side + SIDE_SIGN))
+  const perPrice = loadF64(book + BOOK_PER_PRICE)
+  let base = loadF64(side + SIDE_BASE)
+  let best = load32(side + SIDE_BEST)
+  let held = load32(side + SIDE_LADDER_COUNT)
+  let index = from
+
+  for (; index < to; index++) {
+    const price = loadF64(column + PRICES + index * 8)
+    const size = loadF64(column + SIZES + index * 8)
+    const exact = price * perPrice
+    const whole = nearestWhole(exact)
+    if (magnitude(exact - whole) > whole * TICK_TOLERANCE) break
+    const tick = sign * whole
+    let offset = tick - base
+    if (offset >= toF64(WINDOW)) {
+      if (size === 0.0) continue // nothing lies above the ladder
+      store32(side + SIDE_BEST, best)
+      store32(side + SIDE_LADDER_COUNT, held)
+      moveLadder(side, tick)
+      base = loadF64(side + SIDE_BASE)
+      best = load32(side + SIDE_BEST)
+      held = load32(side + SIDE_LADDER_COUNT)
+      offset = tick - base
+    } else if (offset < 0.0) {
+      const before = changeRest(side, tick, size, loadF64(column + DECIMALS + index * 8))
+      if (logAt !== 0 && (before !== 0.0 || size !== 0.0)) record(sign * price, before)
+      continue
+    }
+    const place = toI32(offset)
+    const word = bits + ((place >> 5) << 2)
+    const bit: i32 = 1 << (place & 31)
+    const set = load32(word)
+    const was = (set & bit) !== 0
+    if (size !== 0.0) {
+      if (logAt !== 0) record(sign * price, was ? loadF64(sizes + place * 8) : 0.0)
+      storeF64(sizes + place * 8, size)
+      store16(decimals + place * 2, toI32(loadF64(column + DECIMALS + index * 8)))
+      if (!was) {
+        store32(word, set | bit)
+        held++
+        if (place > best) best = place
+      }
+    } else if (was) {
+      if (logAt !== 0) record(sign * price, loadF64(sizes + place * 8))
+      store32(word, set & ~bit)
+      held--
+      if (place === best) best = bestBelow(bits, place)
+    }
+  }
+
+  store32(side + SIDE_BEST, best)
+  store32(side + SIDE_LADDER_COUNT, held)
+  // A ladder whose upper half has emptied follows the touch down, while there is something below to be had.
+  if (load32(side + SIDE_REST_COUNT) > 0 && best < (WINDOW - WINDOW_BELOW) >> 1) {
+    moveLadder(side, best >= 0 ? base + toF64(best) : bestOfRest(side))
+  }
+  publish(book, side)
+  return index - from
+}
+
+/** Where the log of the last change or cut ended. */
+export function logEnd(): i32 {
+  return logAt
+}
+
+/** The best place at or below one; -1 when the ladder is empty there. */
+function bestBelow(bits: i32, place: i32): i32 {
+  let at = place >> 5
+  while (at >= 0) {
+    const word = load32(bits + (at << 2))
+    if (word !== 0) return (at << 5) + 31 - leadingZeros(word)
+    at--
+  }
+  return -1
+}
+
+function bestOfRest(side: i32): f64 {
+  return loadF64(load32(side + SIDE_REST_TICKS) + (load32(side + SIDE_REST_COUNT) - 1) * 8)
+}
+
+/** Writes the best price and size where readers look for them. */
+function publish(book: i32, side: i32): void {
+  const best = load32(side + SIDE_BEST)
+  if (best < 0) {
+    storeF64(side + SIDE_BEST_PRICE, NOT_A_NUMBER)
+    storeF64(side + SIDE_BEST_SIZE, NOT_A_NUMBER)
+    return
+  }
+  storeF64(side + SIDE_BEST_PRICE, priceOf(book, side, loadF64(side + SIDE_BASE) + toF64(best)))
+  storeF64(side + SIDE_BEST_SIZE, loadF64(load32(side + SIDE_LADDER_SIZES) + best * 8))
+}
+
+/** The double nearest to so many ticks. */
+function priceOf(book: i32, side: i32, tick: f64): f64 {
+  return (tick * toF64(load32(side + SIDE_SIGN)) * loadF64(book + BOOK_UNIT)) / loadF64(book + BOOK_POWER)
+}
+
+function record(price: f64, size: f64): void {
+  storeF64(logAt, price)
+  storeF64(logAt + 8, size)
+  logAt += LOG_RECORD_BYTES
+}
+
+/** Place of the first level of the rest that is not below a tick. */
+function placeInRest(ticks: i32, count: i32, tick: f64): i32 {
+  let low: i32 = 0
+  let high = count
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (loadF64(ticks + middle * 8) < tick) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** Changes a level below the ladder; gives the size that was there, 0 when there was none. */
+function changeRest(side: i32, tick: f64, size: f64, places: f64): f64 {
+  const ticks = load32(side + SIDE_REST_TICKS)
+  const sizes = load32(side + SIDE_REST_SIZES)
+  const decimals = load32(side + SIDE_REST_DECIMALS)
+  const count = load32(side + SIDE_REST_COUNT)
+  const place = placeInRest(ticks, count, tick)
+  const was = place < count && loadF64(ticks + place * 8) === tick
+  const before = was ? loadF64(sizes + place * 8) : 0.0
+  if (size === 0.0) {
+    if (!was) return 0.0
+    const behind = count - place - 1
+    move(ticks + place * 8, ticks + place * 8 + 8, behind * 8)
+    move(sizes + place * 8, sizes + place * 8 + 8, behind * 8)
+    move(decimals + place * 2, decimals + place * 2 + 2, behind * 2)
+    store32(side + SIDE_REST_COUNT, count - 1)
+    return before
+  }
+  if (!was) {
+    const behind = count - place
+    move(ticks + place * 8 + 8, ticks + place * 8, behind * 8)
+    move(sizes + place * 8 + 8, sizes + place * 8, behind * 8)
+    move(decimals + place * 2 + 2, decimals + place * 2, behind * 2)
+    storeF64(ticks + place * 8, tick)
+    store32(side + SIDE_REST_COUNT, count + 1)
+  }
+  storeF64(sizes + place * 8, size)
+  store16(decimals + place * 2, toI32(places))
+  return before
+}
+
+/**
+ * Puts the ladder where a tick is three quarters up: levels that are then below it go to the rest, those of the rest that are
+ * then in it come back. The rest has room for all of the ladder.
+ */
+function moveLadder(side: i32, tick: f64): void {
+  const sizes = load32(side + SIDE_LADDER_SIZES)
+  const decimals = load32(side + SIDE_LADDER_DECIMALS)
+  const bits = load32(side + SIDE_LADDER_BITS)
+  const ticks = load32(side + SIDE_REST_TICKS)
+  const restSizes = load32(side + SIDE_REST_SIZES)
+  const restDecimals = load32(side + SIDE_REST_DECIMALS)
+  const base = loadF64(side + SIDE_BASE)
+  // The whole ladder into the rest, worst first: all of it lies above what is there.
+  let count = load32(side + SIDE_REST_COUNT)
+  for (let word: i32 = 0; word < WINDOW >> 5; word++) {
+    const set = load32(bits + (word << 2))
+    if (set === 0) continue
+    for (let bit: i32 = 0; bit < 32; bit++) {
+      if ((set & (1 << bit)) === 0) continue
+      const place = (word << 5) + bit
+      storeF64(ticks + count * 8, base + toF64(place))
+      storeF64(restSizes + count * 8, loadF64(sizes + place * 8))
+      store16(restDecimals + count * 2, load16(decimals + place * 2))
+      count++
+    }
+  }
+  fill(bits, 0, WINDOW >> 3)
+  // Then the upper part of the rest back.
+  const newBase = tick - toF64(WINDOW_BELOW)
+  const from = placeInRest(ticks, count, newBase)
+  let best: i32 = -1
+  for (let index = from; index < count; index++) {
+    best = toI32(loadF64(ticks + index * 8) - newBase)
+    storeF64(sizes + best * 8, loadF64(restSizes + index * 8))
+    store16(decimals + best * 2, load16(restDecimals + index * 2))
+    const word = bits + ((best >> 5) << 2)
+    store32(word, load32(word) | (1 << (best & 31)))
+  }
+  storeF64(side + SIDE_BASE, newBase)
+  store32(side + SIDE_BEST, best)
+  store32(side + SIDE_LADDER_COUNT, count - from)
+  store32(side + SIDE_REST_COUNT, from)
+}
+
+/**
+ * Drops the worst levels of a side until `depth` are left. `logEnd` tells where the log ended.
+ *
+ * @param asks  0 bids, 1 asks
+ */
+export function cut(book: i32, asks: i32, depth: i32, log: i32): void {
+  logAt = log
+  const side = book + (asks !== 0 ? BOOK_ASKS : BOOK_BIDS)
+  const sign = toF64(load32(side + SIDE_SIGN))
+  const rest = load32(side + SIDE_REST_COUNT)
+  let surplus = rest + load32(side + SIDE_LADDER_COUNT) - depth
+  if (surplus <= 0) return
+  const ofRest = surplus < rest ? surplus : rest
+  if (ofRest > 0) {
+    const ticks = load32(side + SIDE_REST_TICKS)
+    const sizes = load32(side + SIDE_REST_SIZES)
+    const decimals = load32(side + SIDE_REST_DECIMALS)
+    if (logAt !== 0) {
+      for (let index: i32 = 0; index < ofRest; index++) {
+        record(sign * priceOf(book, side, loadF64(ticks + index * 8)), loadF64(sizes + index * 8))
+      }
+    }
+    const left = rest - ofRest
+    move(ticks, ticks + ofRest * 8, left * 8)
+    move(sizes, sizes + ofRest * 8, left * 8)
+    move(decimals, decimals + ofRest * 2, left * 2)
+    store32(side + SIDE_REST_COUNT, left)
+    surplus -= ofRest
+  }
+  if (surplus > 0) {
+    const bits = load32(side + SIDE_LADDER_BITS)
+    const sizes = load32(side + SIDE_LADDER_SIZES)
+    const base = loadF64(side + SIDE_BASE)
+    let place: i32 = 0
+    let held = load32(side + SIDE_LADDER_COUNT)
+    while (surplus > 0) {
+      const word = bits + ((place >> 5) << 2)
+      if ((load32(word) & (1 << (place & 31))) !== 0) {
+        if (logAt !== 0) record(sign * priceOf(book, side, base + toF64(place)), loadF64(sizes + place * 8))
+        store32(word, load32(word) & ~(1 << (place & 31)))
+        surplus--
+        held--
+      }
+      place++
+    }
+    store32(side + SIDE_LADDER_COUNT, held)
+    if (held === 0) store32(side + SIDE_BEST, -1)
+    publish(book, side)
+  }
+}
+
+/** Empties a side and puts its ladder around a tick. */
+export function reset(book: i32, asks: i32, tick: f64): void {
+  const side = book + (asks !== 0 ? BOOK_ASKS : BOOK_BIDS)
+  fill(load32(side + SIDE_LADDER_BITS), 0, WINDOW >> 3)
+  store32(side + SIDE_SIGN, asks !== 0 ? -1 : 1)
+  store32(side + SIDE_LADDER_COUNT, 0)
+  store32(side + SIDE_REST_COUNT, 0)
+  store32(side + SIDE_BEST, -1)
+  storeF64(side + SIDE_BASE, tick - toF64(WINDOW_BELOW))
+  publish(book, side)
+}
+
+/**
+ * Writes the best levels of a side into its columns, best first: prices, sizes, decimals. The first `skip` are left out.
+ *
+ * @param atMost  at most LEVELS_MAX
+ * @returns how many there were
+ */
+export function best(book: i32, asks: i32, skip: i32, atMost: i32): i32 {
+  const side = book + (asks !== 0 ? BOOK_ASKS : BOOK_BIDS)
+  const column = asks !== 0 ? ASKS : BIDS
+  const sizes = load32(side + SIDE_LADDER_SIZES)
+  const decimals = load32(side + SIDE_LADDER_DECIMALS)
+  const bits = load32(side + SIDE_LADDER_BITS)
+  const base = loadF64(side + SIDE_BASE)
+  let count: i32 = 0
+  let left = skip
+  let place = load32(side + SIDE_BEST)
+  while (place >= 0 && left > 0) {
+    place = nextBelow(bits, place)
+    left--
+  }
+  while (place >= 0 && count < atMost) {
+    storeF64(column + PRICES + count * 8, priceOf(book, side, base + toF64(place)))
+    storeF64(column + SIZES + count * 8, loadF64(sizes + place * 8))
+    storeF64(column + DECIMALS + count * 8, toF64(load16(decimals + place * 2)))
+    count++
+    place = nextBelow(bits, place)
+  }
+  const ticks = load32(side + SIDE_REST_TICKS)
+  const restSizes = load32(side + SIDE_REST_SIZES)
+  const restDecimals = load32(side + SIDE_REST_DECIMALS)
+  let index = load32(side + SIDE_REST_COUNT) - 1 - left
+  while (index >= 0 && count < atMost) {
+    storeF64(column + PRICES + count * 8, priceOf(book, side, loadF64(ticks + index * 8)))
+    storeF64(column + SIZES + count * 8, loadF64(restSizes + index * 8))
+    storeF64(column + DECIMALS + count * 8, toF64(load16(restDecimals + index * 2)))
+    count++
+    index--
+  }
+  return count
+}
+
+/** The next best place under one; -1 when there is none. */
+function nextBelow(bits: i32, place: i32): i32 {
+  const word = load32(bits + ((place >> 5) << 2)) & ((1 << (place & 31)) - 1)
+  if (word !== 0) return (place & -32) + 31 - leadingZeros(word)
+  return bestBelow(bits, (place & -32) - 1)
+}

@@ -1,0 +1,114 @@
+/**
+ * Compiles the kernel to WebAssembly and writes it into `wasm.ts`, as text: `npm run kernel`.
+ *
+ * Run it when `scan.ts`, `books.ts`, `digits.ts` or `layout.ts` have changed; a test says when it was forgotten. What it
+ * writes is part of the source tree, so that neither users nor their bundlers need a compiler or another file.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+
+/** What `memory.ts` is in WebAssembly: each function one instruction. */
+const MEMORY = `
+@inline export function load8(at: i32): i32 { return <i32>load<u8>(at) }
+@inline export function store8(at: i32, value: i32): void { store<u8>(at, <u8>value) }
+@inline export function load16(at: i32): i32 { return <i32>load<u16>(at) }
+@inline export function store16(at: i32, value: i32): void { store<u16>(at, <u16>value) }
+@inline export function load32(at: i32): i32 { return load<i32>(at) }
+@inline export function store32(at: i32, value: i32): void { store<i32>(at, value) }
+@inline export function peek32(at: i32): i32 { return load<i32>(at) }
+@inline export function poke32(at: i32, value: i32): void { store<i32>(at, value) }
+@inline export function loadF64(at: i32): f64 { return load<f64>(at) }
+@inline export function storeF64(at: i32, value: f64): void { store<f64>(at, value) }
+@inline export function areEightDigits(at: i32): bool {
+  const word = load<u64>(at)
+  return ((word & 0xF0F0F0F0F0F0F0F0) | (((word + 0x0606060606060606) & 0xF0F0F0F0F0F0F0F0) >> 4)) === 0x3333333333333333
+}
+@inline export function eightDigits(at: i32): i32 {
+  let word = load<u64>(at) & 0x0F0F0F0F0F0F0F0F
+  word = (word * 2561) >> 8
+  word = ((word & 0x00FF00FF00FF00FF) * 6553601) >> 16
+  return <i32>(((word & 0x0000FFFF0000FFFF) * 42949672960001) >> 32)
+}
+@inline export function move(to: i32, from: i32, count: i32): void { memory.copy(to, from, count) }
+@inline export function fill(at: i32, value: i32, count: i32): void { memory.fill(at, <u8>value, count) }
+@inline export function toI32(value: f64): i32 { return <i32>value }
+@inline export function toF64(value: i32): f64 { return <f64>value }
+@inline export function leadingZeros(value: i32): i32 { return clz<i32>(value) }
+@inline export function unsigned(value: i32): f64 { return <f64><u32>value }
+@inline export function times(a: i32, b: i32): i32 { return a * b }
+@inline export function nearestWhole(value: f64): f64 { return floor<f64>(value + 0.5) }
+@inline export function wholePart(value: f64): f64 { return floor<f64>(value) }
+@inline export function magnitude(value: f64): f64 { return abs<f64>(value) }
+export const NOT_A_NUMBER: f64 = NaN
+`
+
+/** What is used of the compiler; its own types would redefine names of Node. */
+interface Compiler {
+  main(
+    options: readonly string[],
+    api: {
+      readFile(name: string): string | null
+      writeFile(name: string, contents: string | Uint8Array): void
+      listFiles(): string[]
+    },
+  ): Promise<{ readonly error: Error | null; readonly stderr: { toString(): string } }>
+}
+
+const COMPILER: string = 'assemblyscript/asc'
+
+const SOURCES = ['main', 'scan', 'books', 'digits', 'layout']
+
+/** Functions that are to be compiled into their callers are marked by a comment, since TypeScript has no word for it. */
+function sourceFor(text: string): string {
+  return text.replaceAll('// inline\n', '@inline\n')
+}
+
+/** The kernel in WebAssembly, compiled from the sources beside this file. */
+export async function compileKernel(folder = __dirname): Promise<Uint8Array> {
+  const asc = (await import(COMPILER)) as Compiler
+  const files = new Map<string, string>(
+    SOURCES.map((name) => [`${name}.ts`, sourceFor(readFileSync(path.join(folder, `${name}.ts`), 'utf8'))]),
+  )
+  files.set('memory.ts', MEMORY)
+  let compiled: Uint8Array | undefined
+  const { error, stderr } = await asc.main(
+    [
+      'main.ts',
+      '--outFile=kernel.wasm',
+      '--optimizeLevel=3',
+      '--shrinkLevel=0',
+      '--converge',
+      '--noAssert',
+      '--runtime=stub',
+      '--initialMemory=32',
+    ],
+    {
+      readFile: (name: string) => files.get(name) ?? null,
+      writeFile: (name: string, contents: string | Uint8Array) => {
+        if (name === 'kernel.wasm' && typeof contents !== 'string') compiled = contents
+      },
+      listFiles: () => [],
+    },
+  )
+  if (error !== null || compiled === undefined) throw new Error(`The kernel does not compile:\n${stderr.toString()}`)
+  return compiled
+}
+
+/** The source file that holds a compiled kernel. */
+export function sourceOf(kernel: Uint8Array): string {
+  const lines =
+    Buffer.from(kernel)
+      .toString('base64')
+      .match(/.{1,110}/g) ?? []
+  return `/** The kernel in WebAssembly, base64. Written by \`compile.ts\` from its sources: do not edit. */
+export const KERNEL_BASE64 =
+${lines.map((line) => `  '${line}'`).join(' +\n')}
+`
+}
+
+if (require.main === module) {
+  void compileKernel().then((kernel) => {
+    writeFileSync(path.join(__dirname, 'wasm.ts'), sourceOf(kernel))
+    console.error(`The kernel has ${kernel.length} bytes.`)
+  })
+}

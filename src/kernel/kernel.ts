@@ -1,0 +1,133 @@
+/**
+ * The kernel: scanning frames, keeping books and computing checksums in one block of memory, in WebAssembly or, with the same
+ * lines, in TypeScript.
+ *
+ * There is one kernel in a thread; its memory is shared by everything that uses it. What is allocated is given back by whoever
+ * allocated it.
+ */
+import * as portable from './main'
+import { CRC, FRAME, FRAME_BYTES_MAX, FRAME_SLACK, HEAP, POWERS, POWERS_MAX, QUADS } from './layout'
+import { attach } from './memory'
+import { KERNEL_BASE64 } from './wasm'
+
+/** What both kernels export. Addresses and counts are whole numbers. */
+export interface KernelCode {
+  scan(chain: number, start: number, end: number, table: number): number
+  change(book: number, asks: number, from: number, to: number, log: number): number
+  cut(book: number, asks: number, depth: number, log: number): void
+  logEnd(): number
+  reset(book: number, asks: number, tick: number): void
+  best(book: number, asks: number, skip: number, atMost: number): number
+  krakenChecksum(book: number, levels: number): number
+  okxChecksum(book: number, levels: number): number
+}
+
+const PAGE_BYTES = 65_536
+/** Memory grows by at least so much: growing costs a copy in TypeScript, and new views in both. */
+const GROWTH_BYTES = 4 * 1024 * 1024
+
+export class Kernel {
+  readonly code: KernelCode
+  /** Views of the memory. They are replaced when it grows: do not keep them. */
+  bytes: Buffer
+  words: Int32Array
+  doubles: Float64Array
+  private readonly grow: (pages: number) => ArrayBuffer
+  private end = HEAP
+  private readonly free = new Map<number, number[]>()
+
+  constructor(readonly language: 'wasm' | 'typescript') {
+    let memory: ArrayBuffer
+    if (language === 'wasm') {
+      const bytes = Buffer.from(KERNEL_BASE64, 'base64')
+      const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {})
+      const wasmMemory = exports['memory'] as WebAssembly.Memory
+      this.code = exports as unknown as KernelCode
+      this.grow = (pages) => {
+        wasmMemory.grow(pages)
+        return wasmMemory.buffer
+      }
+      memory = wasmMemory.buffer
+    } else {
+      this.code = portable
+      memory = new ArrayBuffer(32 * PAGE_BYTES)
+      attach(memory)
+      this.grow = (pages) => {
+        const larger = new ArrayBuffer(this.bytes.byteLength + pages * PAGE_BYTES)
+        new Uint8Array(larger).set(this.bytes)
+        attach(larger)
+        return larger
+      }
+    }
+    this.bytes = Buffer.from(memory)
+    this.words = new Int32Array(memory)
+    this.doubles = new Float64Array(memory)
+    this.writeTables()
+  }
+
+  /** So many bytes, aligned to eight and of any content; give them back with `release`. */
+  allocate(bytes: number): number {
+    const size = (bytes + 7) & -8
+    const reused = this.free.get(size)?.pop()
+    if (reused !== undefined) return reused
+    const at = this.end
+    this.end += size
+    if (this.end > this.bytes.byteLength) {
+      const memory = this.grow(Math.ceil(Math.max(this.end - this.bytes.byteLength, GROWTH_BYTES) / PAGE_BYTES))
+      this.bytes = Buffer.from(memory)
+      this.words = new Int32Array(memory)
+      this.doubles = new Float64Array(memory)
+    }
+    return at
+  }
+
+  /** Gives back what was allocated with the same number of bytes. */
+  release(at: number, bytes: number): void {
+    const size = (bytes + 7) & -8
+    const list = this.free.get(size)
+    if (list === undefined) this.free.set(size, [at])
+    else list.push(at)
+  }
+
+  /**
+   * Puts a frame where scans read it.
+   *
+   * @returns its length in bytes, -1 when it is too long for the kernel
+   */
+  putFrame(data: string | Uint8Array): number {
+    if (typeof data === 'string') {
+      // A character has at most three bytes.
+      if (data.length * 3 > FRAME_BYTES_MAX) return -1
+      return this.bytes.write(data, FRAME, 'utf8')
+    }
+    if (data.length > FRAME_BYTES_MAX) return -1
+    this.bytes.set(data, FRAME)
+    return data.length
+  }
+
+  private writeTables(): void {
+    const { bytes, words, doubles } = this
+    for (let power = 0; power <= POWERS_MAX; power++) doubles[(POWERS >> 3) + power] = 10 ** power
+    for (let quad = 0; quad < 10_000; quad++) bytes.write(String(quad).padStart(4, '0'), QUADS + quad * 4, 'latin1')
+    const crc = CRC >> 2
+    for (let byte = 0; byte < 256; byte++) {
+      let value = byte
+      for (let bit = 0; bit < 8; bit++) value = (value & 1) !== 0 ? (value >>> 1) ^ 0xedb88320 : value >>> 1
+      words[crc + byte] = value
+    }
+    for (let byte = 0; byte < 256; byte++) {
+      for (let behind = 1; behind < 8; behind++) {
+        const before = words[crc + (behind - 1) * 256 + byte]!
+        words[crc + behind * 256 + byte] = words[crc + (before & 255)]! ^ (before >>> 8)
+      }
+    }
+    bytes.fill(0, FRAME + FRAME_BYTES_MAX, FRAME + FRAME_BYTES_MAX + FRAME_SLACK)
+  }
+}
+
+let current: Kernel | undefined
+
+/** The kernel of this thread: WebAssembly where there is such a thing. */
+export function kernel(): Kernel {
+  return (current ??= new Kernel(typeof WebAssembly === 'undefined' ? 'typescript' : 'wasm'))
+}

@@ -1,0 +1,132 @@
+/**
+ * Where things lie in the kernel's memory: numbers that both its sides, and both its languages, agree on.
+ */
+
+// ── Registers: what a scan has read ─────────────────────────────────────────────────────────────────────────────────
+/** Doubles, one of each name below. */
+export const REGISTERS: i32 = 1_024
+export const REGISTER_COUNT: i32 = 64
+/** Words: where texts stand that were kept, and how long they are. */
+export const TEXTS: i32 = 1_536
+export const TEXT_COUNT: i32 = 16
+
+// ── Tables ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+/** 10^0 to 10^22: the powers of ten that doubles hold exactly. */
+export const POWERS: i32 = 2_048
+export const POWERS_MAX: i32 = 22
+/** CRC32 of all bytes, and of those with one to seven bytes behind them. */
+export const CRC: i32 = 4_096
+/** 0000 to 9999 as four characters each. */
+export const QUADS: i32 = 16_384
+
+// ── Columns: the levels of one change, one set a side ───────────────────────────────────────────────────────────────
+/** Levels a side that a frame may have; others go through the plain decoder. */
+export const LEVELS_MAX: i32 = 4_096
+export const BIDS: i32 = 65_536
+export const SIDE_BYTES: i32 = LEVELS_MAX * 24
+export const ASKS: i32 = BIDS + SIDE_BYTES
+/** Within a side, each as doubles: prices, sizes, decimals (`priceDecimals * 128 + sizeDecimals`). */
+export const PRICES: i32 = 0
+export const SIZES: i32 = LEVELS_MAX * 8
+export const DECIMALS: i32 = LEVELS_MAX * 16
+
+// ── Rows: trades of one frame ───────────────────────────────────────────────────────────────────────────────────────
+/** Each row is a copy of the registers and texts of its fields. */
+export const ROWS_MAX: i32 = 1_024
+export const ROWS: i32 = ASKS + SIDE_BYTES
+export const ROW_REGISTERS: i32 = 16
+export const ROW_BYTES: i32 = 160
+
+// ── The frame, and a place to write texts for checksums ─────────────────────────────────────────────────────────────
+export const SCRATCH: i32 = ROWS + ROWS_MAX * ROW_BYTES
+export const SCRATCH_BYTES: i32 = 8_192
+export const FRAME: i32 = SCRATCH + SCRATCH_BYTES
+/** Larger frames go through the plain decoder. */
+export const FRAME_BYTES_MAX: i32 = 262_144
+/** Zeros behind a frame, so that reading a little past its end finds nothing. */
+export const FRAME_SLACK: i32 = 64
+/** Everything else (programs, tables of keys, books, logs) is allocated from here on. */
+export const HEAP: i32 = FRAME + FRAME_BYTES_MAX + FRAME_SLACK
+
+// ── A book ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+/**
+ * The book's tick as two doubles, `unit / power` (power of ten), and its inverse; then two sides of the same form.
+ * Ticks are counted towards the touch on both sides: asks as negative numbers. So better is always larger.
+ */
+export const BOOK_UNIT: i32 = 0
+export const BOOK_POWER: i32 = 8
+export const BOOK_PER_PRICE: i32 = 16
+export const BOOK_BIDS: i32 = 32
+export const BOOK_ASKS: i32 = 112
+export const BOOK_HEAD_BYTES: i32 = 192
+
+/** Ticks near the touch that have a place of their own each. */
+export const WINDOW: i32 = 2_048
+/** Of a window that is moved, the part that lies at and below the touch. */
+export const WINDOW_BELOW: i32 = 1_536
+
+/** Of a side: the ladder. */
+export const SIDE_LADDER_SIZES: i32 = 0
+export const SIDE_LADDER_DECIMALS: i32 = 4
+export const SIDE_LADDER_BITS: i32 = 8
+export const SIDE_LADDER_COUNT: i32 = 12
+/** Index of the best level in the ladder, -1 without one. */
+export const SIDE_BEST: i32 = 16
+/** Of a side: what lies below the ladder, sorted, the best last. */
+export const SIDE_REST_TICKS: i32 = 20
+export const SIDE_REST_SIZES: i32 = 24
+export const SIDE_REST_DECIMALS: i32 = 28
+export const SIDE_REST_COUNT: i32 = 32
+export const SIDE_REST_CAPACITY: i32 = 36
+/** 1 for bids, -1 for asks. */
+export const SIDE_SIGN: i32 = 40
+/** Tick of the ladder's first place. */
+export const SIDE_BASE: i32 = 48
+/** NaN on an empty side. */
+export const SIDE_BEST_PRICE: i32 = 56
+export const SIDE_BEST_SIZE: i32 = 64
+
+export const LADDER_BYTES: i32 = WINDOW * 8 + WINDOW * 2 + WINDOW / 8
+export const BOOK_BYTES: i32 = BOOK_HEAD_BYTES + 2 * LADDER_BYTES
+/** A level that lies below the ladder: tick, size, decimals. */
+export const REST_LEVEL_BYTES: i32 = 18
+
+// ── The log: what each change replaced ──────────────────────────────────────────────────────────────────────────────
+/** A record is the price (negative for asks) and the size that was there before (0: none). */
+export const LOG_RECORD_BYTES: i32 = 16
+
+// ── Programs ────────────────────────────────────────────────────────────────────────────────────────────────────────
+export const OP_END: i32 = 0
+export const OP_LITERAL: i32 = 1
+export const OP_KEY: i32 = 2
+export const OP_SYMBOL: i32 = 3
+export const OP_INTEGER: i32 = 4
+export const OP_TIME_MS: i32 = 5
+export const OP_TIME_RFC3339: i32 = 6
+export const OP_TIME_SECONDS: i32 = 7
+export const OP_DECIMAL: i32 = 8
+export const OP_LEVELS: i32 = 9
+export const OP_CHOICE: i32 = 10
+export const OP_TEXT: i32 = 11
+export const OP_SKIP_TEXT: i32 = 12
+export const OP_SKIP_NUMBER: i32 = 13
+export const OP_ROWS: i32 = 14
+export const OP_ROW_END: i32 = 15
+
+/** How a scan ends. */
+export const MISSED: i32 = 0
+export const READ: i32 = 1
+/** Everything was read, but the key is not in the table. */
+export const UNKNOWN_KEY: i32 = 2
+
+// ── Registers by name ───────────────────────────────────────────────────────────────────────────────────────────────
+/** Which program of a chain has read the frame. */
+export const R_PROGRAM: i32 = 0
+export const R_SLOT: i32 = 1
+export const R_BIDS: i32 = 2
+export const R_ASKS: i32 = 3
+export const R_ROWS: i32 = 4
+/** 1 + the first of the fields that a shape names. */
+export const R_FIELDS: i32 = 8
+/** Text 0: the key. */
+export const T_KEY: i32 = 0

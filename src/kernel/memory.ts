@@ -1,0 +1,131 @@
+/**
+ * The memory of the kernel as TypeScript sees it: one buffer, read and written by address.
+ *
+ * The kernel (`scan.ts`, `books.ts`, `digits.ts`) is written once, in the part of TypeScript that AssemblyScript compiles
+ * to WebAssembly too. There these functions are single instructions (`compile.ts` puts others of the same names in their
+ * place); here they index typed arrays. So both run the same lines and give the same results.
+ *
+ * Addresses are bytes. `load32` and the `F64` pair want aligned ones; `peek32` takes any.
+ */
+let bytes = new Uint8Array(0)
+let words = new Int32Array(0)
+let halves = new Uint16Array(0)
+let doubles = new Float64Array(0)
+let view = new DataView(new ArrayBuffer(0))
+
+/** Puts a buffer under the kernel; what addresses mean is what it holds. */
+export function attach(buffer: ArrayBuffer): void {
+  bytes = new Uint8Array(buffer)
+  words = new Int32Array(buffer)
+  halves = new Uint16Array(buffer)
+  doubles = new Float64Array(buffer)
+  view = new DataView(buffer)
+}
+
+export function load8(at: i32): i32 {
+  return bytes[at]!
+}
+
+export function store8(at: i32, value: i32): void {
+  bytes[at] = value
+}
+
+export function load16(at: i32): i32 {
+  return halves[at >> 1]!
+}
+
+export function store16(at: i32, value: i32): void {
+  halves[at >> 1] = value
+}
+
+export function load32(at: i32): i32 {
+  return words[at >> 2]!
+}
+
+export function store32(at: i32, value: i32): void {
+  words[at >> 2] = value
+}
+
+/** Four bytes from any address, the first the lowest. */
+export function peek32(at: i32): i32 {
+  return view.getInt32(at, true)
+}
+
+export function poke32(at: i32, value: i32): void {
+  view.setInt32(at, value, true)
+}
+
+/** True when eight digits stand at an address. */
+export function areEightDigits(at: i32): boolean {
+  return areDigits(view.getInt32(at, true)) && areDigits(view.getInt32(at + 4, true))
+}
+
+/** The number that eight digits make. */
+export function eightDigits(at: i32): i32 {
+  return numberOf(view.getInt32(at, true)) * 10_000 + numberOf(view.getInt32(at + 4, true))
+}
+
+function areDigits(word: number): boolean {
+  return (word & 0xf0f0f0f0) === 0x30303030 && ((word + 0x06060606) & 0xf0f0f0f0) === 0x30303030
+}
+
+function numberOf(word: number): number {
+  const pairs = Math.imul(word - 0x30303030, 10) + ((word - 0x30303030) >> 8)
+  return Math.imul(pairs & 255, 100) + ((pairs >> 16) & 255)
+}
+
+export function loadF64(at: i32): f64 {
+  return doubles[at >> 3]!
+}
+
+export function storeF64(at: i32, value: f64): void {
+  doubles[at >> 3] = value
+}
+
+/** Moves bytes; the places may overlap. */
+export function move(to: i32, from: i32, count: i32): void {
+  bytes.copyWithin(to, from, from + count)
+}
+
+export function fill(at: i32, value: i32, count: i32): void {
+  bytes.fill(value, at, at + count)
+}
+
+/** The whole part of a number between -2^31 and 2^31. */
+export function toI32(value: f64): i32 {
+  return value | 0
+}
+
+export function toF64(value: i32): f64 {
+  return value
+}
+
+/** The lower half of a product. */
+export function times(a: i32, b: i32): i32 {
+  return Math.imul(a, b)
+}
+
+/** 0 to 32: how many bits lie above the highest that is set. */
+export function leadingZeros(value: i32): i32 {
+  return Math.clz32(value)
+}
+
+/** A word that is read as one without a sign. */
+export function unsigned(value: i32): f64 {
+  return value >>> 0
+}
+
+/** Halves are rounded up. */
+export function nearestWhole(value: f64): f64 {
+  return Math.floor(value + 0.5)
+}
+
+export function wholePart(value: f64): f64 {
+  return Math.floor(value)
+}
+
+export function magnitude(value: f64): f64 {
+  return Math.abs(value)
+}
+
+export const NOT_A_NUMBER: f64 = NaN

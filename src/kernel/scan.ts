@@ -1,0 +1,619 @@
+/**
+ * Reads the bytes of a frame by a program: no JSON, no strings, no objects.
+ *
+ * A program is the shape of one kind of frame, compiled from an exchange's description (`shape.ts`): literals that must
+ * stand there byte by byte, and fields between them. A scan accepts a frame only if every byte of it is accounted for;
+ * anything else (another order of keys, a space, an escape, an exponent, a number of more than fifteen digits) is missed, and
+ * the frame goes to the plain decoder, which decides. So a scan may be strict but must never be wrong: what it reads are the
+ * events that the plain decoder would have written.
+ *
+ * Programs form a chain: one that misses hands the frame to the next. Behind the frame lie zeros, which end every loop.
+ * Numbers become the nearest double as an integer of at most fifteen digits divided by a power of ten.
+ */
+import {
+  ASKS,
+  BIDS,
+  DECIMALS,
+  LEVELS_MAX,
+  MISSED,
+  OP_CHOICE,
+  OP_DECIMAL,
+  OP_INTEGER,
+  OP_KEY,
+  OP_LEVELS,
+  OP_LITERAL,
+  OP_ROW_END,
+  OP_ROWS,
+  OP_SKIP_NUMBER,
+  OP_SKIP_TEXT,
+  OP_SYMBOL,
+  OP_TEXT,
+  OP_TIME_MS,
+  OP_TIME_RFC3339,
+  OP_TIME_SECONDS,
+  POWERS,
+  PRICES,
+  READ,
+  REGISTERS,
+  REGISTER_COUNT,
+  ROW_BYTES,
+  ROW_REGISTERS,
+  ROWS,
+  ROWS_MAX,
+  R_ASKS,
+  R_BIDS,
+  R_FIELDS,
+  R_PROGRAM,
+  R_ROWS,
+  R_SLOT,
+  SIZES,
+  TEXTS,
+  T_KEY,
+  UNKNOWN_KEY,
+} from './layout'
+import { areEightDigits, eightDigits, load32, load8, loadF64, peek32, store32, storeF64, times, toF64 } from './memory'
+
+/** Where readers of integers and times leave what they read: the last register, which no field has. */
+const VALUE: i32 = REGISTERS + (REGISTER_COUNT - 1) * 8
+
+/** Where the last decimal ended (0: there was none), and how many decimals it had. */
+let cursor: i32 = 0
+let places: i32 = 0
+
+const QUOTE: i32 = 34
+const COMMA: i32 = 44
+const MINUS: i32 = 45
+const POINT: i32 = 46
+const ZERO: i32 = 48
+const OPEN: i32 = 91
+const BACKSLASH: i32 = 92
+const CLOSE: i32 = 93
+
+/** Characters of a key; longer ones are not in any table. */
+const KEY_MAX: i32 = 96
+/** Characters of a text that is kept or skipped. */
+const TEXT_MAX: i32 = 256
+const DIGITS_MAX: f64 = 999999999999999.0
+
+const TIME_US_MIN: f64 = 946684800000000.0
+const TIME_US_MAX: f64 = 4102444800000000.0
+
+/**
+ * Tries the programs of a chain on the frame between two addresses.
+ *
+ * @param chain  the first program; each begins with the address of the next (0: none) and its number
+ * @param table  the keys that are known
+ * @returns MISSED, READ or UNKNOWN_KEY; what was read is in the registers, texts, columns and rows
+ */
+export function scan(chain: i32, start: i32, end: i32, table: i32): i32 {
+  let program = chain
+  while (program !== 0) {
+    const result = run(program + 8, start, end, table)
+    if (result !== MISSED) {
+      storeF64(REGISTERS + R_PROGRAM * 8, toF64(load32(program + 4)))
+      return result
+    }
+    program = load32(program)
+  }
+  return MISSED
+}
+
+function run(first: i32, start: i32, end: i32, table: i32): i32 {
+  let pc = first
+  let p = start
+  let entry: i32 = 0
+  let isUnknown = false
+  let bids: i32 = 0
+  let asks: i32 = 0
+  let rows: i32 = 0
+  let rowProgram: i32 = 0
+
+  while (true) {
+    switch (load32(pc)) {
+      case OP_LITERAL: {
+        const length = load32(pc + 4)
+        if (!matches(pc + 8, length, p)) return MISSED
+        p += length
+        pc += 8 + ((length + 3) & -4)
+        break
+      }
+      case OP_KEY: {
+        const stop = load32(pc + 4)
+        const from = p
+        let hash: i32 = 0
+        let c = load8(p)
+        while (c !== stop) {
+          if (c < 32 || c > 126 || c === BACKSLASH || p - from >= KEY_MAX) return MISSED
+          hash = (times(hash, 31) + c) | 0
+          c = load8(++p)
+        }
+        store32(TEXTS + T_KEY * 8, from)
+        store32(TEXTS + T_KEY * 8 + 4, p - from)
+        entry = lookup(table, hash, from, p - from)
+        if (entry === 0) isUnknown = true
+        pc += 8
+        break
+      }
+      case OP_SYMBOL: {
+        if (entry !== 0) {
+          const length = load32(entry + 16)
+          if (!matches(load32(entry + 12), length, p)) return MISSED
+          p += length
+        } else {
+          p = endOfText(p)
+          if (p === 0) return MISSED
+        }
+        pc += 4
+        break
+      }
+      case OP_INTEGER: {
+        p = readInteger(p, load32(pc + 8) !== 0)
+        if (p === 0) return MISSED
+        storeF64(REGISTERS + load32(pc + 4) * 8, loadF64(VALUE))
+        pc += 12
+        break
+      }
+      case OP_TIME_MS: {
+        p = readInteger(p, false)
+        if (p === 0) return MISSED
+        const timeUs = loadF64(VALUE) * 1000.0
+        if (timeUs < TIME_US_MIN || timeUs > TIME_US_MAX) return MISSED
+        storeF64(REGISTERS + load32(pc + 4) * 8, timeUs)
+        pc += 8
+        break
+      }
+      case OP_TIME_RFC3339: {
+        p = readRfc3339(p)
+        if (p === 0) return MISSED
+        storeF64(REGISTERS + load32(pc + 4) * 8, loadF64(VALUE))
+        pc += 8
+        break
+      }
+      case OP_TIME_SECONDS: {
+        p = readSeconds(p)
+        if (p === 0) return MISSED
+        storeF64(REGISTERS + load32(pc + 4) * 8, loadF64(VALUE))
+        pc += 8
+        break
+      }
+      case OP_DECIMAL: {
+        // Bare numbers are JSON's own: no zeros in front.
+        if (load32(pc + 8) !== 0 && load8(p) === ZERO && isDigit(load8(p + 1))) return MISSED
+        const register = REGISTERS + load32(pc + 4) * 8
+        storeF64(register, readDecimal(p))
+        storeF64(register + 8, toF64(places))
+        p = cursor
+        if (p === 0) return MISSED
+        pc += 12
+        break
+      }
+      case OP_LEVELS: {
+        // Side (0 bids, 1 asks, 2 as each level says), what follows a size, the register of its time, literals.
+        const side = load32(pc + 4)
+        const tail = load32(pc + 8)
+        const time = load32(pc + 12)
+        const bare = load32(pc + 16) !== 0
+        const next = pc + load32(pc + 20)
+        const bidHead = pc + 24
+        const askHead = bidHead + 4 + ((load32(bidHead) + 3) & -4)
+        const middle = askHead + 4 + ((load32(askHead) + 3) & -4)
+        const foot = middle + 4 + ((load32(middle) + 3) & -4)
+        // Of each literal the first word and what counts of it: most have no more.
+        const headLength = load32(bidHead)
+        const headWord = load32(bidHead + 4)
+        const headMask = maskOf(headLength)
+        const middleLength = load32(middle)
+        const middleWord = load32(middle + 4)
+        const middleMask = maskOf(middleLength)
+        const footLength = load32(foot)
+        const footWord = load32(foot + 4)
+        const footMask = maskOf(footLength)
+        let timeUs: f64 = time !== 0 ? loadF64(REGISTERS + time * 8) : 0.0
+        if (load8(p) !== OPEN) return MISSED
+        p++
+        if (load8(p) === CLOSE) p++
+        else {
+          while (true) {
+            let isAsk = side === 1
+            if (side === 2) {
+              isAsk = !matches(bidHead + 4, load32(bidHead), p)
+              if (isAsk && !matches(askHead + 4, load32(askHead), p)) return MISSED
+              p += load32(isAsk ? askHead : bidHead)
+            } else {
+              if (((peek32(p) ^ headWord) & headMask) !== 0) return MISSED
+              if (headLength > 4 && !matches(bidHead + 4, headLength, p)) return MISSED
+              p += headLength
+            }
+            if (bare && load8(p) === ZERO && isDigit(load8(p + 1))) return MISSED
+            const price = readDecimal(p)
+            const pricePlaces = places
+            p = cursor
+            if (p === 0 || price === 0.0) return MISSED
+            if (((peek32(p) ^ middleWord) & middleMask) !== 0) return MISSED
+            if (middleLength > 4 && !matches(middle + 4, middleLength, p)) return MISSED
+            p += middleLength
+            if (bare && load8(p) === ZERO && isDigit(load8(p + 1))) return MISSED
+            const size = readDecimal(p)
+            p = cursor
+            if (p === 0) return MISSED
+            const row = isAsk ? asks : bids
+            if (row >= LEVELS_MAX) return MISSED
+            const column = isAsk ? ASKS : BIDS
+            storeF64(column + PRICES + row * 8, price)
+            storeF64(column + SIZES + row * 8, size)
+            storeF64(column + DECIMALS + row * 8, toF64((pricePlaces << 7) + places))
+            if (isAsk) asks++
+            else bids++
+            if (tail !== 0) {
+              if (load8(p) !== QUOTE) return MISSED
+              p++
+              if (tail === 2) {
+                if (load8(p) !== COMMA || load8(p + 1) !== QUOTE) return MISSED
+                p = readSeconds(p + 2)
+                if (p === 0 || load8(p) !== QUOTE) return MISSED
+                p++
+                if (loadF64(VALUE) > timeUs) timeUs = loadF64(VALUE)
+              }
+              while (load8(p) === COMMA) {
+                if (load8(p + 1) !== QUOTE) return MISSED
+                p = endOfText(p + 2)
+                if (p === 0) return MISSED
+                p++
+              }
+              if (load8(p) !== CLOSE) return MISSED
+              p++
+            } else {
+              if (((peek32(p) ^ footWord) & footMask) !== 0) return MISSED
+              if (footLength > 4 && !matches(foot + 4, footLength, p)) return MISSED
+              p += footLength
+            }
+            const c = load8(p)
+            p++
+            if (c === CLOSE) break
+            if (c !== COMMA) return MISSED
+          }
+        }
+        if (time !== 0) storeF64(REGISTERS + time * 8, timeUs)
+        pc = next
+        break
+      }
+      case OP_CHOICE: {
+        const count = load32(pc + 8)
+        const next = pc + load32(pc + 12)
+        let choice = pc + 16
+        let found = false
+        for (let index: i32 = 0; index < count; index++) {
+          const length = load32(choice + 4)
+          if (matches(choice + 8, length, p)) {
+            storeF64(REGISTERS + load32(pc + 4) * 8, toF64(load32(choice)))
+            p += length
+            found = true
+            break
+          }
+          choice += 8 + ((length + 3) & -4)
+        }
+        if (!found) return MISSED
+        pc = next
+        break
+      }
+      case OP_TEXT: {
+        const from = p
+        p = endOfText(p)
+        if (p === 0) return MISSED
+        const text = TEXTS + load32(pc + 4) * 8
+        store32(text, from)
+        store32(text + 4, p - from)
+        pc += 8
+        break
+      }
+      case OP_SKIP_TEXT: {
+        p = endOfText(p)
+        if (p === 0) return MISSED
+        pc += 4
+        break
+      }
+      case OP_SKIP_NUMBER: {
+        p = endOfNumber(p)
+        if (p === 0) return MISSED
+        pc += 4
+        break
+      }
+      case OP_ROWS: {
+        if (load8(p) !== OPEN) return MISSED
+        p++
+        rowProgram = pc + 4
+        pc += 4
+        break
+      }
+      case OP_ROW_END: {
+        if (rows >= ROWS_MAX) return MISSED
+        keepRow(ROWS + rows * ROW_BYTES)
+        rows++
+        const c = load8(p)
+        p++
+        if (c === COMMA) pc = rowProgram
+        else if (c === CLOSE) pc += 4
+        else return MISSED
+        break
+      }
+      default: {
+        // OP_END
+        if (p !== end) return MISSED
+        storeF64(REGISTERS + R_BIDS * 8, toF64(bids))
+        storeF64(REGISTERS + R_ASKS * 8, toF64(asks))
+        storeF64(REGISTERS + R_ROWS * 8, toF64(rows))
+        if (isUnknown) return UNKNOWN_KEY
+        storeF64(REGISTERS + R_SLOT * 8, entry === 0 ? -1.0 : toF64(load32(entry + 8)))
+        return READ
+      }
+    }
+  }
+}
+
+/** True when the bytes at `p` are those of the literal. A literal is padded to whole words. */
+function matches(literal: i32, length: i32, p: i32): boolean {
+  let at: i32 = 0
+  while (at + 4 <= length) {
+    if (peek32(p + at) !== load32(literal + at)) return false
+    at += 4
+  }
+  const rest = length - at
+  return rest === 0 || ((peek32(p + at) ^ load32(literal + at)) & ((1 << (rest << 3)) - 1)) === 0
+}
+
+/** The bits of a literal's first word. */
+// inline
+function maskOf(length: i32): i32 {
+  return length >= 4 ? -1 : (1 << (length << 3)) - 1
+}
+
+/** The entry of a key; 0 when there is none. Entries: key, its length, slot, symbol, its length; length 0 is free. */
+function lookup(table: i32, hash: i32, from: i32, length: i32): i32 {
+  const mask = load32(table)
+  let place = (hash ^ (hash >> 10)) & mask
+  while (true) {
+    const entry = table + 8 + place * 20
+    const known = load32(entry + 4)
+    if (known === 0) return 0
+    if (known === length && matches(load32(entry), length, from)) return entry
+    place = (place + 1) & mask
+  }
+}
+
+function keepRow(row: i32): void {
+  for (let index: i32 = 0; index < ROW_REGISTERS; index++) {
+    storeF64(row + index * 8, loadF64(REGISTERS + (R_FIELDS + index) * 8))
+  }
+  for (let index: i32 = 0; index < 4; index++) {
+    store32(row + ROW_REGISTERS * 8 + index * 8, load32(TEXTS + index * 8))
+    store32(row + ROW_REGISTERS * 8 + index * 8 + 4, load32(TEXTS + index * 8 + 4))
+  }
+}
+
+function isDigit(c: i32): boolean {
+  return c >= 48 && c <= 57
+}
+
+/** Four digits at once. */
+function isQuad(word: i32): boolean {
+  // 0xF0F0F0F0 as a signed word.
+  return (word & -252645136) === 0x30303030 && ((word + 0x06060606) & -252645136) === 0x30303030
+}
+
+function quad(word: i32): i32 {
+  let x = (word - 0x30303030) | 0
+  x = (times(x, 10) + (x >> 8)) | 0
+  return times(x & 255, 100) + ((x >> 16) & 255)
+}
+
+/**
+ * A decimal without sign and exponent, of at most fifteen digits that count: the double nearest to it. Where it ends, and how
+ * many decimals it has, are in `cursor` and `places`.
+ *
+ * How long a number is, is found by branches, which a processor foresees since exchanges write their numbers alike; it then
+ * reads the next number while this one is still being multiplied.
+ */
+// inline
+function readDecimal(start: i32): f64 {
+  let p = start
+  let whole: i32 = 0
+  let c = load8(p) - 48
+  while (c >= 0 && c <= 9) {
+    whole = times(whole, 10) + c
+    c = load8(++p) - 48
+  }
+  const count = p - start
+  if (count === 0 || count > 7) return readLongDecimal(start)
+  if (c !== -2) {
+    cursor = p
+    places = 0
+    return toF64(whole)
+  }
+  p++
+  const point = p
+  let fraction: i32 = 0
+  if (areEightDigits(p)) {
+    fraction = eightDigits(p)
+    p += 8
+    if (isDigit(load8(p))) return readLongDecimal(start)
+  } else {
+    const word = peek32(p)
+    if (isQuad(word)) {
+      fraction = quad(word)
+      p += 4
+    }
+    c = load8(p) - 48
+    while (c >= 0 && c <= 9) {
+      fraction = times(fraction, 10) + c
+      c = load8(++p) - 48
+    }
+    if (p === point) return readLongDecimal(start)
+  }
+  const power = loadF64(POWERS + (p - point) * 8)
+  cursor = p
+  places = p - point
+  // At most seven digits and eight decimals: fifteen.
+  return (toF64(whole) * power + toF64(fraction)) / power
+}
+
+/** As `readDecimal`, of any length that a double holds. */
+function readLongDecimal(start: i32): f64 {
+  let p = start
+  let digits: f64 = 0.0
+  let count: i32 = -1
+  cursor = 0
+  while (true) {
+    const c = load8(p)
+    if (isDigit(c)) {
+      digits = digits * 10.0 + toF64(c - 48)
+      if (digits > DIGITS_MAX) return 0.0
+      if (count >= 0) count++
+    } else if (c === POINT && count < 0 && p > start) count = 0
+    else break
+    p++
+    if (p - start > 40) return 0.0
+  }
+  if (p === start || count === 0) return 0.0
+  if (count < 0) count = 0
+  if (count > 22) return 0.0
+  cursor = p
+  places = count
+  return digits / loadF64(POWERS + count * 8)
+}
+
+/** A JSON integer of at most fifteen digits; 0 when there is none. */
+function readInteger(start: i32, mayBeNegative: boolean): i32 {
+  let p = start
+  let sign: f64 = 1.0
+  if (mayBeNegative && load8(p) === MINUS) {
+    sign = -1.0
+    p++
+  }
+  const from = p
+  if (load8(p) === ZERO && isDigit(load8(p + 1))) return 0
+  let value: f64 = 0.0
+  let word = peek32(p)
+  while (isQuad(word)) {
+    value = value * 10000.0 + toF64(quad(word))
+    p += 4
+    word = peek32(p)
+  }
+  let c = load8(p) - 48
+  while (c >= 0 && c <= 9) {
+    value = value * 10.0 + toF64(c)
+    c = load8(++p) - 48
+  }
+  const count = p - from
+  if (count === 0 || count > 15) return 0
+  // There is no negative zero among integers.
+  storeF64(VALUE, value === 0.0 ? 0.0 : sign * value)
+  return p
+}
+
+/** Seconds since 1970 with decimals, `1534614248.765567`; microseconds. */
+function readSeconds(start: i32): i32 {
+  let p = start
+  let whole: f64 = 0.0
+  while (isDigit(load8(p))) {
+    whole = whole * 10.0 + toF64(load8(p) - 48)
+    p++
+    if (p - start > 10) return 0
+  }
+  if (p === start) return 0
+  let micros: i32 = 0
+  if (load8(p) === POINT) {
+    p++
+    const point = p
+    while (isDigit(load8(p))) {
+      if (p - point < 6) micros = times(micros, 10) + (load8(p) - 48)
+      p++
+      if (p - point > 9) return 0
+    }
+    let places = p - point
+    if (places === 0) return 0
+    while (places < 6) {
+      micros = times(micros, 10)
+      places++
+    }
+  }
+  const timeUs = whole * 1000000.0 + toF64(micros)
+  if (timeUs < TIME_US_MIN || timeUs > TIME_US_MAX) return 0
+  storeF64(VALUE, timeUs)
+  return p
+}
+
+/** Two digits as a number, -1 when they are none. */
+function pair(p: i32): i32 {
+  const tens = load8(p) - 48
+  const ones = load8(p + 1) - 48
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : -1
+}
+
+/** `2021-04-17T16:43:37.075687Z` of this century; the last days of months are left to the plain decoder. */
+function readRfc3339(start: i32): i32 {
+  const word = peek32(start)
+  if (!isQuad(word)) return 0
+  const year = quad(word)
+  const month = pair(start + 5)
+  const day = pair(start + 8)
+  const hour = pair(start + 11)
+  const minute = pair(start + 14)
+  const second = pair(start + 17)
+  if (year < 2001 || year > 2099 || month < 1 || month > 12 || day < 1 || day > 28) return 0
+  if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59) return 0
+  if (load8(start + 4) !== 45 || load8(start + 7) !== 45 || load8(start + 10) !== 84) return 0
+  if (load8(start + 13) !== 58 || load8(start + 16) !== 58) return 0
+  let p = start + 19
+  let micros: i32 = 0
+  if (load8(p) === POINT) {
+    p++
+    const point = p
+    while (isDigit(load8(p))) {
+      if (p - point < 6) micros = times(micros, 10) + (load8(p) - 48)
+      p++
+      if (p - point > 9) return 0
+    }
+    let places = p - point
+    if (places === 0) return 0
+    while (places < 6) {
+      micros = times(micros, 10)
+      places++
+    }
+  }
+  if (load8(p) !== 90) return 0
+  p++
+  // Days since 1970 of a year that begins in March.
+  const shifted = month > 2 ? month - 3 : month + 9
+  const years = (month > 2 ? year : year - 1) - 2000
+  const days = years * 365 + ((years / 4) | 0) + (((153 * shifted + 2) / 5) | 0) + day - 1 + 11017
+  const seconds = toF64(days) * 86400.0 + toF64(hour * 3600 + minute * 60 + second)
+  storeF64(VALUE, seconds * 1000000.0 + toF64(micros))
+  return p
+}
+
+/** Where a text ends that has neither escapes nor letters of other scripts: at its quote. 0 for others. */
+function endOfText(start: i32): i32 {
+  let p = start
+  let c = load8(p)
+  while (c !== QUOTE) {
+    if (c < 32 || c > 126 || c === BACKSLASH || p - start >= TEXT_MAX) return 0
+    c = load8(++p)
+  }
+  return p
+}
+
+/** Where a JSON number without exponent ends; 0 when there is none. */
+function endOfNumber(start: i32): i32 {
+  let p = start
+  if (load8(p) === MINUS) p++
+  const from = p
+  while (isDigit(load8(p))) p++
+  if (p === from || (p - from > 1 && load8(from) === ZERO)) return 0
+  if (load8(p) === POINT) {
+    p++
+    const point = p
+    while (isDigit(load8(p))) p++
+    if (p === point) return 0
+  }
+  return p - start > 40 ? 0 : p
+}

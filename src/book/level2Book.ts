@@ -49,6 +49,7 @@ export class Level2Book {
       this.keepTexts(this.bidTexts, change.bids, change.bidDigits)
       this.keepTexts(this.askTexts, change.asks, change.askDigits)
       this.apply(bids, asks)
+      if (this.plain !== undefined) this.forgetTexts() // plain lists have taken them
     } else {
       this.plain.bids.change(change.bids, change.bidDigits)
       this.plain.asks.change(change.asks, change.askDigits)
@@ -80,14 +81,15 @@ export class Level2Book {
     } else if (!this.levels.isEmpty) {
       this.levels.cut(false, depth)
       this.levels.cut(true, depth)
+      if (this.bidTexts.size > 0) this.forgetUnheld(false, this.bidTexts)
+      if (this.askTexts.size > 0) this.forgetUnheld(true, this.askTexts)
     }
   }
 
   clear(): void {
     this.levels.empty()
     this.plain = undefined
-    if (this.bidTexts.size > 0) this.bidTexts.clear()
-    if (this.askTexts.size > 0) this.askTexts.clear()
+    this.forgetTexts()
   }
 
   /** True when the best bid is at or above the best ask. */
@@ -130,7 +132,7 @@ export class Level2Book {
     const length = columns.prices.length
     for (let at = 0; at < length;) {
       if (this.plain !== undefined) {
-        const { levels, digits } = levelsOf(columns, at)
+        const { levels, digits } = levelsOf(columns, at, asks ? this.askTexts : this.bidTexts)
         const side = asks ? this.plain.asks : this.plain.bids
         side.change(levels, digits)
         return
@@ -165,20 +167,26 @@ export class Level2Book {
     return true
   }
 
+  /** Texts of levels that were cut off would stay for ever. */
+  private forgetUnheld(asks: boolean, texts: Map<number, LevelText>): void {
+    const held = new Set<number>()
+    this.levels.each(asks, Infinity, (price) => held.add(price))
+    for (const price of texts.keys()) if (!held.has(price)) texts.delete(price)
+  }
+
+  private forgetTexts(): void {
+    if (this.bidTexts.size > 0) this.bidTexts.clear()
+    if (this.askTexts.size > 0) this.askTexts.clear()
+  }
+
   private toPlain(): void {
     const plain = { bids: new PlainSide(-1), asks: new PlainSide(1) }
     for (const asks of [false, true]) {
-      const { levels, digits } = levelsOf(this.levels.columns(asks), 0)
-      const known = asks ? this.askTexts : this.bidTexts
-      const texts = new Map<number, LevelText>()
-      for (let index = 0; index < levels.length; index++) {
-        const text = known.get(levels[index]![0])
-        if (text !== undefined) texts.set(index, text)
-      }
+      const { levels, digits } = levelsOf(this.levels.columns(asks), 0, asks ? this.askTexts : this.bidTexts)
       const side = asks ? plain.asks : plain.bids
-      side.change(levels, { ...digits, texts })
+      side.change(levels, digits)
     }
-    this.clear()
+    this.levels.empty()
     this.plain = plain
   }
 
@@ -264,8 +272,14 @@ function bestOf({ prices, sizes }: Columns, sign: 1 | -1): number {
 function levelsOf(
   { prices, sizes, decimals }: Columns,
   from: number,
-): { levels: Level[]; digits: { decimals: number[]; texts: undefined } } {
+  known: ReadonlyMap<number, LevelText>,
+): { levels: Level[]; digits: LevelDigits } {
   const levels: Level[] = []
-  for (let index = from; index < prices.length; index++) levels.push([prices[index]!, sizes[index]!])
-  return { levels, digits: { decimals: [...decimals.subarray(from)], texts: undefined } }
+  const texts = new Map<number, LevelText>()
+  for (let index = from; index < prices.length; index++) {
+    const text = known.get(prices[index]!)
+    if (text !== undefined) texts.set(levels.length, text)
+    levels.push([prices[index]!, sizes[index]!])
+  }
+  return { levels, digits: { decimals: [...decimals.subarray(from)], texts } }
 }

@@ -9,6 +9,7 @@
  *        tells. An unknown symbol is acknowledged and stays silent
  */
 import { rangeAfterSnapshot } from '../book/sequencing'
+import { key, shape, skipNumber, symbol } from '../kernel/shape'
 import { text, type WireRecord } from '../model/codec/wire'
 import { unifiedName, type Instrument } from '../model/instrument'
 import {
@@ -16,6 +17,7 @@ import {
   decodeCandle,
   decodeTicker,
   decodeTrade,
+  FIELDS,
   instrumentsOf,
   intervalName,
   restSnapshot,
@@ -62,6 +64,25 @@ export const binance: ExchangeProtocol = {
       idleMsMax: undefined,
     },
   },
+
+  shapes: [
+    {
+      event: 'delta',
+      channel: 'book',
+      shape: shape`{"stream":"${key}","data":{"e":"depthUpdate","E":${FIELDS.time},"s":"${symbol}","U":${FIELDS.firstSeq},"u":${FIELDS.seq},"b":${FIELDS.bids},"a":${FIELDS.asks}}}`,
+    },
+    {
+      event: 'trade',
+      channel: 'trades',
+      shape: shape`{"stream":"${key}","data":{"e":"trade","E":${FIELDS.sent},"s":"${symbol}","t":${FIELDS.id},"p":"${FIELDS.price}","q":"${FIELDS.size}","T":${FIELDS.time},"m":${FIELDS.side},"M":true}}`,
+    },
+    {
+      event: 'ticker',
+      channel: 'ticker',
+      shape: shape`{"stream":"${key}","data":{"u":${skipNumber},"s":"${symbol}","b":"${FIELDS.bidPrice}","B":"${FIELDS.bidSize}","a":"${FIELDS.askPrice}","A":"${FIELDS.askSize}"}}`,
+      zeroIsNone: true,
+    },
+  ],
 
   subscribe,
   unsubscribe,

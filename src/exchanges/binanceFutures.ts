@@ -83,6 +83,8 @@ export const binanceFutures: ExchangeProtocol = {
     },
   },
 
+  shapes: [],
+
   subscribe,
   unsubscribe,
   limits: {

@@ -7,6 +7,7 @@
 import { Fault } from '../model/fault'
 import type { EventWriter } from '../model/codec/eventWriter'
 import { id, integer, invalid, isRecord, list, record, text, type WireRecord } from '../model/codec/wire'
+import * as scan from '../kernel/shape'
 import type { Instrument } from '../model/instrument'
 import type { ChannelName, ExchangeProtocol, RestSnapshot, Route, Topic } from './protocol'
 import { stepOf, type Step } from './steps'
@@ -273,6 +274,28 @@ function isBestPrices(data: WireRecord): boolean {
 function idOf(value: unknown): number | undefined {
   if (typeof value === 'string' && /^\d{1,15}$/.test(value)) return Number(value)
   return typeof value === 'number' && Number.isSafeInteger(value) ? value : undefined
+}
+
+// ── Shapes ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The fields of Binance's frames, as shapes name them. */
+export const FIELDS = {
+  bids: scan.pairs('bids'),
+  asks: scan.pairs('asks'),
+  /** `m` is true when the buyer rested. */
+  side: scan.choice('side', 'false', 'true'),
+  sent: scan.timeMs('sentUs'),
+  time: scan.timeMs('exchangeTimeUs'),
+  id: scan.integer('id'),
+  seq: scan.integer('seq'),
+  firstSeq: scan.integer('firstSeq'),
+  prevSeq: scan.integer('prevSeq'),
+  price: scan.decimal('price'),
+  size: scan.decimal('size'),
+  bidPrice: scan.decimal('bidPrice'),
+  bidSize: scan.decimal('bidSize'),
+  askPrice: scan.decimal('askPrice'),
+  askSize: scan.decimal('askSize'),
 }
 
 // ── Decoders ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -70,6 +70,8 @@ export const bybit: ExchangeProtocol = {
     },
   },
 
+  shapes: [],
+
   subscribe: (wanted, requestId) => request('subscribe', wanted, requestId),
   unsubscribe: (wanted, requestId) => request('unsubscribe', wanted, requestId),
   limits: {

@@ -43,6 +43,8 @@ export const coinbase: ExchangeProtocol = {
     ticker: { topics: topicsOf('ticker', 'ticker'), decode: decodeTicker, idleMsMax: undefined },
   },
 
+  shapes: [],
+
   subscribe(topics) {
     const channels = channelsOf(topics)
     const [first] = topics

@@ -74,6 +74,8 @@ export const kraken: ExchangeProtocol = {
     candles: { topics: candleTopics, decode: decodeCandles, idleMsMax: undefined },
   },
 
+  shapes: [],
+
   subscribe: (topics, id) => request('subscribe', topics, id),
   unsubscribe: (topics, id) => request('unsubscribe', topics, id),
 

@@ -62,6 +62,8 @@ export const okx: ExchangeProtocol = {
     liquidations: { topics: liquidationTopics, decode: decodeLiquidations, idleMsMax: undefined },
   },
 
+  shapes: [],
+
   subscribe: (subscribed) => request('subscribe', subscribed),
   unsubscribe: (unsubscribed) => request('unsubscribe', unsubscribed),
 

@@ -7,6 +7,7 @@
 import type { SequencingRule } from '../book/sequencing'
 import type { ChecksumRule } from '../book/checksum'
 import type { EventWriter } from '../model/codec/eventWriter'
+import type { Shape } from '../kernel/shape'
 import type { Instrument } from '../model/instrument'
 
 export type ChannelName = 'trades' | 'book' | 'ticker' | 'candles' | 'derivative' | 'liquidations'
@@ -25,6 +26,11 @@ export interface ExchangeProtocol {
   /** Addresses under the WebSocket host, by name. One connection serves one endpoint. */
   readonly endpoints: Readonly<Record<string, Endpoint>>
   readonly channels: Readonly<Partial<Record<ChannelName, Channel>>>
+  /**
+   * The frames that come most often, as the exchange writes them today: they are scanned instead of parsed. The decoders above
+   * remain the judges, of all other frames and, in tests, of these.
+   */
+  readonly shapes: readonly FrameShape[]
   /** Frames that subscribe to the topics (all of one endpoint), within the limits of one request. `id` is unique per connection. */
   subscribe(topics: readonly Topic[], id: number): string
   unsubscribe(topics: readonly Topic[], id: number): string
@@ -70,6 +76,30 @@ export interface Channel {
    */
   readonly idleMsMax: number | undefined
 }
+
+/**
+ * A frame of one shape, and what its fields are. What no field says (symbol, instrument, depth) belongs to the key, and is taken
+ * from what the channel's decoder makes of the first frame with that key.
+ */
+export type FrameShape =
+  /** Fields: `exchangeTimeUs`, `seq`, `prevSeq`, `firstSeq`, `checksum`, and levels. */
+  | {
+      readonly event: 'delta'
+      readonly channel: 'book'
+      readonly shape: Shape
+      /** True where each `seq` is one more than the last, so that `prevSeq` is not sent. */
+      readonly stepsOfOne?: boolean
+    }
+  /** Fields, of the frame or of its rows: `exchangeTimeUs`, `id` (text or integer), `side` (0 buy, 1 sell), `price`, `size`. */
+  | { readonly event: 'trade'; readonly channel: 'trades'; readonly shape: Shape }
+  /** Fields: `exchangeTimeUs`, `bidPrice`, `bidSize`, `askPrice`, `askSize`, `lastPrice`. */
+  | {
+      readonly event: 'ticker'
+      readonly channel: 'ticker'
+      readonly shape: Shape
+      /** True where a price or size of 0 stands for an empty side. */
+      readonly zeroIsNone: boolean
+    }
 
 export interface TopicOptions {
   /** Levels a side that are wanted; the protocol picks the smallest depth it offers that is enough. Undefined: its default. */

@@ -13,6 +13,7 @@ import type { BookChange, MarketEvent } from '../model/events'
 import { Fault, messageOf, type FaultCode } from '../model/fault'
 import type { InstrumentTable } from '../model/instrument'
 import type { InRecord } from './record'
+import { Scanner, type Slot } from './scanner'
 
 /** What a session asks of the connection it belongs to. */
 export interface SessionControl {
@@ -83,6 +84,8 @@ export interface SessionOptions {
   readonly wholeList?: boolean
   /** Deltas of one instrument that may wait for its REST snapshot. */
   readonly bufferMax?: number
+  /** False to decode every frame plainly: the scanner must give the same. Default true. */
+  readonly scanning?: boolean
   /** Instruments of one connection; frames that name more are faults. */
   readonly symbolsMax?: number
 }
@@ -100,6 +103,10 @@ export class Session {
   private readonly protocol: ExchangeProtocol
   private readonly counts: SessionCounts
   private readonly control: SessionControl | undefined
+  /** Reads the frames that come most often; undefined where the exchange describes none. */
+  private readonly scanner: Scanner | undefined
+  /** The instruments that were known when the scanner learned its keys. */
+  private instrumentsKnown = 0
 
   constructor(private readonly options: SessionOptions) {
     this.protocol = options.protocol
@@ -107,6 +114,9 @@ export class Session {
     this.control = options.control
     const market = this.protocol.endpoints[options.endpoint]?.market ?? this.protocol.markets[0]!
     this.writer = new EventWriter(this.protocol.id, market, (symbol) => options.instruments.symbol(market, symbol))
+    if (this.protocol.shapes.length > 0 && options.scanning !== false) {
+      this.scanner = new Scanner(this.protocol, this.writer)
+    }
   }
 
   /** The connection was established. */
@@ -125,6 +135,7 @@ export class Session {
       guard.reset()
     }
     this.writer.memory.clear()
+    this.scanner?.release()
     return this.writer.take()
   }
 
@@ -135,17 +146,39 @@ export class Session {
     this.reason = undefined
     counts.frames++
     counts.bytes += data.length
+    const slot = this.scan(data)
+    if (slot === undefined) this.decodeFrame(data, timeUs)
+    else {
+      this.control?.heard(slot.shape.frame.channel, slot.symbol, timeUs)
+      this.scanner!.write(slot)
+      this.accept(false)
+    }
+    return writer.take()
+  }
+
+  /** What is known of a frame that the scanner has read. */
+  private scan(data: string | Uint8Array): Slot | undefined {
+    const { scanner } = this
+    if (scanner === undefined) return undefined
+    if (this.instrumentsKnown !== this.options.instruments.size) {
+      this.instrumentsKnown = this.options.instruments.size
+      scanner.forget()
+    }
+    return scanner.scan(data)
+  }
+
+  /** The plain road: JSON, route, decoder. */
+  private decodeFrame(data: string | Uint8Array, timeUs: number): void {
     const text = typeof data === 'string' ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()
     let route: Route
     try {
       const message = this.protocol.plainTexts.includes(text) ? text : parseWireJson(text, this.protocol)
-      route = this.protocol.route(message, writer)
+      route = this.protocol.route(message, this.writer)
     } catch (thrown) {
       this.unreadable(thrown, undefined, undefined)
-      return writer.take()
+      return
     }
     this.follow(route, timeUs)
-    return writer.take()
   }
 
   /** A REST snapshot of a book. */
@@ -210,6 +243,7 @@ export class Session {
       }
       case 'ack':
         this.aside('acknowledgement')
+        this.scanner?.forget()
         control?.acknowledged(route.id, route.keys)
         return
       case 'heartbeat':
@@ -221,6 +255,7 @@ export class Session {
         return
       case 'refused':
         this.aside(`refusal: ${route.reason}`)
+        this.scanner?.forget()
         control?.refused(route.id, route.keys, route.reason)
         return
       case 'reconnect':
@@ -262,8 +297,15 @@ export class Session {
     }
     counts.inexactNumbers += writer.counts.inexactNumbers - inexactBefore
     if (writer.events.length === 0) this.reason = 'data without events'
-    const events = this.listed(writer.events)
-    writer.events = events
+    writer.events = this.listed(writer.events)
+    this.scanner?.learn(writer.events)
+    this.accept(answered)
+  }
+
+  /** Counts the events of the batch, and lets its book changes through their guards. */
+  private accept(answered: boolean): void {
+    const { writer, counts } = this
+    const { events } = writer
     for (const event of events) {
       switch (event.kind) {
         case 'trade':

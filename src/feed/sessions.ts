@@ -20,6 +20,8 @@ export interface SessionsOptions {
   readonly onFault?: (fault: Fault) => void
   /** As in `SessionOptions`. */
   readonly guarded?: boolean
+  /** As in `SessionOptions`. */
+  readonly scanning?: boolean
   /**
    * True where every instrument is known that may come, so that data of others is a fault; recordings may hold a part of
    * the list. Default false.
@@ -169,6 +171,7 @@ export class Sessions {
       control: this.options.controlOf?.(record.connection),
       onFault: this.options.onFault,
       guarded: this.options.guarded ?? true,
+      scanning: this.options.scanning ?? true,
       wholeList: this.options.wholeList ?? false,
     })
     this.sessions.set(record.connection, session)

@@ -119,6 +119,10 @@ export const READ: i32 = 1
 /** Everything was read, but the key is not in the table. */
 export const UNKNOWN_KEY: i32 = 2
 
+/** A table of keys: its mask and a spare word, then entries of six words. */
+export const TABLE_HEAD_BYTES: i32 = 8
+export const ENTRY_BYTES: i32 = 24
+
 // ── Registers by name ───────────────────────────────────────────────────────────────────────────────────────────────
 /** Which program of a chain has read the frame. */
 export const R_PROGRAM: i32 = 0

@@ -14,6 +14,7 @@ import {
   ASKS,
   BIDS,
   DECIMALS,
+  ENTRY_BYTES,
   LEVELS_MAX,
   MISSED,
   OP_CHOICE,
@@ -47,6 +48,7 @@ import {
   R_ROWS,
   R_SLOT,
   SIZES,
+  TABLE_HEAD_BYTES,
   TEXTS,
   T_KEY,
   UNKNOWN_KEY,
@@ -119,8 +121,9 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
       }
       case OP_KEY: {
         const stop = load32(pc + 4)
+        const salt = load32(pc + 8)
         const from = p
-        let hash: i32 = 0
+        let hash = salt
         let c = load8(p)
         while (c !== stop) {
           if (c < 32 || c > 126 || c === BACKSLASH || p - from >= KEY_MAX) return MISSED
@@ -129,9 +132,9 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
         }
         store32(TEXTS + T_KEY * 8, from)
         store32(TEXTS + T_KEY * 8 + 4, p - from)
-        entry = lookup(table, hash, from, p - from)
+        entry = lookup(table, salt, hash, from, p - from)
         if (entry === 0) isUnknown = true
-        pc += 8
+        pc += 12
         break
       }
       case OP_SYMBOL: {
@@ -367,15 +370,15 @@ function maskOf(length: i32): i32 {
   return length >= 4 ? -1 : (1 << (length << 3)) - 1
 }
 
-/** The entry of a key; 0 when there is none. Entries: key, its length, slot, symbol, its length; length 0 is free. */
-function lookup(table: i32, hash: i32, from: i32, length: i32): i32 {
+/** The entry of a key; 0 when there is none. Entries: key, its length (0: free), slot, symbol, its length, the key's salt. */
+function lookup(table: i32, salt: i32, hash: i32, from: i32, length: i32): i32 {
   const mask = load32(table)
   let place = (hash ^ (hash >> 10)) & mask
   while (true) {
-    const entry = table + 8 + place * 20
+    const entry = table + TABLE_HEAD_BYTES + place * ENTRY_BYTES
     const known = load32(entry + 4)
     if (known === 0) return 0
-    if (known === length && matches(load32(entry), length, from)) return entry
+    if (known === length && load32(entry + 20) === salt && matches(load32(entry), length, from)) return entry
     place = (place + 1) & mask
   }
 }

@@ -85,7 +85,8 @@ export interface Program {
 const REGISTERS_MAX = op.ROW_REGISTERS
 const TEXTS_MAX = 3
 
-export function compile(shape: Shape): Program {
+/** @param salt  keeps the keys of this shape apart from those of others */
+export function compile(shape: Shape, salt: number): Program {
   const words: number[] = []
   const registers = new Map<string, number>()
   const texts = new Map<string, number>()
@@ -114,7 +115,7 @@ export function compile(shape: Shape): Program {
   const putField = (field: Field): void => {
     switch (field.is) {
       case 'key':
-        words.push(op.OP_KEY, field.until.charCodeAt(0))
+        words.push(op.OP_KEY, field.until.charCodeAt(0), salt)
         return
       case 'symbol':
         words.push(op.OP_SYMBOL)

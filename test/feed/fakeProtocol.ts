@@ -58,6 +58,7 @@ export function fakeProtocol(options: FakeOptions = {}): ExchangeProtocol {
       trades: channel('trades', decodeTrade),
       book: channel('book', decodeBook, options.bookIdleMsMax),
     },
+    shapes: [],
     subscribe: (topics, requestId) =>
       JSON.stringify({ op: 'subscribe', id: requestId, keys: topics.map(({ key }) => key) }),
     unsubscribe: (topics, requestId) =>

@@ -6,7 +6,7 @@
  */
 import { decimalsOf, isExactDecimal } from '../decimal'
 import type { Instrument } from '../instrument'
-import type { Level, LevelDigits, LevelText, MarketEvent, NoticeCode, Side } from '../events'
+import type { Level, LevelDigits, LevelText, MarketEvent, NoticeCode, Side, Ticker, Trade } from '../events'
 import { decimalText, invalid, list } from './wire'
 
 /** Larger magnitudes are no prices or sizes of any market. */
@@ -17,6 +17,26 @@ export interface EventCounts {
   inexactNumbers: number
   /** Levels, trades or rows of a frame that were left out because a documented quirk makes them worthless. */
   skippedRows: number
+}
+
+/** Which book a change is of, and how deep the exchange keeps it. */
+interface BookName {
+  readonly symbol: string
+  readonly instrument: string | undefined
+  readonly depth: number | undefined
+}
+
+interface SideLevels {
+  readonly levels: readonly Level[]
+  readonly digits: LevelDigits
+}
+
+/** The numbers by which changes of a book chain, and its checksum. */
+interface Chain {
+  readonly seq?: number | undefined
+  readonly prevSeq?: number | undefined
+  readonly firstSeq?: number | undefined
+  readonly checksum?: number | undefined
 }
 
 export class EventWriter {
@@ -67,20 +87,44 @@ export class EventWriter {
   ): void {
     const price = decimalText(fields.price, 'price')
     const size = decimalText(fields.size, 'size')
+    this.scannedTrade(
+      symbol,
+      this.instrumentOf(symbol)?.name,
+      exchangeTimeUs,
+      {
+        id: fields.id,
+        side: fields.side,
+        price: this.positive(price, 'price'),
+        size: this.positive(size, 'size'),
+        priceDecimals: decimalsOf(price),
+        sizeDecimals: decimalsOf(size),
+      },
+      fields.history === true,
+    )
+  }
+
+  /** A trade whose numbers have been read and checked. */
+  scannedTrade(
+    symbol: string,
+    instrument: string | undefined,
+    exchangeTimeUs: number | undefined,
+    fields: Pick<Trade, 'id' | 'side' | 'price' | 'size' | 'priceDecimals' | 'sizeDecimals'>,
+    history = false,
+  ): void {
     this.events.push({
       kind: 'trade',
       exchange: this.exchange,
       symbol,
-      instrument: this.instrumentOf(symbol)?.name,
+      instrument,
       exchangeTimeUs,
       receiveTimeUs: this.receiveTimeUs,
       id: fields.id,
       side: fields.side,
-      price: this.positive(price, 'price'),
-      size: this.positive(size, 'size'),
-      priceDecimals: decimalsOf(price),
-      sizeDecimals: decimalsOf(size),
-      history: fields.history === true,
+      price: fields.price,
+      size: fields.size,
+      priceDecimals: fields.priceDecimals,
+      sizeDecimals: fields.sizeDecimals,
+      history,
     })
   }
 
@@ -92,11 +136,35 @@ export class EventWriter {
     asks: LevelsBuilder,
     chain: { seq?: number; prevSeq?: number; firstSeq?: number; checksum?: number; depth?: number } = {},
   ): void {
+    const of = { symbol, instrument: this.instrumentOf(symbol)?.name, depth: chain.depth }
+    const bidSide = { levels: bids.levels, digits: bids.digits() }
+    this.change(kind, of, exchangeTimeUs, bidSide, { levels: asks.levels, digits: asks.digits() }, chain)
+  }
+
+  /** A delta whose numbers have been read and checked. */
+  scannedDelta(
+    of: BookName,
+    exchangeTimeUs: number | undefined,
+    bids: SideLevels,
+    asks: SideLevels,
+    chain: Chain,
+  ): void {
+    this.change('delta', of, exchangeTimeUs, bids, asks, chain)
+  }
+
+  private change(
+    kind: 'snapshot' | 'delta',
+    of: BookName,
+    exchangeTimeUs: number | undefined,
+    bids: SideLevels,
+    asks: SideLevels,
+    chain: Chain,
+  ): void {
     this.events.push({
       kind,
       exchange: this.exchange,
-      symbol,
-      instrument: this.instrumentOf(symbol)?.name,
+      symbol: of.symbol,
+      instrument: of.instrument,
       exchangeTimeUs,
       receiveTimeUs: this.receiveTimeUs,
       bids: bids.levels,
@@ -105,9 +173,9 @@ export class EventWriter {
       prevSeq: chain.prevSeq,
       firstSeq: chain.firstSeq,
       checksum: chain.checksum,
-      depth: chain.depth,
-      bidDigits: bids.digits(),
-      askDigits: asks.digits(),
+      depth: of.depth,
+      bidDigits: bids.digits,
+      askDigits: asks.digits,
     })
   }
 
@@ -122,18 +190,33 @@ export class EventWriter {
       const number = this.optional(value, field)
       return zeroIsNone && number === 0 ? undefined : number
     }
-    this.events.push({
-      kind: 'ticker',
-      exchange: this.exchange,
-      symbol,
-      instrument: this.instrumentOf(symbol)?.name,
-      exchangeTimeUs,
-      receiveTimeUs: this.receiveTimeUs,
+    this.scannedTicker({ symbol, instrument: this.instrumentOf(symbol)?.name }, exchangeTimeUs, {
       bidPrice: read(fields.bidPrice, 'bidPrice'),
       bidSize: read(fields.bidSize, 'bidSize'),
       askPrice: read(fields.askPrice, 'askPrice'),
       askSize: read(fields.askSize, 'askSize'),
       lastPrice: read(fields.lastPrice, 'lastPrice'),
+    })
+  }
+
+  /** A ticker whose numbers have been read and checked. */
+  scannedTicker(
+    of: Omit<BookName, 'depth'>,
+    exchangeTimeUs: number | undefined,
+    fields: Pick<Ticker, 'bidPrice' | 'bidSize' | 'askPrice' | 'askSize' | 'lastPrice'>,
+  ): void {
+    this.events.push({
+      kind: 'ticker',
+      exchange: this.exchange,
+      symbol: of.symbol,
+      instrument: of.instrument,
+      exchangeTimeUs,
+      receiveTimeUs: this.receiveTimeUs,
+      bidPrice: fields.bidPrice,
+      bidSize: fields.bidSize,
+      askPrice: fields.askPrice,
+      askSize: fields.askSize,
+      lastPrice: fields.lastPrice,
     })
   }
 

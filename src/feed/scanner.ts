@@ -1,0 +1,430 @@
+/**
+ * Reads the frames of one connection by their shapes, without parsing them.
+ *
+ * A scan needs to know its key: the part of a frame that names the subscription. The first frame with a key goes through the
+ * plain decoder; when what that makes of it is what the scan has read, the key is learned, with all that no field says (symbol,
+ * instrument, depth). So a scan can only ever repeat what the plain decoder has said of the same key.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import type { ExchangeProtocol, FrameShape } from '../exchanges/protocol'
+import { kernel, type Kernel } from '../kernel/kernel'
+import {
+  ASKS,
+  BIDS,
+  DECIMALS,
+  ENTRY_BYTES,
+  FRAME,
+  PRICES,
+  READ,
+  REGISTERS,
+  ROW_BYTES,
+  ROW_REGISTERS,
+  ROWS,
+  R_ASKS,
+  R_BIDS,
+  R_FIELDS,
+  R_PROGRAM,
+  R_ROWS,
+  R_SLOT,
+  SIZES,
+  TABLE_HEAD_BYTES,
+  TEXTS,
+  T_KEY,
+  UNKNOWN_KEY,
+} from '../kernel/layout'
+import { compile, type Program } from '../kernel/shape'
+import type { EventWriter } from '../model/codec/eventWriter'
+import type { Level, LevelDigits, MarketEvent } from '../model/events'
+
+/** What is known of a key. */
+export interface Slot {
+  readonly shape: ReadShape
+  readonly symbol: string
+  readonly instrument: string | undefined
+  readonly depth: number | undefined
+}
+
+/** A shape, compiled, with the places of its fields. */
+export interface ReadShape {
+  readonly frame: FrameShape
+  /** Its place among the exchange's shapes. */
+  readonly number: number
+  readonly exchangeTimeUs: Place
+  readonly seq: Place
+  readonly prevSeq: Place
+  readonly firstSeq: Place
+  readonly checksum: Place
+  readonly price: Place
+  readonly size: Place
+  readonly side: Place
+  readonly id: Place
+  /** Text that the id is, or 0. */
+  readonly idText: number
+  readonly bidPrice: Place
+  readonly bidSize: Place
+  readonly askPrice: Place
+  readonly askSize: Place
+  readonly lastPrice: Place
+}
+
+/** Index of a field's register in the kernel's doubles; 0 where the shape has no such field. */
+type Place = number
+
+/** Keys of one connection that are known, and that are known to be of no use. */
+const KEYS_MAX = 20_000
+const USELESS_MAX = 1_000
+const ENTRIES_MIN = 64
+
+const REGISTER = REGISTERS >> 3
+
+/** An exchange's shapes in the kernel; compiled once, for all connections. */
+interface CompiledShapes {
+  readonly shapes: readonly ReadShape[]
+  /** Address of the first program. */
+  readonly chain: number
+}
+
+const compiled = new WeakMap<ExchangeProtocol, CompiledShapes>()
+
+/** Kernel memory of one scanner, given back when it is released or collected. */
+interface Held {
+  blocks: { at: number; bytes: number }[]
+}
+
+const collected = new FinalizationRegistry<Held>((held) => giveBack(held))
+
+export class Scanner {
+  /** Frames that were read by their shapes, and that went to the plain decoder. */
+  scanned = 0
+  missed = 0
+  private readonly kernel: Kernel = kernel()
+  private readonly shapes: readonly ReadShape[]
+  private readonly chain: number
+  private readonly slots: (Slot | undefined)[] = []
+  /** Slots by key, with the number of the shape before it. */
+  private readonly keys = new Map<string, number>()
+  /** The key that an instrument has in a channel: one at a time. */
+  private readonly keyOf = new Map<string, string>()
+  private readonly useless = new Set<string>()
+  private readonly held: Held = { blocks: [] }
+  private table = 0
+  private entries = 0
+  /** What the last frame would be, were its key known. */
+  private candidate: Candidate | undefined
+
+  constructor(
+    protocol: ExchangeProtocol,
+    private readonly writer: EventWriter,
+  ) {
+    const { shapes, chain } = shapesOf(protocol)
+    this.shapes = shapes
+    this.chain = chain
+    this.forget()
+    collected.register(this, this.held, this)
+  }
+
+  /** What is known of the frame's key when it was read; undefined when the plain decoder must see it. */
+  scan(data: string | Uint8Array): Slot | undefined {
+    const { kernel } = this
+    this.candidate = undefined
+    const length = kernel.putFrame(data)
+    if (length >= 0) {
+      const result = kernel.code.scan(this.chain, FRAME, FRAME + length, this.table)
+      if (result === READ) {
+        const slot = this.slots[kernel.doubles[REGISTER + R_SLOT]!]
+        if (slot !== undefined && isUsable(kernel.doubles, slot.shape)) {
+          this.scanned++
+          return slot
+        }
+      } else if (result === UNKNOWN_KEY) this.consider()
+    }
+    this.missed++
+    return undefined
+  }
+
+  /** Writes the events of the frame that was read. */
+  write(slot: Slot): void {
+    const { kernel, writer } = this
+    const { doubles } = kernel
+    const { shape } = slot
+    switch (shape.frame.event) {
+      case 'delta': {
+        const seq = numberAt(doubles, shape.seq)
+        writer.scannedDelta(slot, numberAt(doubles, shape.exchangeTimeUs), side(doubles, false), side(doubles, true), {
+          seq,
+          prevSeq: shape.frame.stepsOfOne === true && seq !== undefined ? seq - 1 : numberAt(doubles, shape.prevSeq),
+          firstSeq: numberAt(doubles, shape.firstSeq),
+          checksum: numberAt(doubles, shape.checksum),
+        })
+        return
+      }
+      case 'trade': {
+        const rows = doubles[REGISTER + R_ROWS]!
+        if (rows === 0) this.writeTrade(slot, 0, TEXTS)
+        for (let row = 0; row < rows; row++) {
+          const at = ROWS + row * ROW_BYTES
+          this.writeTrade(slot, (at >> 3) - (REGISTER + R_FIELDS), at + ROW_REGISTERS * 8)
+        }
+        return
+      }
+      case 'ticker': {
+        const { zeroIsNone } = shape.frame
+        const read = (place: Place): number | undefined => {
+          const number = numberAt(doubles, place)
+          return zeroIsNone && number === 0 ? undefined : number
+        }
+        writer.scannedTicker(slot, numberAt(doubles, shape.exchangeTimeUs), {
+          bidPrice: read(shape.bidPrice),
+          bidSize: read(shape.bidSize),
+          askPrice: read(shape.askPrice),
+          askSize: read(shape.askSize),
+          lastPrice: read(shape.lastPrice),
+        })
+      }
+    }
+  }
+
+  /** What the plain decoder has made of the frame that was just missed: its key is learned when both say the same. */
+  learn(events: readonly MarketEvent[]): void {
+    const { candidate } = this
+    this.candidate = undefined
+    // What a snapshot says (its depth) may change what is known of its instrument.
+    for (const { kind, symbol } of events) if (kind === 'snapshot') this.forgetKeyOf('book', symbol)
+    if (candidate === undefined) return
+    const { shape, keyText, own } = candidate
+    const id = keyIn(shape, keyText)
+    const [first] = events
+    const slot = first === undefined ? undefined : slotFor(shape, first)
+    if (slot === undefined || this.keys.size >= KEYS_MAX || !isSame(own(slot), events)) {
+      if (this.useless.size >= USELESS_MAX) this.useless.clear()
+      this.useless.add(id)
+      return
+    }
+    this.forgetKeyOf(shape.frame.channel, slot.symbol)
+    this.keyOf.set(`${shape.frame.channel} ${slot.symbol}`, id)
+    this.keys.set(id, this.slots.length)
+    this.slots.push(slot)
+    if (this.keys.size * 2 > this.entries) this.build()
+    else this.enter(id, this.slots.length - 1, slot)
+  }
+
+  /** Forgets all keys: what they mean may have changed. */
+  forget(): void {
+    this.candidate = undefined
+    this.keys.clear()
+    this.keyOf.clear()
+    this.useless.clear()
+    this.slots.length = 0
+    this.build()
+  }
+
+  /** Gives its memory back; nothing may be scanned any more. */
+  release(): void {
+    collected.unregister(this)
+    giveBack(this.held)
+    this.table = 0
+  }
+
+  private writeTrade({ shape, symbol, instrument }: Slot, offset: number, texts: number): void {
+    const { doubles } = this.kernel
+    const at = (place: Place): number => doubles[place + offset]!
+    this.writer.scannedTrade(symbol, instrument, shape.exchangeTimeUs === 0 ? undefined : at(shape.exchangeTimeUs), {
+      id: shape.idText > 0 ? this.textAt(texts + shape.idText * 8) : shape.id === 0 ? undefined : String(at(shape.id)),
+      side: at(shape.side) === 0 ? 'buy' : 'sell',
+      price: at(shape.price),
+      size: at(shape.size),
+      priceDecimals: at(shape.price + 1),
+      sizeDecimals: at(shape.size + 1),
+    })
+  }
+
+  private textAt(at: number): string {
+    const { words, bytes } = this.kernel
+    const from = words[at >> 2]!
+    return bytes.toString('latin1', from, from + words[(at >> 2) + 1]!)
+  }
+
+  /** A frame with an unknown key: its events are kept, for comparison with what the plain decoder says. */
+  private consider(): void {
+    const { kernel } = this
+    const shape = this.shapes[kernel.doubles[REGISTER + R_PROGRAM]!]!
+    const keyText = this.textAt(TEXTS + T_KEY * 8)
+    if (this.useless.has(keyIn(shape, keyText)) || !isUsable(kernel.doubles, shape)) return
+    // The columns and texts will be overwritten: the events are written now, and the names put in when they are known.
+    const { events } = this.writer
+    this.writer.events = []
+    this.write({ shape, symbol: '', instrument: undefined, depth: undefined })
+    const nameless = this.writer.events
+    this.writer.events = events
+    this.candidate = {
+      shape,
+      keyText,
+      own: ({ symbol, instrument, depth }) =>
+        nameless.map((event) =>
+          'depth' in event ? { ...event, symbol, instrument, depth } : { ...event, symbol, instrument },
+        ),
+    }
+  }
+
+  private forgetKeyOf(channel: string, symbol: string): void {
+    const name = `${channel} ${symbol}`
+    const id = this.keyOf.get(name)
+    if (id === undefined) return
+    this.keyOf.delete(name)
+    this.slots[this.keys.get(id)!] = undefined
+    this.keys.delete(id)
+    this.build()
+  }
+
+  /** The table of keys, anew and with room for as many again. */
+  private build(): void {
+    giveBack(this.held)
+    this.entries = ENTRIES_MIN
+    while (this.entries < this.keys.size * 4) this.entries *= 2
+    this.table = this.take(TABLE_HEAD_BYTES + this.entries * ENTRY_BYTES)
+    const { words } = this.kernel
+    words.fill(0, this.table >> 2, (this.table + TABLE_HEAD_BYTES + this.entries * ENTRY_BYTES) >> 2)
+    words[this.table >> 2] = this.entries - 1
+    // Numbers are given anew, so that slots that were forgotten leave no holes.
+    const known = [...this.keys].map(([id, index]) => [id, this.slots[index]!] as const)
+    this.slots.length = 0
+    for (const [id, slot] of known) {
+      this.keys.set(id, this.slots.length)
+      this.slots.push(slot)
+      this.enter(id, this.slots.length - 1, slot)
+    }
+  }
+
+  private enter(id: string, index: number, { shape, symbol }: Slot): void {
+    const key = Buffer.from(id.slice(id.indexOf(' ') + 1), 'latin1')
+    const keyAt = this.put(key)
+    const symbolBytes = Buffer.from(symbol, 'utf8')
+    const symbolAt = this.put(symbolBytes)
+    const { words } = this.kernel
+    let hash = shape.number
+    for (const byte of key) hash = (Math.imul(hash, 31) + byte) | 0
+    const mask = this.entries - 1
+    let place = (hash ^ (hash >> 10)) & mask
+    const wordsOf = (of: number): number => (this.table + TABLE_HEAD_BYTES + of * ENTRY_BYTES) >> 2
+    while (words[wordsOf(place) + 1] !== 0) place = (place + 1) & mask
+    words.set([keyAt, key.length, index, symbolAt, symbolBytes.length, shape.number], wordsOf(place))
+  }
+
+  /** Bytes in the kernel, padded with zeros to whole words. */
+  private put(bytes: Uint8Array): number {
+    const at = this.take(bytes.length + 8)
+    this.kernel.bytes.fill(0, at, at + bytes.length + 8)
+    this.kernel.bytes.set(bytes, at)
+    return at
+  }
+
+  private take(bytes: number): number {
+    const at = this.kernel.allocate(bytes)
+    this.held.blocks.push({ at, bytes })
+    return at
+  }
+}
+
+interface Candidate {
+  readonly shape: ReadShape
+  readonly keyText: string
+  /** The events as the scan read them, of an instrument. */
+  own(slot: Slot): MarketEvent[]
+}
+
+function giveBack(held: Held): void {
+  const memory = kernel()
+  for (const { at, bytes } of held.blocks) memory.release(at, bytes)
+  held.blocks = []
+}
+
+function keyIn({ number }: ReadShape, keyText: string): string {
+  return `${number} ${keyText}`
+}
+
+/** What a plain event says of its key; undefined when it is of another kind than the shape's. */
+function slotFor(shape: ReadShape, event: MarketEvent): Slot | undefined {
+  if (event.kind !== shape.frame.event) return undefined
+  const { symbol, instrument } = event
+  return { shape, symbol, instrument, depth: event.kind === 'delta' ? event.depth : undefined }
+}
+
+function isSame(ours: readonly MarketEvent[], theirs: readonly MarketEvent[]): boolean {
+  return isDeepStrictEqual(ours, theirs)
+}
+
+/** What a description demands beyond its shape. */
+function isUsable(doubles: Float64Array, { frame, seq, firstSeq, idText, price }: ReadShape): boolean {
+  switch (frame.event) {
+    case 'delta':
+      // A range that ends before it begins; a numbering that begins anew, which is a snapshot.
+      if (firstSeq !== 0 && doubles[seq]! < doubles[firstSeq]!) return false
+      return frame.stepsOfOne !== true || doubles[seq]! > 1
+    case 'trade':
+      return idText >= 0 && price !== 0
+    case 'ticker':
+      return true
+  }
+}
+
+function numberAt(doubles: Float64Array, place: Place): number | undefined {
+  return place === 0 ? undefined : doubles[place]!
+}
+
+/** The levels of a side that the scan has left in its columns. */
+function side(doubles: Float64Array, asks: boolean): { levels: Level[]; digits: LevelDigits } {
+  const count = doubles[REGISTER + (asks ? R_ASKS : R_BIDS)]!
+  const column = (asks ? ASKS : BIDS) >> 3
+  const levels: Level[] = []
+  const decimals: number[] = []
+  for (let index = 0; index < count; index++) {
+    levels.push([doubles[column + (PRICES >> 3) + index]!, doubles[column + (SIZES >> 3) + index]!])
+    decimals.push(doubles[column + (DECIMALS >> 3) + index]!)
+  }
+  return { levels, digits: { decimals, texts: undefined } }
+}
+
+function shapesOf(protocol: ExchangeProtocol): CompiledShapes {
+  const known = compiled.get(protocol)
+  if (known !== undefined) return known
+  const shapes: ReadShape[] = []
+  let chain = 0
+  // The last first, since each names the one after it.
+  for (const [number, frame] of [...protocol.shapes.entries()].reverse()) {
+    const program = compile(frame.shape, number)
+    const memory = kernel()
+    const at = memory.allocate((program.words.length + 2) * 4)
+    memory.words.set([chain, number, ...program.words], at >> 2)
+    chain = at
+    shapes[number] = readShape(frame, number, program)
+  }
+  const result = { shapes, chain }
+  compiled.set(protocol, result)
+  return result
+}
+
+function readShape(frame: FrameShape, number: number, { registers, texts }: Program): ReadShape {
+  const place = (name: string): Place => {
+    const register = registers.get(name)
+    return register === undefined ? 0 : REGISTER + register
+  }
+  return {
+    frame,
+    number,
+    exchangeTimeUs: place('exchangeTimeUs'),
+    seq: place('seq'),
+    prevSeq: place('prevSeq'),
+    firstSeq: place('firstSeq'),
+    checksum: place('checksum'),
+    price: place('price'),
+    size: place('size'),
+    side: place('side'),
+    id: place('id'),
+    idText: texts.get('id') ?? 0,
+    bidPrice: place('bidPrice'),
+    bidSize: place('bidSize'),
+    askPrice: place('askPrice'),
+    askSize: place('askSize'),
+    lastPrice: place('lastPrice'),
+  }
+}

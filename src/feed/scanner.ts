@@ -79,6 +79,8 @@ type Place = number
 /** Keys of one connection that are known, and that are known to be of no use. */
 const KEYS_MAX = 20_000
 const USELESS_MAX = 1_000
+/** A key that was of no use is considered again after so many frames: the one that it was judged by may have been odd. */
+const USELESS_FRAMES = 100
 const ENTRIES_MIN = 64
 /** Length of the key of an entry that has been forgotten. */
 const FORGOTTEN = -1
@@ -110,7 +112,8 @@ export class Scanner {
   private readonly keys = new Map<string, number>()
   /** The key of a book, by the symbol that it is routed by: one at a time, in one or several shapes. */
   private readonly bookKeys = new Map<string, BookKey>()
-  private readonly useless = new Set<string>()
+  /** Keys that are of no use, with the frames that they have had since. */
+  private readonly useless = new Map<string, number>()
   private readonly held: Held = { blocks: [] }
   private table = 0
   private entries = 0
@@ -219,7 +222,7 @@ export class Scanner {
     const isNameless = shape.frame.channel === 'book' && routed === undefined
     if (slot === undefined || isNameless || this.keys.size >= KEYS_MAX || !isDeepStrictEqual(own(slot), events)) {
       if (this.useless.size >= USELESS_MAX) this.useless.clear()
-      this.useless.add(id)
+      this.useless.set(id, 0)
       return
     }
     if (shape.frame.channel === 'book' && routed !== undefined) {
@@ -227,6 +230,7 @@ export class Scanner {
       if (known === undefined) this.bookKeys.set(routed, { text: keyText, ids: [id] })
       else known.ids.push(id)
     }
+    this.useless.delete(id)
     this.keys.set(id, this.slots.length)
     this.slots.push(slot)
     if ((this.taken + 1) * 2 > this.entries) this.build()
@@ -274,7 +278,18 @@ export class Scanner {
     const { kernel } = this
     const shape = this.shapes[kernel.doubles[REGISTER + R_PROGRAM]!]!
     const keyText = this.textAt(TEXTS + T_KEY * 8)
-    if (this.useless.has(keyIn(shape, keyText)) || !isUsable(kernel.doubles, shape)) return
+    const id = keyIn(shape, keyText)
+    if (this.keys.has(id)) {
+      // A key that names another symbol than before: whichever comes next is learned.
+      this.forgetKey(id)
+      return
+    }
+    const useless = this.useless.get(id)
+    if (useless !== undefined && useless < USELESS_FRAMES) {
+      this.useless.set(id, useless + 1)
+      return
+    }
+    if (!isUsable(kernel.doubles, shape)) return
     // The columns and texts will be overwritten: the events are written now, and the names put in when they are known.
     const { events } = this.writer
     this.writer.events = []
@@ -292,7 +307,8 @@ export class Scanner {
   }
 
   private forgetKey(id: string): void {
-    const index = this.keys.get(id)!
+    const index = this.keys.get(id)
+    if (index === undefined) return
     this.slots[index] = undefined
     this.keys.delete(id)
     // Its place in the table stays taken, since others may lie behind it.

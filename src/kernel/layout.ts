@@ -116,7 +116,7 @@ export const OP_ROW_END: i32 = 15
 /** How a scan ends. */
 export const MISSED: i32 = 0
 export const READ: i32 = 1
-/** Everything was read, but the key is not in the table. */
+/** Everything was read, but the key is not in the table, or there with another symbol. */
 export const UNKNOWN_KEY: i32 = 2
 
 /** A table of keys: its mask and a spare word, then entries of six words. */

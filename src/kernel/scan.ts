@@ -147,11 +147,11 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
         break
       }
       case OP_SYMBOL: {
-        if (entry !== 0) {
-          const length = load32(entry + 16)
-          if (!matches(load32(entry + 12), length, p)) return MISSED
-          p += length
-        } else {
+        const length = entry === 0 ? 0 : load32(entry + 16)
+        if (entry !== 0 && matches(load32(entry + 12), length, p) && load8(p + length) === QUOTE) p += length
+        else {
+          // Another symbol than the key's: what was known of the key is not so.
+          isUnknown = true
           p = endOfText(p)
           if (p === 0) return MISSED
         }

@@ -1,7 +1,8 @@
 import { expect } from 'chai'
-import { exchangeById } from '../../src/exchanges/exchanges'
+import { EXCHANGES, exchangeById } from '../../src/exchanges/exchanges'
 import { RECORDINGS, recordsOf } from '../kit/recordings'
 import { needsShared } from '../kit/shared'
+import { fuzzScanner } from '../kit/scannerFuzz'
 import { Twins } from '../kit/twins'
 
 /**
@@ -34,5 +35,20 @@ describe('the scanner and the plain decoder', () => {
         expect(twins.counts.scanned).to.equal(SCANNED.get(session))
       })
     }
+  }
+
+  /** More of them: benchmarks/scannerFuzz.ts. */
+  const HARMED = 3_000
+
+  for (const exchange of EXCHANGES.keys()) {
+    it(`say the same of harmed frames of ${exchange}, and what was learned is not lost by them`, function () {
+      this.timeout(60_000)
+      const report = fuzzScanner(exchange, HARMED, 20_261_128)
+      expect(report.harmed).to.equal(HARMED)
+      // The comparison means something only where the scanner takes a part of them.
+      expect(report.scanned).to.be.greaterThan(HARMED / 50)
+      expect(report.unreadable).to.be.greaterThan(HARMED / 4)
+      expect(report.lost).to.equal(0)
+    })
   }
 })

@@ -6,7 +6,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { gunzipSync } from 'node:zlib'
 
-const SHARED = path.resolve(__dirname, '../../../shared')
+/** A compiled copy of this file lies one folder deeper. */
+const SHARED =
+  ['../../../shared', '../../../../shared']
+    .map((way) => path.resolve(__dirname, way))
+    .find((each) => existsSync(each)) ?? path.resolve(__dirname, '../../../shared')
 
 /** Tests that were skipped because `../shared` is absent. */
 export const skipped = { count: 0 }
@@ -21,7 +25,7 @@ export function hasShared(): boolean {
 }
 
 /** Skips the running test (or hook) when `../shared` is absent. */
-export function needsShared(context: Mocha.Context): void {
+export function needsShared(context: { skip(): void }): void {
   if (hasShared()) return
   skipped.count++
   context.skip()

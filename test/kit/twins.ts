@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { ExchangeProtocol } from '../../src/exchanges/protocol'
 import type { SessionRecord } from '../../src/feed/record'
-import type { SessionControl, SessionCounts } from '../../src/feed/session'
+import type { Session, SessionControl, SessionCounts } from '../../src/feed/session'
 import { Sessions } from '../../src/feed/sessions'
 import type { MarketEvent } from '../../src/model/events'
 import { printable } from './printable'
@@ -59,6 +59,11 @@ export class Twins {
     return this.scanning.sessions.countsOf(this.protocol.id)
   }
 
+  /** The scanning session of connection 0. */
+  get session(): Session | undefined {
+    return this.scanning.sessions.session(0)
+  }
+
   /** What both say of a record; throws when they differ. */
   apply(record: SessionRecord): readonly MarketEvent[] {
     const { scanning, plain } = this
@@ -91,11 +96,12 @@ export class Twins {
       ours.derivatives !== theirs.derivatives ||
       ours.liquidations !== theirs.liquidations ||
       ours.inexactNumbers !== theirs.inexactNumbers ||
-      !isDeepStrictEqual(ours.guard, theirs.guard) ||
-      // Tables are compared now and then: what is in them changes with the counts above.
+      // Tables are compared now and then: what is in them changes with the counts above, and with what guards say.
       (this.records % 64 === 0 &&
         !(
-          isDeepStrictEqual(ours.faults, theirs.faults) && isDeepStrictEqual(ours.ignoredReasons, theirs.ignoredReasons)
+          isDeepStrictEqual(ours.guard, theirs.guard) &&
+          isDeepStrictEqual(ours.faults, theirs.faults) &&
+          isDeepStrictEqual(ours.ignoredReasons, theirs.ignoredReasons)
         ))
     ) {
       throw difference('Counts', record, ours, theirs)

@@ -1,0 +1,51 @@
+/**
+ * Frames in the forms of today that no recording has: from the exchanges' pages, joined into one line as they are sent. The
+ * simulator writes these too.
+ */
+export const TODAYS_FRAMES: ReadonlyMap<string, readonly string[]> = new Map([
+  [
+    'binance-futures',
+    [
+      '{"stream":"btcusdt@depth","data":{"e":"depthUpdate","E":1571889248277,"T":1571889248276,"s":"BTCUSDT","ps":"BTCUSDT","st":1,"U":390497796,"u":390497878,"pu":390497794,"b":[["7403.89","0.002"],["7403.90","3.906"]],"a":[["7405.96","3.340"],["7406.63","4.525"]]}}',
+      '{"stream":"bnbusdt@bookTicker","data":{"e":"bookTicker","u":400900217,"E":1568014460893,"T":1568014460891,"s":"BNBUSDT","b":"25.35190000","B":"31.21000000","a":"25.36520000","A":"40.66000000","st":1,"ps":"BNBUSDT"}}',
+      '{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1723161256322,"a":5933014,"s":"BTCUSDT","p":"61800.30","q":"100","f":100,"l":105,"T":1723161256322,"m":true,"st":1}}',
+    ],
+  ],
+  [
+    'bybit',
+    [
+      '{"topic":"orderbook.50.BTCUSDT","ts":1733011201990,"type":"delta","data":{"s":"BTCUSDT","b":[["1.9533","16514"],["1.9529","4765"]],"a":[["1.9535","0"]],"u":20254883,"seq":130020244295},"cts":1733011201982}',
+      '{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1672304486868,"data":[{"T":1672304486865,"s":"BTCUSDT","S":"Buy","v":"0.001","p":"16578.50","L":"PlusTick","i":"20f43950-d8dd-5b31-9112-a178eb6023af","BT":false,"RPI":false,"seq":1783284617},{"T":1672304486865,"s":"BTCUSDT","S":"Sell","v":"0.002","p":"16578.00","L":"MinusTick","i":"20f43950-d8dd-5b31-9112-a178eb6023b0","BT":true,"RPI":false,"seq":1783284617}]}',
+      '{"topic":"publicTrade.ETHUSDT","type":"snapshot","ts":1672304486868,"data":[{"T":1672304486865,"s":"ETHUSDT","S":"Sell","v":"0.5","p":"1578.50","i":"2290000000054321","BT":false,"RPI":false,"seq":1783284618}]}',
+      '{"topic":"orderbook.1.BTCUSDT","type":"delta","ts":1672304484978,"data":{"s":"BTCUSDT","b":[["16493.50","0.006"]],"a":[["16611.00","0.029"]],"u":18521288,"seq":7961638724},"cts":1672304484976}',
+    ],
+  ],
+  [
+    'kraken',
+    [
+      '{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[{"price":78858.8,"qty":0.00000000},{"price":78857.0,"qty":0.34775324}],"asks":[{"price":78859.2,"qty":0.01378631}],"checksum":2416540570,"timestamp":"2026-08-24T22:21:58.343688Z"}]}',
+      '{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","side":"buy","price":105944.20,"qty":0.00027625,"ord_type":"limit","trade_id":10218208,"timestamp":"2023-10-06T17:35:55.440295Z"},{"symbol":"BTC/USD","side":"sell","price":105910.50,"qty":0.00012460,"ord_type":"market","trade_id":10218209,"timestamp":"2023-10-06T17:35:56.123456Z"}]}',
+      '{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","bid":105944.20,"bid_qty":2.5,"ask":105944.30,"ask_qty":3.2,"last":105899.40,"volume":163.28908096,"vwap":105904.39279,"low":104711.00,"high":106613.10,"change":-250.00,"change_pct":-0.24,"timestamp":"2022-12-25T09:30:59.123456Z"}]}',
+      '[0,["5698.40000","5700.00000","1542057299.545897","1.01234567","0.98765432"],"spread","XBT/USD"]',
+      '[1920,{"a":[["0.042990","364630.28272081","1618678145.920470","r"]]},{"b":[["0.042990","0.00000000","1618678145.920708"]],"c":"4105471083"},"book-1000","SC/EUR"]',
+    ],
+  ],
+  [
+    'okx',
+    [
+      '{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[["30240.1","0.25","0","3"]],"bids":[["30189","0","0","0"],["30188.5","1.5","0","2"]],"ts":"1652459227954","checksum":0,"seqId":123467,"prevSeqId":123457}]}',
+      '{"arg":{"channel":"books","instId":"ETH-USDT"},"action":"update","data":[{"asks":[],"bids":[["1189.5","10","0","1"]],"ts":"1652459227954","checksum":-855196043,"prevSeqId":123457,"seqId":123467}]}',
+      '{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"130639474","px":"42219.9","sz":"0.12060306","side":"buy","ts":"1630048897897","count":"3","seqId":363996337},{"instId":"BTC-USDT","tradeId":"130639475","px":"42219.8","sz":"0.5","side":"sell","ts":"1630048897897","count":"1","seqId":363996337}]}',
+      '{"arg":{"channel":"trades","instId":"ETH-USDT"},"data":[{"instId":"ETH-USDT","tradeId":"130639474","px":"2219.9","sz":"0.12060306","side":"buy","ts":"1630048897897","count":"3"}]}',
+      '{"arg":{"channel":"bbo-tbt","instId":"BTC-USDT"},"data":[{"asks":[["30240.1","0.25","0","3"]],"bids":[["30189","1","0","1"]],"ts":"1652459227954","seqId":363996337}]}',
+    ],
+  ],
+  [
+    'coinbase',
+    [
+      '{"type":"l2update","product_id":"BTC-USD","changes":[["buy","22356.270000","0.00000000"],["sell","22356.300000","1.00000000"]],"time":"2022-08-04T15:25:05.010758Z"}',
+      '{"type":"match","trade_id":82008,"maker_order_id":"f71dd5c4-b316-4869-83db-ff328a7379a6","taker_order_id":"d30ea30a-c805-4f05-ba7e-28020dfc52b3","side":"sell","size":"335","price":"0.5762","product_id":"SKL-GBP","sequence":27883501,"time":"2021-04-17T16:43:37.270697Z"}',
+      '{"type":"ticker","sequence":37475248783,"product_id":"ETH-USD","price":"1285.22","open_24h":"1310.79","volume_24h":"245532.79269678","low_24h":"1280.52","high_24h":"1313.8","volume_30d":"9788783.60117027","best_bid":"1285.04","best_bid_size":"0.46688654","best_ask":"1285.27","best_ask_size":"1.56637040","side":"buy","time":"2022-10-19T23:28:22.061769Z","trade_id":370843401,"last_size":"11.4396987"}',
+    ],
+  ],
+])

@@ -6,27 +6,28 @@
  * instrument, depth). So a scan can only ever repeat what the plain decoder has said of the same key.
  */
 import { isDeepStrictEqual } from 'node:util'
+import type { ScannedNumbers } from '../book/bookGuard'
 import type { ExchangeProtocol, FrameShape } from '../exchanges/protocol'
 import { kernel, type Kernel } from '../kernel/kernel'
 import {
   ASKS,
+  ASK_COUNT,
   BIDS,
+  BID_COUNT,
   DECIMALS,
   ENTRY_BYTES,
   FRAME,
   PRICES,
+  PROGRAM,
   READ,
   REGISTERS,
   ROW_BYTES,
   ROW_REGISTERS,
   ROWS,
-  R_ASKS,
-  R_BIDS,
+  ROW_COUNT,
   R_FIELDS,
-  R_PROGRAM,
-  R_ROWS,
-  R_SLOT,
   SIZES,
+  SLOT,
   TABLE_HEAD_BYTES,
   TEXTS,
   T_KEY,
@@ -35,9 +36,12 @@ import {
 import { compile, type Program } from '../kernel/shape'
 import type { EventWriter } from '../model/codec/eventWriter'
 import type { Level, LevelDigits, MarketEvent } from '../model/events'
+import type { KeptBook } from './bookKeeper'
 
 /** What is known of a key. */
 export interface Slot {
+  /** Its book, once a session that keeps books has looked. */
+  book: KeptBook | undefined
   readonly shape: ReadShape
   readonly symbol: string
   readonly instrument: string | undefined
@@ -49,6 +53,8 @@ export interface ReadShape {
   readonly frame: FrameShape
   /** Its place among the exchange's shapes. */
   readonly number: number
+  /** True where each `seq` is one more than the last. */
+  readonly stepsOfOne: boolean
   readonly exchangeTimeUs: Place
   readonly seq: Place
   readonly prevSeq: Place
@@ -74,6 +80,9 @@ type Place = number
 const KEYS_MAX = 20_000
 const USELESS_MAX = 1_000
 const ENTRIES_MIN = 64
+
+/** A key with escapes would end elsewhere than its text, and one of other scripts would be read wrongly. */
+const PLAIN_TEXT = /^[ !#-[\]-~"]+$/
 
 const REGISTER = REGISTERS >> 3
 
@@ -111,6 +120,7 @@ export class Scanner {
   private entries = 0
   /** What the last frame would be, were its key known. */
   private candidate: Candidate | undefined
+  private readonly delta = new ScannedDelta()
 
   constructor(
     protocol: ExchangeProtocol,
@@ -131,7 +141,7 @@ export class Scanner {
     if (length >= 0) {
       const result = kernel.code.scan(this.chain, FRAME, FRAME + length, this.table)
       if (result === READ) {
-        const slot = this.slots[kernel.doubles[REGISTER + R_SLOT]!]
+        const slot = this.slots[kernel.words[SLOT >> 2]!]
         if (slot !== undefined && isUsable(kernel.doubles, slot.shape)) {
           this.scanned++
           return slot
@@ -142,24 +152,44 @@ export class Scanner {
     return undefined
   }
 
+  /** The numbers of the delta that was read; NaN for what its exchange does not send. */
+  numbersOf({ shape }: Slot): ScannedDelta {
+    const { doubles, words } = this.kernel
+    const numbers = this.delta
+    const seq = doubles[shape.seq]!
+    numbers.bids = words[BID_COUNT >> 2]!
+    numbers.asks = words[ASK_COUNT >> 2]!
+    numbers.exchangeTimeUs = shape.exchangeTimeUs === 0 ? NaN : doubles[shape.exchangeTimeUs]!
+    numbers.seq = shape.seq === 0 ? NaN : seq
+    numbers.prevSeq = shape.stepsOfOne ? seq - 1 : shape.prevSeq === 0 ? NaN : doubles[shape.prevSeq]!
+    numbers.firstSeq = shape.firstSeq === 0 ? NaN : doubles[shape.firstSeq]!
+    numbers.checksum = shape.checksum === 0 ? NaN : doubles[shape.checksum]!
+    return numbers
+  }
+
+  /** Trades of the frame that was read. */
+  get rows(): number {
+    return this.kernel.words[ROW_COUNT >> 2]!
+  }
+
   /** Writes the events of the frame that was read. */
   write(slot: Slot): void {
     const { kernel, writer } = this
-    const { doubles } = kernel
+    const { doubles, words } = kernel
     const { shape } = slot
     switch (shape.frame.event) {
       case 'delta': {
         const seq = numberAt(doubles, shape.seq)
-        writer.scannedDelta(slot, numberAt(doubles, shape.exchangeTimeUs), side(doubles, false), side(doubles, true), {
+        writer.scannedDelta(slot, numberAt(doubles, shape.exchangeTimeUs), this.side(false), this.side(true), {
           seq,
-          prevSeq: shape.frame.stepsOfOne === true && seq !== undefined ? seq - 1 : numberAt(doubles, shape.prevSeq),
+          prevSeq: shape.stepsOfOne && seq !== undefined ? seq - 1 : numberAt(doubles, shape.prevSeq),
           firstSeq: numberAt(doubles, shape.firstSeq),
           checksum: numberAt(doubles, shape.checksum),
         })
         return
       }
       case 'trade': {
-        const rows = doubles[REGISTER + R_ROWS]!
+        const rows = words[ROW_COUNT >> 2]!
         if (rows === 0) this.writeTrade(slot, 0, TEXTS)
         for (let row = 0; row < rows; row++) {
           const at = ROWS + row * ROW_BYTES
@@ -225,6 +255,20 @@ export class Scanner {
     this.table = 0
   }
 
+  /** The levels of a side that the scan has left in its columns. */
+  private side(asks: boolean): { levels: Level[]; digits: LevelDigits } {
+    const { doubles, words } = this.kernel
+    const count = words[(asks ? ASK_COUNT : BID_COUNT) >> 2]!
+    const column = (asks ? ASKS : BIDS) >> 3
+    const levels: Level[] = []
+    const decimals: number[] = []
+    for (let index = 0; index < count; index++) {
+      levels.push([doubles[column + (PRICES >> 3) + index]!, doubles[column + (SIZES >> 3) + index]!])
+      decimals.push(doubles[column + (DECIMALS >> 3) + index]!)
+    }
+    return { levels, digits: { decimals, texts: undefined } }
+  }
+
   private writeTrade({ shape, symbol, instrument }: Slot, offset: number, texts: number): void {
     const { doubles } = this.kernel
     const at = (place: Place): number => doubles[place + offset]!
@@ -247,13 +291,14 @@ export class Scanner {
   /** A frame with an unknown key: its events are kept, for comparison with what the plain decoder says. */
   private consider(): void {
     const { kernel } = this
-    const shape = this.shapes[kernel.doubles[REGISTER + R_PROGRAM]!]!
+    const shape = this.shapes[kernel.words[PROGRAM >> 2]!]!
     const keyText = this.textAt(TEXTS + T_KEY * 8)
+    if (!PLAIN_TEXT.test(keyText)) return
     if (this.useless.has(keyIn(shape, keyText)) || !isUsable(kernel.doubles, shape)) return
     // The columns and texts will be overwritten: the events are written now, and the names put in when they are known.
     const { events } = this.writer
     this.writer.events = []
-    this.write({ shape, symbol: '', instrument: undefined, depth: undefined })
+    this.write({ book: undefined, shape, symbol: '', instrument: undefined, depth: undefined })
     const nameless = this.writer.events
     this.writer.events = events
     this.candidate = {
@@ -301,10 +346,8 @@ export class Scanner {
     const symbolBytes = Buffer.from(symbol, 'utf8')
     const symbolAt = this.put(symbolBytes)
     const { words } = this.kernel
-    let hash = shape.number
-    for (const byte of key) hash = (Math.imul(hash, 31) + byte) | 0
     const mask = this.entries - 1
-    let place = (hash ^ (hash >> 10)) & mask
+    let place = this.kernel.code.hashOf(keyAt, key.length, shape.number) & mask
     const wordsOf = (of: number): number => (this.table + TABLE_HEAD_BYTES + of * ENTRY_BYTES) >> 2
     while (words[wordsOf(place) + 1] !== 0) place = (place + 1) & mask
     words.set([keyAt, key.length, index, symbolAt, symbolBytes.length, shape.number], wordsOf(place))
@@ -329,7 +372,18 @@ interface Candidate {
   readonly shape: ReadShape
   readonly keyText: string
   /** The events as the scan read them, of an instrument. */
-  own(slot: Slot): MarketEvent[]
+  readonly own: (slot: Slot) => MarketEvent[]
+}
+
+/** The numbers of the delta that was read last: one object, whose fields are always doubles. */
+export class ScannedDelta implements ScannedNumbers {
+  bids = 0
+  asks = 0
+  exchangeTimeUs = NaN
+  seq = NaN
+  prevSeq = NaN
+  firstSeq = NaN
+  checksum = NaN
 }
 
 function giveBack(held: Held): void {
@@ -346,7 +400,7 @@ function keyIn({ number }: ReadShape, keyText: string): string {
 function slotFor(shape: ReadShape, event: MarketEvent): Slot | undefined {
   if (event.kind !== shape.frame.event) return undefined
   const { symbol, instrument } = event
-  return { shape, symbol, instrument, depth: event.kind === 'delta' ? event.depth : undefined }
+  return { book: undefined, shape, symbol, instrument, depth: event.kind === 'delta' ? event.depth : undefined }
 }
 
 function isSame(ours: readonly MarketEvent[], theirs: readonly MarketEvent[]): boolean {
@@ -369,19 +423,6 @@ function isUsable(doubles: Float64Array, { frame, seq, firstSeq, idText, price }
 
 function numberAt(doubles: Float64Array, place: Place): number | undefined {
   return place === 0 ? undefined : doubles[place]!
-}
-
-/** The levels of a side that the scan has left in its columns. */
-function side(doubles: Float64Array, asks: boolean): { levels: Level[]; digits: LevelDigits } {
-  const count = doubles[REGISTER + (asks ? R_ASKS : R_BIDS)]!
-  const column = (asks ? ASKS : BIDS) >> 3
-  const levels: Level[] = []
-  const decimals: number[] = []
-  for (let index = 0; index < count; index++) {
-    levels.push([doubles[column + (PRICES >> 3) + index]!, doubles[column + (SIZES >> 3) + index]!])
-    decimals.push(doubles[column + (DECIMALS >> 3) + index]!)
-  }
-  return { levels, digits: { decimals, texts: undefined } }
 }
 
 function shapesOf(protocol: ExchangeProtocol): CompiledShapes {
@@ -411,6 +452,7 @@ function readShape(frame: FrameShape, number: number, { registers, texts }: Prog
   return {
     frame,
     number,
+    stepsOfOne: frame.event === 'delta' && frame.stepsOfOne === true,
     exchangeTimeUs: place('exchangeTimeUs'),
     seq: place('seq'),
     prevSeq: place('prevSeq'),

@@ -61,9 +61,9 @@ export const BOOK_ASKS: i32 = 112
 export const BOOK_HEAD_BYTES: i32 = 192
 
 /** Ticks near the touch that have a place of their own each. */
-export const WINDOW: i32 = 2_048
+export const WINDOW: i32 = 1_024
 /** Of a window that is moved, the part that lies at and below the touch. */
-export const WINDOW_BELOW: i32 = 1_536
+export const WINDOW_BELOW: i32 = 768
 
 /** Of a side: the ladder. */
 export const SIDE_LADDER_SIZES: i32 = 0
@@ -124,13 +124,18 @@ export const TABLE_HEAD_BYTES: i32 = 8
 export const ENTRY_BYTES: i32 = 24
 
 // ── Registers by name ───────────────────────────────────────────────────────────────────────────────────────────────
-/** Which program of a chain has read the frame. */
-export const R_PROGRAM: i32 = 0
-export const R_SLOT: i32 = 1
-export const R_BIDS: i32 = 2
-export const R_ASKS: i32 = 3
-export const R_ROWS: i32 = 4
-/** 1 + the first of the fields that a shape names. */
+/** The first of the fields that a shape names; the place 0 of a field means that a shape has none. */
 export const R_FIELDS: i32 = 8
+
+/** Words that a scan leaves: which program of a chain has read the frame, which slot, and how much. */
+export const RESULTS: i32 = 1_920
+export const PROGRAM: i32 = RESULTS
+export const SLOT: i32 = RESULTS + 4
+export const BID_COUNT: i32 = RESULTS + 8
+export const ASK_COUNT: i32 = RESULTS + 12
+export const ROW_COUNT: i32 = RESULTS + 16
+/** Words that an update leaves: how many levels of each side it has changed. */
+export const BIDS_DONE: i32 = RESULTS + 20
+export const ASKS_DONE: i32 = RESULTS + 24
 /** Text 0: the key. */
 export const T_KEY: i32 = 0

@@ -77,6 +77,11 @@ export const binance: ExchangeProtocol = {
       shape: shape`{"stream":"${key}","data":{"e":"trade","E":${FIELDS.sent},"s":"${symbol}","t":${FIELDS.id},"p":"${FIELDS.price}","q":"${FIELDS.size}","T":${FIELDS.time},"m":${FIELDS.side},"M":true}}`,
     },
     {
+      event: 'trade',
+      channel: 'trades',
+      shape: shape`{"stream":"${key}","data":{"e":"aggTrade","E":${FIELDS.sent},"s":"${symbol}","a":${FIELDS.id},"p":"${FIELDS.price}","q":"${FIELDS.size}","f":${skipNumber},"l":${skipNumber},"T":${FIELDS.time},"m":${FIELDS.side},"M":true}}`,
+    },
+    {
       event: 'ticker',
       channel: 'ticker',
       shape: shape`{"stream":"${key}","data":{"u":${skipNumber},"s":"${symbol}","b":"${FIELDS.bidPrice}","B":"${FIELDS.bidSize}","a":"${FIELDS.askPrice}","A":"${FIELDS.askSize}"}}`,

@@ -12,12 +12,14 @@
 import { linkedAfterSnapshot } from '../book/sequencing'
 import type { EventWriter } from '../model/codec/eventWriter'
 import { invalid, record, text, type WireRecord } from '../model/codec/wire'
+import { key, shape, skipNumber, skipText, symbol } from '../kernel/shape'
 import { unifiedName, type Instrument, type InstrumentKind } from '../model/instrument'
 import {
   decodeBook,
   decodeCandle,
   decodeTicker,
   decodeTrade,
+  FIELDS,
   instrumentsOf,
   intervalName,
   optionalTimeUs,
@@ -83,7 +85,46 @@ export const binanceFutures: ExchangeProtocol = {
     },
   },
 
-  shapes: [],
+  shapes: [
+    {
+      event: 'delta',
+      channel: 'book',
+      shape: shape`{"stream":"${key}","data":{"e":"depthUpdate","E":${FIELDS.sent},"T":${FIELDS.time},"s":"${symbol}","U":${FIELDS.firstSeq},"u":${FIELDS.seq},"pu":${FIELDS.prevSeq},"b":${FIELDS.bids},"a":${FIELDS.asks}}}`,
+    },
+    {
+      event: 'ticker',
+      channel: 'ticker',
+      shape: shape`{"stream":"${key}","data":{"e":"bookTicker","u":${skipNumber},"s":"${symbol}","b":"${FIELDS.bidPrice}","B":"${FIELDS.bidSize}","a":"${FIELDS.askPrice}","A":"${FIELDS.askSize}","T":${FIELDS.time},"E":${FIELDS.sent}}}`,
+      zeroIsNone: true,
+    },
+    {
+      event: 'trade',
+      channel: 'trades',
+      shape: shape`{"stream":"${key}","data":{"e":"aggTrade","E":${FIELDS.sent},"a":${FIELDS.id},"s":"${symbol}","p":"${FIELDS.price}","q":"${FIELDS.size}","f":${skipNumber},"l":${skipNumber},"T":${FIELDS.time},"m":${FIELDS.side}}}`,
+    },
+    {
+      event: 'trade',
+      channel: 'trades',
+      shape: shape`{"stream":"${key}","data":{"e":"trade","E":${FIELDS.sent},"T":${FIELDS.time},"s":"${symbol}","t":${FIELDS.id},"p":"${FIELDS.price}","q":"${FIELDS.size}","X":"MARKET","m":${FIELDS.side}}}`,
+    },
+    // The forms of the documentation of 2026, with the status of the symbol and its pair.
+    {
+      event: 'delta',
+      channel: 'book',
+      shape: shape`{"stream":"${key}","data":{"e":"depthUpdate","E":${FIELDS.sent},"T":${FIELDS.time},"s":"${symbol}","ps":"${skipText}","st":${skipNumber},"U":${FIELDS.firstSeq},"u":${FIELDS.seq},"pu":${FIELDS.prevSeq},"b":${FIELDS.bids},"a":${FIELDS.asks}}}`,
+    },
+    {
+      event: 'ticker',
+      channel: 'ticker',
+      shape: shape`{"stream":"${key}","data":{"e":"bookTicker","u":${skipNumber},"E":${FIELDS.sent},"T":${FIELDS.time},"s":"${symbol}","b":"${FIELDS.bidPrice}","B":"${FIELDS.bidSize}","a":"${FIELDS.askPrice}","A":"${FIELDS.askSize}","st":${skipNumber},"ps":"${skipText}"}}`,
+      zeroIsNone: true,
+    },
+    {
+      event: 'trade',
+      channel: 'trades',
+      shape: shape`{"stream":"${key}","data":{"e":"aggTrade","E":${FIELDS.sent},"a":${FIELDS.id},"s":"${symbol}","p":"${FIELDS.price}","q":"${FIELDS.size}","f":${skipNumber},"l":${skipNumber},"T":${FIELDS.time},"m":${FIELDS.side},"st":${skipNumber}}}`,
+    },
+  ],
 
   subscribe,
   unsubscribe,

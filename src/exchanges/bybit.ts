@@ -13,11 +13,63 @@
 import { stepOfOne } from '../book/sequencing'
 import type { Side } from '../model/events'
 import { Fault } from '../model/fault'
+import {
+  amount,
+  choice,
+  integer as integerField,
+  key,
+  pairs,
+  rows,
+  shape,
+  skipNumber,
+  skipText,
+  symbol,
+  text as textField,
+  timeMs,
+} from '../kernel/shape'
 import type { EventWriter, LevelsBuilder } from '../model/codec/eventWriter'
 import { id, integer, invalid, isRecord, list, record, text, timeUsFromMs, type WireRecord } from '../model/codec/wire'
 import { unifiedName, type Instrument, type InstrumentKind } from '../model/instrument'
-import type { ChannelName, ExchangeProtocol, Route, Topic } from './protocol'
+import type { ChannelName, ExchangeProtocol, FrameShape, Route, Topic } from './protocol'
 import { stepOf } from './steps'
+
+const SENT = timeMs('sentUs')
+const TIME = timeMs('exchangeTimeUs')
+const BIDS = pairs('bids')
+const ASKS = pairs('asks')
+const SEQ = integerField('seq')
+const ID = textField('id')
+const SIDE = choice('side', 'Buy', 'Sell')
+const PRICE = amount('price')
+const SIZE = amount('size')
+const IS_BLOCK = choice('isBlock', 'false', 'true')
+const IS_RPI = choice('isRpi', 'false', 'true')
+
+/** Each form of the book comes in two orders. Spot's books of depth 1 are tops, which only their decoder can merge. */
+const SHAPES: readonly FrameShape[] = [
+  {
+    event: 'delta',
+    channel: 'book',
+    shape: shape`{"topic":"${key}","type":"delta","ts":${SENT},"data":{"s":"${symbol}","b":${BIDS},"a":${ASKS},"u":${SEQ},"seq":${skipNumber}},"cts":${TIME}}`,
+    stepsOfOne: true,
+  },
+  {
+    event: 'delta',
+    channel: 'book',
+    shape: shape`{"topic":"${key}","ts":${SENT},"type":"delta","data":{"s":"${symbol}","b":${BIDS},"a":${ASKS},"u":${SEQ},"seq":${skipNumber}},"cts":${TIME}}`,
+    stepsOfOne: true,
+  },
+  {
+    event: 'trade',
+    channel: 'trades',
+    shape: shape`{"topic":"${key}","type":"snapshot","ts":${SENT},"data":${rows(shape`{"T":${TIME},"s":"${symbol}","S":"${SIDE}","v":"${SIZE}","p":"${PRICE}","L":"${skipText}","i":"${ID}","BT":${IS_BLOCK},"RPI":${IS_RPI},"seq":${skipNumber}}`)}}`,
+  },
+  {
+    event: 'trade',
+    channel: 'trades',
+    shape: shape`{"topic":"${key}","type":"snapshot","ts":${SENT},"data":${rows(shape`{"T":${TIME},"s":"${symbol}","S":"${SIDE}","v":"${SIZE}","p":"${PRICE}","i":"${ID}","BT":${IS_BLOCK},"RPI":${IS_RPI},"seq":${skipNumber}}`)}}`,
+  },
+]
 
 export const bybit: ExchangeProtocol = {
   id: 'bybit',
@@ -70,7 +122,7 @@ export const bybit: ExchangeProtocol = {
     },
   },
 
-  shapes: [],
+  shapes: SHAPES,
 
   subscribe: (wanted, requestId) => request('subscribe', wanted, requestId),
   unsubscribe: (wanted, requestId) => request('unsubscribe', wanted, requestId),

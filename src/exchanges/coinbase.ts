@@ -11,6 +11,18 @@
  *         also subscribes one product to the `heartbeat` channel, a message a second
  */
 import { unnumbered } from '../book/sequencing'
+import {
+  amount,
+  choice,
+  decimal,
+  integer,
+  key,
+  levels,
+  shape,
+  skipNumber,
+  skipText,
+  timeRfc3339,
+} from '../kernel/shape'
 import type { EventWriter } from '../model/codec/eventWriter'
 import {
   id,
@@ -26,8 +38,41 @@ import {
 import type { Side } from '../model/events'
 import { Fault } from '../model/fault'
 import { unifiedName, type Instrument } from '../model/instrument'
-import type { ChannelName, ExchangeProtocol, Route, Topic } from './protocol'
+import type { ChannelName, ExchangeProtocol, FrameShape, Route, Topic } from './protocol'
 import { stepOf } from './steps'
+
+const TIME = timeRfc3339('exchangeTimeUs')
+const CHANGES = levels({ side: 'either', head: { bids: '["buy","', asks: '["sell","' }, middle: '","', foot: '"]' })
+const LAST_PRICE = decimal('lastPrice')
+const BID_PRICE = decimal('bidPrice')
+const ASK_PRICE = decimal('askPrice')
+
+const SHAPES: readonly FrameShape[] = [
+  {
+    event: 'delta',
+    channel: 'book',
+    shape: shape`{"type":"l2update","product_id":"${key}","changes":${CHANGES},"time":"${TIME}"}`,
+  },
+  {
+    // The maker's side: when a seller rested, the taker bought.
+    event: 'trade',
+    channel: 'trades',
+    shape: shape`{"type":"match","trade_id":${integer('id')},"maker_order_id":"${skipText}","taker_order_id":"${skipText}","side":"${choice('side', 'sell', 'buy')}","size":"${amount('size')}","price":"${amount('price')}","product_id":"${key}","sequence":${skipNumber},"time":"${TIME}"}`,
+  },
+  {
+    event: 'ticker',
+    channel: 'ticker',
+    shape: shape`{"type":"ticker","sequence":${skipNumber},"product_id":"${key}","price":"${LAST_PRICE}","open_24h":"${skipText}","volume_24h":"${skipText}","low_24h":"${skipText}","high_24h":"${skipText}","volume_30d":"${skipText}","best_bid":"${BID_PRICE}","best_bid_size":"${decimal('bidSize')}","best_ask":"${ASK_PRICE}","best_ask_size":"${decimal('askSize')}","side":"${skipText}","time":"${TIME}","trade_id":${skipNumber},"last_size":"${skipText}"}`,
+    zeroIsNone: true,
+  },
+  {
+    // The form of 2021.
+    event: 'ticker',
+    channel: 'ticker',
+    shape: shape`{"type":"ticker","sequence":${skipNumber},"product_id":"${key}","price":"${LAST_PRICE}","open_24h":"${skipText}","volume_24h":"${skipText}","low_24h":"${skipText}","high_24h":"${skipText}","volume_30d":"${skipText}","best_bid":"${BID_PRICE}","best_ask":"${ASK_PRICE}","side":"${skipText}","time":"${TIME}","trade_id":${skipNumber},"last_size":"${skipText}"}`,
+    zeroIsNone: true,
+  },
+]
 
 export const coinbase: ExchangeProtocol = {
   id: 'coinbase',
@@ -43,7 +88,7 @@ export const coinbase: ExchangeProtocol = {
     ticker: { topics: topicsOf('ticker', 'ticker'), decode: decodeTicker, idleMsMax: undefined },
   },
 
-  shapes: [],
+  shapes: SHAPES,
 
   subscribe(topics) {
     const channels = channelsOf(topics)

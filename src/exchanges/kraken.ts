@@ -14,6 +14,23 @@
  */
 import { krakenChecksum } from '../book/checksum'
 import { unnumbered } from '../book/sequencing'
+import {
+  amount,
+  bareAmount,
+  bareDecimal,
+  choice,
+  decimal,
+  integer as integerField,
+  key,
+  keyUntil,
+  levels,
+  rows,
+  shape,
+  skipNumber,
+  skipText,
+  timeRfc3339,
+  timeSeconds,
+} from '../kernel/shape'
 import type { EventWriter, LevelsBuilder } from '../model/codec/eventWriter'
 import {
   decimalText,
@@ -32,7 +49,7 @@ import {
 import type { Side } from '../model/events'
 import { Fault } from '../model/fault'
 import { unifiedName, type Instrument } from '../model/instrument'
-import type { ChannelName, ExchangeProtocol, Route, Topic, TopicOptions } from './protocol'
+import type { ChannelName, ExchangeProtocol, FrameShape, Route, Topic, TopicOptions } from './protocol'
 import { stepOf } from './steps'
 
 /** Levels a side that can be subscribed to. */
@@ -44,6 +61,64 @@ const DEPTH_OF_EXCHANGE = 10
 const INTERVAL_OF_EXCHANGE = 1
 /** Candle intervals in minutes. */
 const INTERVALS = [1, 5, 15, 30, 60, 240, 1_440, 10_080, 21_600]
+
+// Shapes. In v1 the key is what stands at the end, `"book-1000","XMR/USD"`; in v2 it is the symbol.
+
+const LEVEL_V1 = { head: '["', middle: '","', foot: '', tail: 'time', timeName: 'exchangeTimeUs' } as const
+const BIDS_V1 = levels({ side: 'bids', ...LEVEL_V1 })
+const ASKS_V1 = levels({ side: 'asks', ...LEVEL_V1 })
+const LEVEL_V2 = { head: '{"price":', middle: ',"qty":', foot: '}', bare: true } as const
+const BIDS_V2 = levels({ side: 'bids', ...LEVEL_V2 })
+const ASKS_V2 = levels({ side: 'asks', ...LEVEL_V2 })
+const CHECKSUM = integerField('checksum')
+const SECONDS = timeSeconds('exchangeTimeUs')
+const TIME = timeRfc3339('exchangeTimeUs')
+const NAME_AND_PAIR = keyUntil(']')
+const ROW_V1 = shape`["${amount('price')}","${amount('size')}","${SECONDS}","${choice('side', 'b', 's')}","${skipText}","${skipText}"]`
+const ROW_V2 = shape`{"symbol":"${key}","side":"${choice('side', 'buy', 'sell')}","price":${bareAmount('price')},"qty":${bareAmount('size')},"ord_type":"${skipText}","trade_id":${integerField('id')},"timestamp":"${TIME}"}`
+
+const SHAPES: readonly FrameShape[] = [
+  {
+    event: 'delta',
+    channel: 'book',
+    shape: shape`{"channel":"book","type":"update","data":[{"symbol":"${key}","bids":${BIDS_V2},"asks":${ASKS_V2},"checksum":${CHECKSUM},"timestamp":"${TIME}"}]}`,
+  },
+  {
+    event: 'ticker',
+    channel: 'ticker',
+    shape: shape`{"channel":"ticker","type":"update","data":[{"symbol":"${key}","bid":${bareDecimal('bidPrice')},"bid_qty":${bareDecimal('bidSize')},"ask":${bareDecimal('askPrice')},"ask_qty":${bareDecimal('askSize')},"last":${bareDecimal('lastPrice')},"volume":${skipNumber},"vwap":${skipNumber},"low":${skipNumber},"high":${skipNumber},"change":${skipNumber},"change_pct":${skipNumber},"timestamp":"${TIME}"}]}`,
+    zeroIsNone: true,
+  },
+  { event: 'trade', channel: 'trades', shape: shape`{"channel":"trade","type":"update","data":${rows(ROW_V2)}}` },
+  {
+    event: 'delta',
+    channel: 'book',
+    shape: shape`[${skipNumber},{"b":${BIDS_V1},"c":"${CHECKSUM}"},${NAME_AND_PAIR}]`,
+  },
+  {
+    event: 'delta',
+    channel: 'book',
+    shape: shape`[${skipNumber},{"a":${ASKS_V1},"c":"${CHECKSUM}"},${NAME_AND_PAIR}]`,
+  },
+  {
+    event: 'delta',
+    channel: 'book',
+    shape: shape`[${skipNumber},{"a":${ASKS_V1}},{"b":${BIDS_V1},"c":"${CHECKSUM}"},${NAME_AND_PAIR}]`,
+  },
+  { event: 'trade', channel: 'trades', shape: shape`[${skipNumber},${rows(ROW_V1)},${NAME_AND_PAIR}]` },
+  {
+    event: 'ticker',
+    channel: 'ticker',
+    shape: shape`[${skipNumber},{"a":["${decimal('askPrice')}",${skipNumber},"${decimal('askSize')}"],"b":["${decimal('bidPrice')}",${skipNumber},"${decimal('bidSize')}"],"c":["${decimal('lastPrice')}","${skipText}"],"v":["${skipText}","${skipText}"],"p":["${skipText}","${skipText}"],"t":[${skipNumber},${skipNumber}],"l":["${skipText}","${skipText}"],"h":["${skipText}","${skipText}"],"o":["${skipText}","${skipText}"]},${NAME_AND_PAIR}]`,
+    zeroIsNone: true,
+  },
+  {
+    event: 'ticker',
+    channel: 'ticker',
+    shape: shape`[${skipNumber},["${decimal('bidPrice')}","${decimal('askPrice')}","${SECONDS}","${decimal('bidSize')}","${decimal('askSize')}"],${NAME_AND_PAIR}]`,
+    zeroIsNone: true,
+  },
+]
 
 /** v1 is at the root of the host. */
 const WITHOUT_PATH = /^wss?:\/\/[^/?#]+\/?(?:[?#]|$)/
@@ -74,7 +149,7 @@ export const kraken: ExchangeProtocol = {
     candles: { topics: candleTopics, decode: decodeCandles, idleMsMax: undefined },
   },
 
-  shapes: [],
+  shapes: SHAPES,
 
   subscribe: (topics, id) => request('subscribe', topics, id),
   unsubscribe: (topics, id) => request('unsubscribe', topics, id),
@@ -543,7 +618,7 @@ interface KnownDepth {
 }
 
 const DEPTHS_KEY = 'kraken depths'
-/** Symbols that are remembered; beyond it the oldest is forgotten. Kraken lists about 1,500. */
+/** Symbols that are remembered; what comes beyond them is not, so that what is known stays. Kraken lists about 1,500. */
 const SYMBOLS_MAX = 10_000
 
 function depthsOf({ memory }: EventWriter): Map<string, KnownDepth> {
@@ -555,9 +630,7 @@ function depthsOf({ memory }: EventWriter): Map<string, KnownDepth> {
 function rememberDepth(writer: EventWriter, symbol: string, depth: number, acknowledged: boolean): void {
   if (depth === 0) return
   const depths = depthsOf(writer)
-  depths.delete(symbol)
-  if (depths.size >= SYMBOLS_MAX) for (const oldest of depths.keys()) if (depths.delete(oldest)) break
-  depths.set(symbol, { depth, acknowledged })
+  if (depths.has(symbol) || depths.size < SYMBOLS_MAX) depths.set(symbol, { depth, acknowledged })
 }
 
 /** Recordings may start after the acknowledgement: the smallest depth that holds the snapshot is the likely one. */

@@ -11,6 +11,22 @@
  */
 import { okxChecksum } from '../book/checksum'
 import { linkedInStream } from '../book/sequencing'
+import {
+  amount,
+  choice,
+  decimal as decimalField,
+  integer,
+  keyUntil,
+  levels,
+  rows,
+  shape,
+  signedInteger,
+  skipNumber,
+  skipText,
+  symbol,
+  text as textField,
+  timeMs,
+} from '../kernel/shape'
 import type { EventWriter } from '../model/codec/eventWriter'
 import {
   decimal,
@@ -28,8 +44,73 @@ import {
 import type { Side } from '../model/events'
 import { Fault } from '../model/fault'
 import { unifiedName, type Instrument, type InstrumentKind } from '../model/instrument'
-import type { ChannelName, ExchangeProtocol, Route, Topic, TopicOptions } from './protocol'
+import type { ChannelName, ExchangeProtocol, FrameShape, Route, Topic, TopicOptions } from './protocol'
 import { stepOf } from './steps'
+
+// Shapes. The key is the rest of the argument: `"books","instId":"BTC-USDT"`.
+
+const ARGUMENT = keyUntil('}')
+const ASKS = levels({ side: 'asks', head: '["', middle: '","', foot: '', tail: 'texts' })
+const BIDS = levels({ side: 'bids', head: '["', middle: '","', foot: '', tail: 'texts' })
+const TIME = timeMs('exchangeTimeUs')
+const CHECKSUM = signedInteger('checksum')
+const SEQ = integer('seq')
+/** That of a snapshot, -1, is none. */
+const PREV_SEQ = integer('prevSeq')
+const SIDE = choice('side', 'buy', 'sell')
+const PRICE = amount('price')
+const SIZE = amount('size')
+const BID_PRICE = decimalField('bidPrice')
+const BID_SIZE = decimalField('bidSize')
+const ASK_PRICE = decimalField('askPrice')
+const ASK_SIZE = decimalField('askSize')
+
+const SHAPES: readonly FrameShape[] = [
+  {
+    event: 'delta',
+    channel: 'book',
+    shape: shape`{"arg":{"channel":${ARGUMENT}},"action":"update","data":[{"asks":${ASKS},"bids":${BIDS},"ts":"${TIME}","checksum":${CHECKSUM},"seqId":${SEQ},"prevSeqId":${PREV_SEQ}}]}`,
+  },
+  {
+    // The form of the documentation's example.
+    event: 'delta',
+    channel: 'book',
+    shape: shape`{"arg":{"channel":${ARGUMENT}},"action":"update","data":[{"asks":${ASKS},"bids":${BIDS},"ts":"${TIME}","checksum":${CHECKSUM},"prevSeqId":${PREV_SEQ},"seqId":${SEQ}}]}`,
+  },
+  {
+    // The form of 2022.
+    event: 'delta',
+    channel: 'book',
+    shape: shape`{"arg":{"channel":${ARGUMENT}},"action":"update","data":[{"asks":${ASKS},"bids":${BIDS},"ts":"${TIME}","checksum":${CHECKSUM}}]}`,
+  },
+  {
+    event: 'trade',
+    channel: 'trades',
+    shape: shape`{"arg":{"channel":${ARGUMENT}},"data":${rows(shape`{"instId":"${symbol}","tradeId":"${textField('id')}","px":"${PRICE}","sz":"${SIZE}","side":"${SIDE}","ts":"${TIME}","count":"${skipText}","seqId":${skipNumber}}`)}}`,
+  },
+  {
+    event: 'trade',
+    channel: 'trades',
+    shape: shape`{"arg":{"channel":${ARGUMENT}},"data":${rows(shape`{"instId":"${symbol}","tradeId":"${textField('id')}","px":"${PRICE}","sz":"${SIZE}","side":"${SIDE}","ts":"${TIME}","count":"${skipText}"}`)}}`,
+  },
+  {
+    event: 'trade',
+    channel: 'trades',
+    shape: shape`{"arg":{"channel":${ARGUMENT}},"data":${rows(shape`{"instId":"${symbol}","tradeId":"${textField('id')}","px":"${PRICE}","sz":"${SIZE}","side":"${SIDE}","ts":"${TIME}"}`)}}`,
+  },
+  {
+    event: 'ticker',
+    channel: 'ticker',
+    shape: shape`{"arg":{"channel":${ARGUMENT}},"data":[{"asks":[["${ASK_PRICE}","${ASK_SIZE}","${skipText}","${skipText}"]],"bids":[["${BID_PRICE}","${BID_SIZE}","${skipText}","${skipText}"]],"ts":"${TIME}","seqId":${skipNumber}}]}`,
+    zeroIsNone: false,
+  },
+  {
+    event: 'ticker',
+    channel: 'ticker',
+    shape: shape`{"arg":{"channel":${ARGUMENT}},"data":[{"instType":"${skipText}","instId":"${symbol}","last":"${decimalField('lastPrice')}","lastSz":"${skipText}","askPx":"${ASK_PRICE}","askSz":"${ASK_SIZE}","bidPx":"${BID_PRICE}","bidSz":"${BID_SIZE}","open24h":"${skipText}","high24h":"${skipText}","low24h":"${skipText}","sodUtc0":"${skipText}","sodUtc8":"${skipText}","volCcy24h":"${skipText}","vol24h":"${skipText}","ts":"${TIME}"}]}`,
+    zeroIsNone: false,
+  },
+]
 
 export const okx: ExchangeProtocol = {
   id: 'okx',
@@ -62,7 +143,7 @@ export const okx: ExchangeProtocol = {
     liquidations: { topics: liquidationTopics, decode: decodeLiquidations, idleMsMax: undefined },
   },
 
-  shapes: [],
+  shapes: SHAPES,
 
   subscribe: (subscribed) => request('subscribe', subscribed),
   unsubscribe: (unsubscribed) => request('unsubscribe', unsubscribed),

@@ -4,10 +4,14 @@
  * A scan needs to know its key: the part of a frame that names the subscription. The first frame with a key goes through the
  * plain decoder; when what that makes of it is what the scan has read, the key is learned, with all that no field says (symbol,
  * instrument, depth). So a scan can only ever repeat what the plain decoder has said of the same key.
+ *
+ * What the plain decoder says may change: which of two book streams of an instrument counts, how deep its book is. Whenever a
+ * frame of a book takes the plain road, and is not one that only has to be learned, the book's key is forgotten and learned
+ * anew.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { ScannedNumbers } from '../book/bookGuard'
-import type { ExchangeProtocol, FrameShape } from '../exchanges/protocol'
+import type { ChannelName, ExchangeProtocol, FrameShape } from '../exchanges/protocol'
 import { kernel, type Kernel } from '../kernel/kernel'
 import {
   ASKS,
@@ -23,6 +27,7 @@ import {
   REGISTERS,
   ROW_BYTES,
   ROW_REGISTERS,
+  SCRATCH,
   ROWS,
   ROW_COUNT,
   R_FIELDS,
@@ -43,6 +48,8 @@ export interface Slot {
   /** Its book, once a session that keeps books has looked. */
   book: KeptBook | undefined
   readonly shape: ReadShape
+  /** The symbol by which the plain decoder routes frames with this key. */
+  readonly routed: string | undefined
   readonly symbol: string
   readonly instrument: string | undefined
   readonly depth: number | undefined
@@ -80,9 +87,14 @@ type Place = number
 const KEYS_MAX = 20_000
 const USELESS_MAX = 1_000
 const ENTRIES_MIN = 64
+/** Length of the key of an entry that has been forgotten. */
+const FORGOTTEN = -1
 
-/** A key with escapes would end elsewhere than its text, and one of other scripts would be read wrongly. */
-const PLAIN_TEXT = /^[ !#-[\]-~"]+$/
+/**
+ * A key with escapes would end elsewhere than its text, one of other scripts would be read wrongly, and in braces an object
+ * could hide.
+ */
+const PLAIN_TEXT = /^[ !#-[\]-z"]+$/
 
 const REGISTER = REGISTERS >> 3
 
@@ -103,21 +115,20 @@ interface Held {
 const collected = new FinalizationRegistry<Held>((held) => giveBack(held))
 
 export class Scanner {
-  /** Frames that were read by their shapes, and that went to the plain decoder. */
-  scanned = 0
-  missed = 0
   private readonly kernel: Kernel = kernel()
   private readonly shapes: readonly ReadShape[]
   private readonly chain: number
   private readonly slots: (Slot | undefined)[] = []
   /** Slots by key, with the number of the shape before it. */
   private readonly keys = new Map<string, number>()
-  /** The key that an instrument has in a channel: one at a time. */
-  private readonly keyOf = new Map<string, string>()
+  /** The key of a book, by the symbol that it is routed by: one at a time, in one or several shapes. */
+  private readonly bookKeys = new Map<string, BookKey>()
   private readonly useless = new Set<string>()
   private readonly held: Held = { blocks: [] }
   private table = 0
   private entries = 0
+  /** Entries that have been taken since the table was built, those of forgotten keys included. */
+  private taken = 0
   /** What the last frame would be, were its key known. */
   private candidate: Candidate | undefined
   private readonly delta = new ScannedDelta()
@@ -130,25 +141,22 @@ export class Scanner {
     this.shapes = shapes
     this.chain = chain
     this.forget()
-    collected.register(this, this.held, this)
+    collected.register(this, this.held)
   }
 
   /** What is known of the frame's key when it was read; undefined when the plain decoder must see it. */
   scan(data: string | Uint8Array): Slot | undefined {
     const { kernel } = this
     this.candidate = undefined
+    if (this.table === 0) this.forget()
     const length = kernel.putFrame(data)
     if (length >= 0) {
       const result = kernel.code.scan(this.chain, FRAME, FRAME + length, this.table)
       if (result === READ) {
         const slot = this.slots[kernel.words[SLOT >> 2]!]
-        if (slot !== undefined && isUsable(kernel.doubles, slot.shape)) {
-          this.scanned++
-          return slot
-        }
+        if (slot !== undefined && isUsable(kernel.doubles, slot.shape)) return slot
       } else if (result === UNKNOWN_KEY) this.consider()
     }
-    this.missed++
     return undefined
   }
 
@@ -214,27 +222,48 @@ export class Scanner {
     }
   }
 
-  /** What the plain decoder has made of the frame that was just missed: its key is learned when both say the same. */
-  learn(events: readonly MarketEvent[]): void {
+  /** A frame that was missed has been routed: what is remembered of its book may change. */
+  routed(channel: ChannelName, symbol: string | undefined): void {
+    if (channel !== 'book') return
+    if (symbol === undefined) {
+      this.forget()
+      return
+    }
+    const known = this.bookKeys.get(symbol)
+    // The same key in another shape is no other stream.
+    if (known === undefined || known.text === this.candidate?.keyText) return
+    this.bookKeys.delete(symbol)
+    for (const id of known.ids) this.forgetKey(id)
+  }
+
+  /**
+   * What the plain decoder has made of the frame that was just missed: its key is learned when both say the same.
+   *
+   * @param routed  the symbol that the frame was routed by
+   */
+  learn(events: readonly MarketEvent[], routed: string | undefined): void {
     const { candidate } = this
     this.candidate = undefined
-    // What a snapshot says (its depth) may change what is known of its instrument.
-    for (const { kind, symbol } of events) if (kind === 'snapshot') this.forgetKeyOf('book', symbol)
     if (candidate === undefined) return
     const { shape, keyText, own } = candidate
     const id = keyIn(shape, keyText)
     const [first] = events
-    const slot = first === undefined ? undefined : slotFor(shape, first)
-    if (slot === undefined || this.keys.size >= KEYS_MAX || !isSame(own(slot), events)) {
+    const slot = first === undefined ? undefined : slotFor(shape, first, routed)
+    // A book that is routed by no name could not be forgotten.
+    const isNameless = shape.frame.channel === 'book' && routed === undefined
+    if (slot === undefined || isNameless || this.keys.size >= KEYS_MAX || !isDeepStrictEqual(own(slot), events)) {
       if (this.useless.size >= USELESS_MAX) this.useless.clear()
       this.useless.add(id)
       return
     }
-    this.forgetKeyOf(shape.frame.channel, slot.symbol)
-    this.keyOf.set(`${shape.frame.channel} ${slot.symbol}`, id)
+    if (shape.frame.channel === 'book' && routed !== undefined) {
+      const known = this.bookKeys.get(routed)
+      if (known === undefined) this.bookKeys.set(routed, { text: keyText, ids: [id] })
+      else known.ids.push(id)
+    }
     this.keys.set(id, this.slots.length)
     this.slots.push(slot)
-    if (this.keys.size * 2 > this.entries) this.build()
+    if ((this.taken + 1) * 2 > this.entries) this.build()
     else this.enter(id, this.slots.length - 1, slot)
   }
 
@@ -242,15 +271,15 @@ export class Scanner {
   forget(): void {
     this.candidate = undefined
     this.keys.clear()
-    this.keyOf.clear()
+    this.bookKeys.clear()
     this.useless.clear()
     this.slots.length = 0
     this.build()
   }
 
-  /** Gives its memory back; nothing may be scanned any more. */
+  /** Forgets all keys and gives their memory back. */
   release(): void {
-    collected.unregister(this)
+    this.forget()
     giveBack(this.held)
     this.table = 0
   }
@@ -298,7 +327,7 @@ export class Scanner {
     // The columns and texts will be overwritten: the events are written now, and the names put in when they are known.
     const { events } = this.writer
     this.writer.events = []
-    this.write({ book: undefined, shape, symbol: '', instrument: undefined, depth: undefined })
+    this.write({ book: undefined, shape, routed: undefined, symbol: '', instrument: undefined, depth: undefined })
     const nameless = this.writer.events
     this.writer.events = events
     this.candidate = {
@@ -311,20 +340,19 @@ export class Scanner {
     }
   }
 
-  private forgetKeyOf(channel: string, symbol: string): void {
-    const name = `${channel} ${symbol}`
-    const id = this.keyOf.get(name)
-    if (id === undefined) return
-    this.keyOf.delete(name)
-    this.slots[this.keys.get(id)!] = undefined
+  private forgetKey(id: string): void {
+    const index = this.keys.get(id)!
+    this.slots[index] = undefined
     this.keys.delete(id)
-    this.build()
+    // Its place in the table stays taken, since others may lie behind it.
+    this.kernel.words[(this.placeOf(id, index) >> 2) + 1] = FORGOTTEN
   }
 
   /** The table of keys, anew and with room for as many again. */
   private build(): void {
     giveBack(this.held)
     this.entries = ENTRIES_MIN
+    this.taken = 0
     while (this.entries < this.keys.size * 4) this.entries *= 2
     this.table = this.take(TABLE_HEAD_BYTES + this.entries * ENTRY_BYTES)
     const { words } = this.kernel
@@ -341,16 +369,29 @@ export class Scanner {
   }
 
   private enter(id: string, index: number, { shape, symbol }: Slot): void {
-    const key = Buffer.from(id.slice(id.indexOf(' ') + 1), 'latin1')
+    const key = keyBytes(id)
     const keyAt = this.put(key)
     const symbolBytes = Buffer.from(symbol, 'utf8')
     const symbolAt = this.put(symbolBytes)
+    const entry = [keyAt, key.length, index, symbolAt, symbolBytes.length, shape.number]
+    this.kernel.words.set(entry, this.placeOf(id, undefined) >> 2)
+    this.taken++
+  }
+
+  /** Address of the entry of a key that has this index, or of the free one where a new key belongs. */
+  private placeOf(id: string, index: number | undefined): number {
     const { words } = this.kernel
+    const key = keyBytes(id)
+    const keyAt = SCRATCH
+    this.kernel.bytes.fill(0, keyAt, keyAt + 128)
+    this.kernel.bytes.set(key, keyAt)
     const mask = this.entries - 1
-    let place = this.kernel.code.hashOf(keyAt, key.length, shape.number) & mask
-    const wordsOf = (of: number): number => (this.table + TABLE_HEAD_BYTES + of * ENTRY_BYTES) >> 2
-    while (words[wordsOf(place) + 1] !== 0) place = (place + 1) & mask
-    words.set([keyAt, key.length, index, symbolAt, symbolBytes.length, shape.number], wordsOf(place))
+    let place = this.kernel.code.hashOf(keyAt, key.length, Number.parseInt(id, 10)) & mask
+    for (; ; place = (place + 1) & mask) {
+      const entry = this.table + TABLE_HEAD_BYTES + place * ENTRY_BYTES
+      const length = words[(entry >> 2) + 1]!
+      if (length === 0 || (length !== FORGOTTEN && words[(entry >> 2) + 2] === index)) return entry
+    }
   }
 
   /** Bytes in the kernel, padded with zeros to whole words. */
@@ -366,6 +407,11 @@ export class Scanner {
     this.held.blocks.push({ at, bytes })
     return at
   }
+}
+
+interface BookKey {
+  readonly text: string
+  readonly ids: string[]
 }
 
 interface Candidate {
@@ -392,19 +438,20 @@ function giveBack(held: Held): void {
   held.blocks = []
 }
 
+/** A key's name begins with the number of its shape. */
 function keyIn({ number }: ReadShape, keyText: string): string {
   return `${number} ${keyText}`
 }
 
-/** What a plain event says of its key; undefined when it is of another kind than the shape's. */
-function slotFor(shape: ReadShape, event: MarketEvent): Slot | undefined {
-  if (event.kind !== shape.frame.event) return undefined
-  const { symbol, instrument } = event
-  return { book: undefined, shape, symbol, instrument, depth: event.kind === 'delta' ? event.depth : undefined }
+function keyBytes(id: string): Buffer {
+  return Buffer.from(id.slice(id.indexOf(' ') + 1), 'latin1')
 }
 
-function isSame(ours: readonly MarketEvent[], theirs: readonly MarketEvent[]): boolean {
-  return isDeepStrictEqual(ours, theirs)
+/** What a plain event says of its key; undefined when it is of another kind than the shape's. */
+function slotFor(shape: ReadShape, event: MarketEvent, routed: string | undefined): Slot | undefined {
+  if (event.kind !== shape.frame.event) return undefined
+  const { symbol, instrument } = event
+  return { book: undefined, shape, routed, symbol, instrument, depth: event.kind === 'delta' ? event.depth : undefined }
 }
 
 /** What a description demands beyond its shape. */

@@ -35,6 +35,8 @@ export interface SessionControl {
 export interface SessionCounts {
   frames: number
   bytes: number
+  /** Frames that were read by their shape; all others took the plain road. */
+  scanned: number
   /** Frames that were not what the protocol documents. */
   unreadable: number
   /** Control frames and documented frames of no use here. */
@@ -56,6 +58,7 @@ export function sessionCounts(): SessionCounts {
   return {
     frames: 0,
     bytes: 0,
+    scanned: 0,
     unreadable: 0,
     ignored: 0,
     trades: 0,
@@ -166,7 +169,8 @@ export class Session {
     const slot = this.scan(data)
     if (slot === undefined) this.decodeFrame(data, timeUs)
     else {
-      this.control?.heard(slot.shape.frame.channel, slot.symbol, timeUs)
+      counts.scanned++
+      this.control?.heard(slot.shape.frame.channel, slot.routed, timeUs)
       if (this.options.books !== undefined && this.keep(slot, timeUs)) return NO_EVENTS
       this.scanner!.write(slot)
       this.accept(false)
@@ -234,7 +238,7 @@ export class Session {
     if (rest === undefined) return []
     // An answer that cannot be read is no lost change: a book that is live stays so.
     const atStake = this.bookState(symbol) === 'live' ? undefined : symbol
-    this.decode('book', atStake, () => rest.decode(parseWireJson(body, this.protocol), symbol, writer), true)
+    this.decode('book', atStake, () => rest.decode(parseWireJson(body, this.protocol), symbol, writer), 'snapshot')
     return writer.take()
   }
 
@@ -245,7 +249,12 @@ export class Session {
     for (const poll of this.protocol.polls) {
       const symbol = poll.symbolOf(url)
       if (symbol === undefined) continue
-      this.decode(poll.channel, undefined, () => poll.decode(parseWireJson(body, this.protocol), symbol, writer))
+      this.decode(
+        poll.channel,
+        undefined,
+        () => poll.decode(parseWireJson(body, this.protocol), symbol, writer),
+        'poll',
+      )
       break
     }
     return writer.take()
@@ -283,7 +292,8 @@ export class Session {
           return
         }
         control?.heard(route.channel, route.symbol, timeUs)
-        this.decode(route.channel, route.symbol, () => channel.decode(route.wire, this.writer))
+        this.scanner?.routed(route.channel, route.symbol)
+        this.decode(route.channel, route.symbol, () => channel.decode(route.wire, this.writer), 'frame')
         return
       }
       case 'ack':
@@ -311,6 +321,7 @@ export class Session {
         return
       case 'ignored':
         this.ignore(route.reason)
+        this.scanner?.learn([], undefined)
         return
       case 'unknown':
         this.unreadable(
@@ -328,9 +339,14 @@ export class Session {
   /**
    * Decodes into the batch; on failure the frame's events are taken back and its book, if it had one, is given up.
    *
-   * @param answered  true for a REST answer, which the stream may have overtaken
+   * @param from  a REST snapshot may have been overtaken by the stream; only frames teach the scanner
    */
-  private decode(channel: ChannelName, symbol: string | undefined, decode: () => void, answered = false): void {
+  private decode(
+    channel: ChannelName,
+    symbol: string | undefined,
+    decode: () => void,
+    from: 'frame' | 'snapshot' | 'poll',
+  ): void {
     const { writer, counts } = this
     const inexactBefore = writer.counts.inexactNumbers
     try {
@@ -343,8 +359,8 @@ export class Session {
     counts.inexactNumbers += writer.counts.inexactNumbers - inexactBefore
     if (writer.events.length === 0) this.reason = 'data without events'
     writer.events = this.listed(writer.events)
-    this.scanner?.learn(writer.events)
-    this.accept(answered)
+    if (from === 'frame') this.scanner?.learn(writer.events, symbol)
+    this.accept(from === 'snapshot')
   }
 
   /** Counts the events of the batch, and lets its book changes through their guards. */

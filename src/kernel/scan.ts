@@ -86,8 +86,9 @@ const CLOSE: i32 = 93
 
 /** Characters of a key; longer ones are not in any table. */
 const KEY_MAX: i32 = 96
-/** Characters of a text that is kept or skipped. */
+/** Characters of a text that is skipped, and of one that is kept, which is not empty either. */
 const TEXT_MAX: i32 = 256
+const KEPT_TEXT_MAX: i32 = 128
 const DIGITS_MAX: f64 = 999999999999999.0
 
 const TIME_US_MIN: f64 = 946684800000000.0
@@ -118,6 +119,8 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
   let p = start
   let entry: i32 = 0
   let isUnknown = false
+  let keyAt: i32 = 0
+  let keyLength: i32 = 0
   let bids: i32 = 0
   let asks: i32 = 0
   let rows: i32 = 0
@@ -144,8 +147,12 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
         }
         p += more
         const hash = hashOf(from, p - from, salt)
-        store32(TEXTS + T_KEY * 8, from)
-        store32(TEXTS + T_KEY * 8 + 4, p - from)
+        // Rows that each name their key must all name the same.
+        if (keyAt !== 0 && !isSame(keyAt, keyLength, from, p - from)) return MISSED
+        keyAt = from
+        keyLength = p - from
+        store32(TEXTS + T_KEY * 8, keyAt)
+        store32(TEXTS + T_KEY * 8 + 4, keyLength)
         entry = lookup(table, salt, hash, from, p - from)
         if (entry === 0) isUnknown = true
         pc += 12
@@ -194,18 +201,21 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
         break
       }
       case OP_DECIMAL: {
-        // Bare numbers are JSON's own: no zeros in front.
-        if (load32(pc + 8) !== 0 && load8(p) === ZERO && isDigit(load8(p + 1))) return MISSED
+        // 1: a bare number, which is JSON's own and has no zeros in front; 2: one that is above zero.
+        const kind = load32(pc + 8)
+        if ((kind & 1) !== 0 && load8(p) === ZERO && isDigit(load8(p + 1))) return MISSED
         const register = REGISTERS + load32(pc + 4) * 8
-        storeF64(register, readDecimal(p))
-        storeF64(register + 8, toF64(places))
+        const value = readDecimal(p)
         p = cursor
-        if (p === 0) return MISSED
+        if (p === 0 || (value === 0.0 && (kind & 2) !== 0)) return MISSED
+        storeF64(register, value)
+        storeF64(register + 8, toF64(places))
         pc += 12
         break
       }
       case OP_LEVELS: {
-        // Side (0 bids, 1 asks, 2 as each level says), what follows a size, the register of its time, literals.
+        // Side (0 bids, 1 asks, 2 as each level says), what follows a size (0 the foot, 1 texts, 2 a time and texts, 3 the
+        // same where earlier levels had times too), the register of the time, literals.
         const side = load32(pc + 4)
         const tail = load32(pc + 8)
         const time = load32(pc + 12)
@@ -225,7 +235,7 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
         const footLength = load32(foot)
         const footWord = load32(foot + 4)
         const footMask = maskOf(footLength)
-        let timeUs: f64 = time !== 0 ? loadF64(REGISTERS + time * 8) : 0.0
+        let timeUs: f64 = tail === 3 ? loadF64(REGISTERS + time * 8) : 0.0
         if (load8(p) !== OPEN) return MISSED
         p++
         if (load8(p) === CLOSE) p++
@@ -264,7 +274,7 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
             if (tail !== 0) {
               if (load8(p) !== QUOTE) return MISSED
               p++
-              if (tail === 2) {
+              if (tail >= 2) {
                 if (load8(p) !== COMMA || load8(p + 1) !== QUOTE) return MISSED
                 p = readSeconds(p + 2)
                 if (p === 0 || load8(p) !== QUOTE) return MISSED
@@ -290,7 +300,11 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
             if (c !== COMMA) return MISSED
           }
         }
-        if (time !== 0) storeF64(REGISTERS + time * 8, timeUs)
+        if (time !== 0) {
+          // Without a level there is no time.
+          if (timeUs === 0.0) return MISSED
+          storeF64(REGISTERS + time * 8, timeUs)
+        }
         pc = next
         break
       }
@@ -316,7 +330,7 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
       case OP_TEXT: {
         const from = p
         p = endOfText(p)
-        if (p === 0) return MISSED
+        if (p === 0 || p === from || p - from > KEPT_TEXT_MAX) return MISSED
         const text = TEXTS + load32(pc + 4) * 8
         store32(text, from)
         store32(text + 4, p - from)
@@ -382,13 +396,21 @@ function matches(literal: i32, length: i32, p: i32): boolean {
   return rest === 0 || ((peek32(p + at) ^ load32(literal + at)) & ((1 << (rest << 3)) - 1)) === 0
 }
 
+function isSame(a: i32, aLength: i32, b: i32, bLength: i32): boolean {
+  if (aLength !== bLength) return false
+  for (let at: i32 = 0; at < aLength; at++) {
+    if (load8(a + at) !== load8(b + at)) return false
+  }
+  return true
+}
+
 /** The bits of a literal's first word. */
 // inline
 function maskOf(length: i32): i32 {
   return length >= 4 ? -1 : (1 << (length << 3)) - 1
 }
 
-/** The entry of a key; 0 when there is none. Entries: key, its length (0: free), slot, symbol, its length, the key's salt. */
+/** The entry of a key; 0 when there is none. Entries: key, its length (0: free, -1: forgotten), slot, symbol, its length, the key's salt. */
 // inline
 function lookup(table: i32, salt: i32, hash: i32, from: i32, length: i32): i32 {
   const mask = load32(table)
@@ -542,8 +564,9 @@ function readInteger(start: i32, mayBeNegative: boolean): i32 {
   }
   const count = p - from
   if (count === 0 || count > 15) return 0
-  // There is no negative zero among integers.
-  storeF64(VALUE, value === 0.0 ? 0.0 : sign * value)
+  // JSON has a negative zero, which is left to the plain decoder.
+  if (value === 0.0 && sign < 0.0) return 0
+  storeF64(VALUE, sign * value)
   return p
 }
 
@@ -586,7 +609,7 @@ function pair(p: i32): i32 {
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : -1
 }
 
-/** `2021-04-17T16:43:37.075687Z` of this century; the last days of months are left to the plain decoder. */
+/** `2021-04-17T16:43:37.075687Z` of this century. */
 function readRfc3339(start: i32): i32 {
   const word = peek32(start)
   if (!isQuad(word)) return 0
@@ -596,7 +619,7 @@ function readRfc3339(start: i32): i32 {
   const hour = pair(start + 11)
   const minute = pair(start + 14)
   const second = pair(start + 17)
-  if (year < 2001 || year > 2099 || month < 1 || month > 12 || day < 1 || day > 28) return 0
+  if (year < 2001 || year > 2099 || month < 1 || month > 12 || day < 1 || day > daysOf(month, year)) return 0
   if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59) return 0
   if (load8(start + 4) !== 45 || load8(start + 7) !== 45 || load8(start + 10) !== 84) return 0
   if (load8(start + 13) !== 58 || load8(start + 16) !== 58) return 0
@@ -626,6 +649,11 @@ function readRfc3339(start: i32): i32 {
   const seconds = toF64(days) * 86400.0 + toF64(hour * 3600 + minute * 60 + second)
   storeF64(VALUE, seconds * 1000000.0 + toF64(micros))
   return p
+}
+
+function daysOf(month: i32, year: i32): i32 {
+  if (month === 2) return (year & 3) === 0 ? 29 : 28
+  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31
 }
 
 /** Where a text ends that has neither escapes nor letters of other scripts: at its quote. 0 for others. */

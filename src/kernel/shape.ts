@@ -14,7 +14,7 @@ export type Field =
   | { readonly is: 'symbol' }
   | { readonly is: 'integer'; readonly name: string; readonly mayBeNegative: boolean }
   | { readonly is: 'timeMs' | 'timeRfc3339' | 'timeSeconds'; readonly name: string }
-  | { readonly is: 'decimal'; readonly name: string; readonly bare: boolean }
+  | { readonly is: 'decimal'; readonly name: string; readonly bare: boolean; readonly positive: boolean }
   | { readonly is: 'levels'; readonly levels: Levels }
   | { readonly is: 'choice'; readonly name: string; readonly choices: readonly string[] }
   | { readonly is: 'text'; readonly name: string }
@@ -57,8 +57,12 @@ export const signedInteger = (name: string): Field => ({ is: 'integer', name, ma
 export const timeMs = (name: string): Field => ({ is: 'timeMs', name })
 export const timeRfc3339 = (name: string): Field => ({ is: 'timeRfc3339', name })
 export const timeSeconds = (name: string): Field => ({ is: 'timeSeconds', name })
-export const decimal = (name: string): Field => ({ is: 'decimal', name, bare: false })
-export const bareDecimal = (name: string): Field => ({ is: 'decimal', name, bare: true })
+export const decimal = (name: string): Field => ({ is: 'decimal', name, bare: false, positive: false })
+/** A JSON number. */
+export const bareDecimal = (name: string): Field => ({ is: 'decimal', name, bare: true, positive: false })
+/** Prices and sizes of trades, which are above zero. */
+export const amount = (name: string): Field => ({ is: 'decimal', name, bare: false, positive: true })
+export const bareAmount = (name: string): Field => ({ is: 'decimal', name, bare: true, positive: true })
 export const levels = (of: Levels): Field => ({ is: 'levels', levels: of })
 /** One of several texts; the field holds the index of the one that stands there. */
 export const choice = (name: string, ...choices: readonly string[]): Field => ({ is: 'choice', name, choices })
@@ -133,7 +137,7 @@ export function compile(shape: Shape, salt: number): Program {
         words.push(op.OP_TIME_SECONDS, registerOf(field.name))
         return
       case 'decimal':
-        words.push(op.OP_DECIMAL, registerOf(field.name, 2), field.bare ? 1 : 0)
+        words.push(op.OP_DECIMAL, registerOf(field.name, 2), (field.bare ? 1 : 0) + (field.positive ? 2 : 0))
         return
       case 'choice': {
         const choices = field.choices.flatMap((text, index) => [index, ...literal(text)])
@@ -163,11 +167,12 @@ export function compile(shape: Shape, salt: number): Program {
   const putLevels = ({ side, head, middle, foot, tail, timeName, bare }: Levels): void => {
     const heads = typeof head === 'string' ? { bids: head, asks: head } : head
     const literals = [...literal(heads.bids), ...literal(heads.asks), ...literal(middle), ...literal(foot)]
-    const time = timeName === undefined ? 0 : (registers.get(timeName) ?? registerOf(timeName))
+    const earlier = timeName === undefined ? undefined : registers.get(timeName)
+    const time = timeName === undefined ? 0 : (earlier ?? registerOf(timeName))
     words.push(
       op.OP_LEVELS,
       side === 'bids' ? 0 : side === 'asks' ? 1 : 2,
-      tail === undefined ? 0 : tail === 'texts' ? 1 : 2,
+      tail === undefined ? 0 : tail === 'texts' ? 1 : earlier === undefined ? 2 : 3,
       time,
       bare === true ? 1 : 0,
       24 + literals.length * 4,

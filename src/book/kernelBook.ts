@@ -21,15 +21,15 @@ import {
   LADDER_BYTES,
   LEVELS_MAX,
   LOG_RECORD_BYTES,
+  PLACE_BYTES,
   POWERS_MAX,
   PRICES,
   REST_LEVEL_BYTES,
   SIDE_BEST_PRICE,
   SIDE_BEST_SIZE,
+  SIDE_LADDER,
   SIDE_LADDER_BITS,
   SIDE_LADDER_COUNT,
-  SIDE_LADDER_DECIMALS,
-  SIDE_LADDER_SIZES,
   SIDE_REST_CAPACITY,
   SIDE_REST_COUNT,
   SIDE_REST_DECIMALS,
@@ -344,9 +344,8 @@ export class KernelBook implements LoggedBook {
       const side = this.sideOf(asks) >> 2
       const ladder = this.at + BOOK_HEAD_BYTES + (asks ? LADDER_BYTES : 0)
       const { words } = memory
-      words[side + (SIDE_LADDER_SIZES >> 2)] = ladder
-      words[side + (SIDE_LADDER_DECIMALS >> 2)] = ladder + WINDOW * 8
-      words[side + (SIDE_LADDER_BITS >> 2)] = ladder + WINDOW * 10
+      words[side + (SIDE_LADDER >> 2)] = ladder
+      words[side + (SIDE_LADDER_BITS >> 2)] = ladder + WINDOW * PLACE_BYTES
       words[side + (SIDE_REST_COUNT >> 2)] = 0
       words[side + (SIDE_REST_CAPACITY >> 2)] = 0
       this.takeRest(asks, REST_LEVELS_MIN)

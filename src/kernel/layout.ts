@@ -65,9 +65,8 @@ export const WINDOW: i32 = 1_024
 /** Of a window that is moved, the part that lies at and below the touch. */
 export const WINDOW_BELOW: i32 = 768
 
-/** Of a side: the ladder. */
-export const SIDE_LADDER_SIZES: i32 = 0
-export const SIDE_LADDER_DECIMALS: i32 = 4
+/** Of a side: the ladder, and a bit for each of its places. */
+export const SIDE_LADDER: i32 = 0
 export const SIDE_LADDER_BITS: i32 = 8
 export const SIDE_LADDER_COUNT: i32 = 12
 /** Index of the best level in the ladder, -1 without one. */
@@ -86,7 +85,13 @@ export const SIDE_BASE: i32 = 48
 export const SIDE_BEST_PRICE: i32 = 56
 export const SIDE_BEST_SIZE: i32 = 64
 
-export const LADDER_BYTES: i32 = WINDOW * 8 + WINDOW * 2 + WINDOW / 8
+/**
+ * A place of a ladder: its size as a double (0: no level), its decimals as a word. Both lie in one line of the processor's cache,
+ * and whether there is a level is seen from its size: an update, which most changes are, touches nothing else.
+ */
+export const PLACE_BYTES: i32 = 16
+export const PLACE_DECIMALS: i32 = 8
+export const LADDER_BYTES: i32 = WINDOW * PLACE_BYTES + WINDOW / 8
 export const BOOK_BYTES: i32 = BOOK_HEAD_BYTES + 2 * LADDER_BYTES
 /** A level that lies below the ladder: tick, size, decimals. */
 export const REST_LEVEL_BYTES: i32 = 18

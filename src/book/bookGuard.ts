@@ -15,7 +15,7 @@ import type { BookChange, Level, LevelDigits, NoticeCode } from '../model/events
 import { Fault } from '../model/fault'
 import type { ChecksumRule } from './checksum'
 import { Level2Book } from './level2Book'
-import type { SequencingRule } from './sequencing'
+import type { ChainNumbers, SequencingRule, Verdict } from './sequencing'
 
 export interface GuardOptions {
   /** As faults name it. */
@@ -26,6 +26,16 @@ export interface GuardOptions {
   readonly crossingMeansLoss: boolean
   /** Deltas that may wait for a REST snapshot. */
   readonly bufferMax: number
+  /** True where the guard's own book is what is read: then no change needs to be an event. Default false. */
+  readonly keepsBook?: boolean
+}
+
+/** The numbers of a delta that a scan has read; NaN is what was not sent. One object is used again and again. */
+export interface ScannedNumbers {
+  readonly seq: number
+  readonly prevSeq: number
+  readonly firstSeq: number
+  readonly checksum: number
 }
 
 /** What the guard lets through and says. */
@@ -83,17 +93,18 @@ export class BookGuard {
   /** True from a gap until the snapshot that repairs it. */
   private repairing = false
   private misjoined = false
-  private seq: number | undefined
-  private prevSeq: number | undefined
+  /** NaN where the exchange sends none: numbers that are always doubles are changed in place. */
+  private seq = NaN
+  private prevSeq = NaN
   private waiting: BookChange[] = []
   /** The snapshot of a live book whose first delta has not come, where REST answers may come late. */
   private base: BookChange | undefined
   /** The latest deltas since then. */
   private readonly recent: Recent | undefined
   /** Where the live book stood when a snapshot of the stream replaced it, until the first delta after that. */
-  private replaced: { seq: number | undefined; prevSeq: number | undefined } | undefined
-  /** Kept only where verification needs the levels. */
-  private readonly book: Level2Book | undefined
+  private replaced: { seq: number; prevSeq: number } | undefined
+  /** Kept only where verification needs the levels, or somebody reads them here. */
+  readonly book: Level2Book | undefined
 
   constructor(
     readonly symbol: string,
@@ -101,8 +112,10 @@ export class BookGuard {
     private readonly counts: GuardCounts,
     private readonly output: GuardOutput,
   ) {
-    if (options.checksum !== undefined || options.crossingMeansLoss) this.book = new Level2Book()
-    if (options.sequencing.snapshot === 'rest') this.recent = new Recent()
+    const keepsBook = options.keepsBook === true
+    if (keepsBook || options.checksum !== undefined || options.crossingMeansLoss) this.book = new Level2Book()
+    // A book that is read here needs nobody's help to begin again.
+    if (!keepsBook && options.sequencing.snapshot === 'rest') this.recent = new Recent()
   }
 
   get state(): 'live' | 'awaitingSnapshot' {
@@ -124,10 +137,28 @@ export class BookGuard {
   /** A REST answer. While the book is live it goes out too, made as new as the book is, unless it is too old for that. */
   answer(snapshot: BookChange): void {
     const { seq } = this
-    const older = this.live && snapshot.seq !== undefined && seq !== undefined && snapshot.seq <= seq
+    const older = this.live && snapshot.seq !== undefined && snapshot.seq <= seq
     if (!older) this.receive(snapshot)
-    else if (this.recent === undefined) this.counts.stale++
+    else if (this.options.keepsBook === true) {
+      this.counts.snapshots++
+      this.output.event(snapshot)
+    } else if (this.recent === undefined) this.counts.stale++
     else this.beginAgain(snapshot, this.recent)
+  }
+
+  /**
+   * A delta whose levels a scan has left in the kernel's columns, for a guard that keeps its book.
+   *
+   * @returns false when the delta must come as an event, because the book is not live or its chain does not simply go on;
+   *          nothing was changed then
+   */
+  scanned(numbers: ScannedNumbers, bids: number, asks: number, depth: number | undefined): boolean {
+    const { book } = this
+    if (book === undefined || !this.live || this.verdictOn(numbers) !== 'apply') return false
+    this.advance(numbers)
+    book.scanned(bids, asks, depth)
+    this.verify(numbers.checksum)
+    return true
   }
 
   /** A frame of this book was lost or could not be read: the book cannot vouch for itself any more. */
@@ -147,7 +178,7 @@ export class BookGuard {
     const { sequencing } = this.options
     if (sequencing.snapshot === 'rest') {
       // An answer that was overtaken by the stream would set the book back.
-      if (this.live && snapshot.seq !== undefined && this.seq !== undefined && snapshot.seq <= this.seq) {
+      if (this.live && snapshot.seq !== undefined && snapshot.seq <= this.seq) {
         this.counts.stale++
         return
       }
@@ -165,11 +196,11 @@ export class BookGuard {
       this.live && sequencing.snapshot === 'stream' ? { seq: this.seq, prevSeq: this.prevSeq } : undefined
     this.book?.snapshot(snapshot)
     // Whether a book was lost, and a gap is to be told, is a matter of what was there before this snapshot.
-    if (!this.verify(snapshot)) return
+    if (!this.verify(snapshot.checksum)) return
     this.live = true
     this.joining = true
-    this.seq = snapshot.seq
-    this.prevSeq = undefined
+    this.seq = snapshot.seq ?? NaN
+    this.prevSeq = NaN
     this.replaced = replaced
     if (this.recent !== undefined) {
       this.base = snapshot
@@ -189,36 +220,51 @@ export class BookGuard {
 
   private receiveDelta(delta: BookChange): void {
     const { sequencing } = this.options
-    const verdict = this.joining ? sequencing.join(delta, this.seq) : sequencing.next(delta, this.seq, this.prevSeq)
+    const verdict = this.verdictOn(delta)
     if (verdict === 'stale' || (verdict === 'gap' && this.isReplaced(delta))) {
       this.counts.stale++
       return
     }
-    // The join to a REST snapshot is judged by ranges; what chains delta to delta is what "checked" counts.
-    const chained = sequencing.snapshot === 'stream' || !this.joining
-    if (chained && sequencing.numbered(delta)) this.counts.sequenceChecked++
     if (verdict === 'gap') {
-      this.fail(this.gap('a delta does not extend the book', this.seq, delta.prevSeq ?? delta.firstSeq), [delta])
+      if (this.isChained && sequencing.numbered(delta)) this.counts.sequenceChecked++
+      this.fail(this.gap('a delta does not extend the book', said(this.seq), delta.prevSeq ?? delta.firstSeq), [delta])
       return
     }
+    this.advance(delta)
+    this.recent?.add(delta)
+    this.book?.delta(delta)
+    if (this.verify(delta.checksum)) this.output.event(delta)
+  }
+
+  private verdictOn(delta: ChainNumbers): Verdict {
+    const { sequencing } = this.options
+    return this.joining ? sequencing.join(delta, this.seq) : sequencing.next(delta, this.seq, this.prevSeq)
+  }
+
+  /** The join to a REST snapshot is judged by ranges; what chains delta to delta is what "checked" counts. */
+  private get isChained(): boolean {
+    return this.options.sequencing.snapshot === 'stream' || !this.joining
+  }
+
+  /** A delta extends the book. */
+  private advance(delta: ChainNumbers): void {
+    if (this.isChained && this.options.sequencing.numbered(delta)) this.counts.sequenceChecked++
     this.joining = false
     this.base = undefined
     this.replaced = undefined
-    this.recent?.add(delta)
-    if (delta.seq !== undefined) this.seq = delta.seq
-    this.prevSeq = delta.prevSeq
+    // Deltas without a number leave the book's as it is.
+    if (delta.seq !== undefined && !Number.isNaN(delta.seq)) this.seq = delta.seq
+    this.prevSeq = delta.prevSeq ?? NaN
     this.counts.deltas++
-    this.book?.delta(delta)
-    if (this.verify(delta)) this.output.event(delta)
   }
 
   /** True for a late delta of the book that the last snapshot has replaced, if that snapshot contains it. */
   private isReplaced(delta: BookChange): boolean {
     const { replaced, seq } = this
-    if (replaced === undefined || seq === undefined || delta.seq === undefined || delta.seq > seq) return false
+    if (replaced === undefined || delta.seq === undefined || !(delta.seq <= seq)) return false
     if (!this.options.sequencing.numbered(delta)) return false
     if (this.options.sequencing.next(delta, replaced.seq, replaced.prevSeq) === 'gap') return false
-    this.replaced = { seq: delta.seq, prevSeq: delta.prevSeq }
+    this.replaced = { seq: delta.seq, prevSeq: delta.prevSeq ?? NaN }
     return true
   }
 
@@ -233,7 +279,7 @@ export class BookGuard {
     for (const change of changes) {
       if (change.kind === 'snapshot') this.book?.snapshot(change)
       else this.book?.delta(change)
-      if (!this.verify(change)) return
+      if (!this.verify(change.checksum)) return
       this.output.event(change)
     }
   }
@@ -250,25 +296,21 @@ export class BookGuard {
   }
 
   /** False when the change left a book that is not the exchange's. */
-  private verify(change: BookChange): boolean {
+  private verify(sent: number | undefined): boolean {
     const { checksum, crossingMeansLoss } = this.options
     const book = this.book
     if (book === undefined) return true
-    if (checksum !== undefined && change.checksum !== undefined && !checksum.isNone(change.checksum)) {
+    if (checksum !== undefined && sent !== undefined && !Number.isNaN(sent) && !checksum.isNone(sent)) {
       this.counts.checksumsChecked++
       const ours = checksum.compute(book)
-      if (ours !== change.checksum) {
+      if (ours !== sent) {
         this.counts.checksumsFailed++
         this.fail(
-          new Fault(
-            'BOOK_CHECKSUM',
-            `The book of ${this.name} has checksum ${ours}; the exchange says ${change.checksum}.`,
-            {
-              symbol: this.symbol,
-              ours,
-              theirs: change.checksum,
-            },
-          ),
+          new Fault('BOOK_CHECKSUM', `The book of ${this.name} has checksum ${ours}; the exchange says ${sent}.`, {
+            symbol: this.symbol,
+            ours,
+            theirs: sent,
+          }),
         )
         return false
       }
@@ -308,8 +350,8 @@ export class BookGuard {
   private empty(): void {
     this.live = false
     this.joining = false
-    this.seq = undefined
-    this.prevSeq = undefined
+    this.seq = NaN
+    this.prevSeq = NaN
     this.base = undefined
     this.replaced = undefined
     this.recent?.clear()
@@ -324,6 +366,11 @@ export class BookGuard {
     const message = `In the book of ${this.name} ${what}: it stands at ${have ?? 'no number'}, the delta continues ${got ?? 'none'}.`
     return new Fault('BOOK_GAP', message, { symbol: this.symbol, have, got })
   }
+}
+
+/** NaN is what was not said. */
+function said(number: number): number | undefined {
+  return Number.isNaN(number) ? undefined : number
 }
 
 /**

@@ -7,7 +7,9 @@
 import { kernel, type Kernel } from '../kernel/kernel'
 import {
   ASKS,
+  ASKS_DONE,
   BIDS,
+  BIDS_DONE,
   BOOK_ASKS,
   BOOK_BIDS,
   BOOK_BYTES,
@@ -19,15 +21,15 @@ import {
   LADDER_BYTES,
   LEVELS_MAX,
   LOG_RECORD_BYTES,
+  PLACE_BYTES,
   POWERS_MAX,
   PRICES,
   REST_LEVEL_BYTES,
   SIDE_BEST_PRICE,
   SIDE_BEST_SIZE,
+  SIDE_LADDER,
   SIDE_LADDER_BITS,
   SIDE_LADDER_COUNT,
-  SIDE_LADDER_DECIMALS,
-  SIDE_LADDER_SIZES,
   SIDE_REST_CAPACITY,
   SIDE_REST_COUNT,
   SIDE_REST_DECIMALS,
@@ -162,16 +164,40 @@ export class KernelBook implements LoggedBook {
    */
   change(asks: boolean, count: number): number {
     this.makeRoom(asks, count)
-    const log = this.epoch === undefined ? 0 : this.roomInLog(count)
+    const log = this.epoch === undefined ? 0 : this.roomInLog(asks ? 0 : count, asks ? count : 0)
     const done = this.memory.code.change(this.at, asks ? 1 : 0, 0, count, log)
     if (log !== 0) this.logAt = this.memory.code.logEnd()
     return done
   }
 
+  /**
+   * Applies the levels of both sides that lie in the kernel's columns.
+   *
+   * @returns false when a price lies between ticks: `done` says how many of each side were applied
+   */
+  update(bids: number, asks: number): boolean {
+    const { memory } = this
+    const logged = this.epoch !== undefined
+    let end = memory.code.update(this.at, bids, asks, logged ? this.logAt : 0, this.logStop)
+    if (end === -1) {
+      this.makeRoom(false, bids)
+      this.makeRoom(true, asks)
+      const log = logged ? this.roomInLog(bids, asks) : 0
+      end = memory.code.update(this.at, bids, asks, log, this.logStop)
+    }
+    if (this.epoch !== undefined) this.logAt = end > 0 ? end : memory.code.logEnd()
+    return end >= 0
+  }
+
+  /** How many levels of a side the last update has applied. */
+  done(asks: boolean): number {
+    return this.memory.words[(asks ? ASKS_DONE : BIDS_DONE) >> 2]!
+  }
+
   cut(asks: boolean, depth: number): void {
     const surplus = this.length(asks) - depth
     if (surplus <= 0) return
-    const log = this.epoch === undefined ? 0 : this.roomInLog(surplus)
+    const log = this.epoch === undefined ? 0 : this.roomInLog(0, 0, surplus)
     this.memory.code.cut(this.at, asks ? 1 : 0, depth, log)
     if (log !== 0) this.logAt = this.memory.code.logEnd()
   }
@@ -284,15 +310,21 @@ export class KernelBook implements LoggedBook {
     this.logAt = this.logStart
   }
 
-  /** Where the log may take so many records more; 0 when it never can, and so the epoch has ended. */
-  private roomInLog(records: number): number {
+  /**
+   * Where the log may take as many records as there are levels in the columns (or to be cut); 0 when it never can, and so
+   * the epoch has ended.
+   */
+  private roomInLog(bids: number, asks: number, records = bids + asks): number {
     const bytes = records * LOG_RECORD_BYTES
-    if (this.logAt + bytes <= this.logStop) return this.logAt
     if (records <= LOG_RECORDS_MAX >> 1) {
       while (this.logAt + bytes > this.logStop) this.continueEpoch(this.epoch!)
       return this.logAt
     }
+    // The levels of now are read through the columns, in which others wait to be applied.
+    const waiting = [this.taken(false, 0, bids), this.taken(true, 0, asks)] as const
     this.endEpoch()
+    this.put(false, waiting[0], 0, bids)
+    this.put(true, waiting[1], 0, asks)
     return 0
   }
 
@@ -312,9 +344,8 @@ export class KernelBook implements LoggedBook {
       const side = this.sideOf(asks) >> 2
       const ladder = this.at + BOOK_HEAD_BYTES + (asks ? LADDER_BYTES : 0)
       const { words } = memory
-      words[side + (SIDE_LADDER_SIZES >> 2)] = ladder
-      words[side + (SIDE_LADDER_DECIMALS >> 2)] = ladder + WINDOW * 8
-      words[side + (SIDE_LADDER_BITS >> 2)] = ladder + WINDOW * 10
+      words[side + (SIDE_LADDER >> 2)] = ladder
+      words[side + (SIDE_LADDER_BITS >> 2)] = ladder + WINDOW * PLACE_BYTES
       words[side + (SIDE_REST_COUNT >> 2)] = 0
       words[side + (SIDE_REST_CAPACITY >> 2)] = 0
       this.takeRest(asks, REST_LEVELS_MIN)

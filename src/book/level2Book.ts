@@ -49,7 +49,7 @@ export class Level2Book {
       this.keepTexts(this.bidTexts, change.bids, change.bidDigits)
       this.keepTexts(this.askTexts, change.asks, change.askDigits)
       this.apply(bids, asks)
-      if (this.plain !== undefined) this.forgetTexts() // plain lists have taken them
+      if (this.isPlain) this.forgetTexts() // plain lists have taken them
     } else {
       this.plain.bids.change(change.bids, change.bidDigits)
       this.plain.asks.change(change.asks, change.askDigits)
@@ -62,14 +62,7 @@ export class Level2Book {
     const { levels } = this
     if (this.plain !== undefined || levels.isEmpty || this.bidTexts.size > 0 || this.askTexts.size > 0) {
       this.takeScanned(0, bids, 0, asks)
-    } else {
-      const done = bids === 0 ? 0 : levels.change(false, bids)
-      if (done < bids) this.takeScanned(done, bids, 0, asks)
-      else if (asks > 0) {
-        const doneAsks = levels.change(true, asks)
-        if (doneAsks < asks) this.takeScanned(bids, bids, doneAsks, asks)
-      }
-    }
+    } else if (!levels.update(bids, asks)) this.takeScanned(levels.done(false), bids, levels.done(true), asks)
     if (depth !== undefined) this.cut(depth)
   }
 
@@ -119,6 +112,10 @@ export class Level2Book {
   /** The epoch that `record` has written into. */
   get recorded(): Epoch {
     return this.frozen ?? this.levels.recorded
+  }
+
+  private get isPlain(): boolean {
+    return this.plain !== undefined
   }
 
   private apply(bids: Columns, asks: Columns): void {

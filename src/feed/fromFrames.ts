@@ -1,6 +1,8 @@
 import { Observable } from 'rxjs'
+import { booksOf, type BookSource } from '../book/bookSource'
 import { exchangeById } from '../exchanges/exchanges'
 import type { Batch, MarketEvent } from '../model/events'
+import { BookKeeper } from './bookKeeper'
 import { Sessions } from './sessions'
 
 export interface FromFramesOptions {
@@ -29,35 +31,62 @@ export function fromFrames(
   options: FromFramesOptions = {},
 ): Observable<Batch<MarketEvent>> {
   const protocol = exchangeById(exchange)
-  return new Observable((out) => {
+  const run = (out: FrameObserver, books?: BookKeeper): void => {
     // Some exchanges answer in several parts, and one text holds one of them.
-    const sessions = new Sessions({ protocolOf: () => protocol })
-    const times = options.receiveTimesUs?.[Symbol.iterator]()
+    const sessions = new Sessions({ protocolOf: () => protocol, ...(books !== undefined && { books }) })
     const base = { ns: 0, connection: 0, exchange: protocol.id }
+    const times = options.receiveTimesUs?.[Symbol.iterator]()
     let timeUs = 0
-    const nextTimeUs = (): number => {
-      const next = times?.next()
-      timeUs = next === undefined || next.done === true ? timeUs + 1 : next.value
-      return timeUs
-    }
     const rest = { ...base, dir: 'rest', method: 'GET', timeUs } as const
     if (options.instruments !== undefined) {
       sessions.apply({ ...rest, url: '', role: 'instruments', body: options.instruments })
-    }
-    const emit = (events: readonly MarketEvent[]): void => {
-      if (events.length > 0) out.next(events)
     }
     sessions.apply({ ...base, dir: 'open', timeUs, url: options.url ?? '' })
     for (const { symbol, body } of options.snapshots ?? []) {
       const path = protocol.book.snapshot?.path(symbol, { depth: undefined, intervalMs: 60_000 })
       if (path !== undefined) {
-        emit(sessions.apply({ ...rest, url: protocol.hosts.rest + path, role: 'book-snapshot', body }))
+        out.events(sessions.apply({ ...rest, url: protocol.hosts.rest + path, role: 'book-snapshot', body }))
       }
     }
     for (const data of frames) {
-      if (out.closed) return
-      emit(sessions.apply({ ...base, dir: 'in', timeUs: nextTimeUs(), data }))
+      if (out.closed()) break
+      const next = times?.next()
+      timeUs = next === undefined || next.done === true ? timeUs + 1 : next.value
+      out.events(sessions.receive(0, data, timeUs))
     }
+    sessions.release()
+  }
+
+  const source = new Observable<Batch<MarketEvent>>((out) => {
+    run({
+      closed: () => out.closed,
+      events: (events) => {
+        if (events.length > 0) out.next(events)
+      },
+    })
     out.complete()
   })
+  const bookSource: BookSource = {
+    [booksOf](depth, out) {
+      const books = new BookKeeper(depth)
+      run(
+        {
+          closed: () => out.closed,
+          events: () => {
+            const views = books.take()
+            if (views !== undefined) out.next(views)
+          },
+        },
+        books,
+      )
+      out.complete()
+    },
+  }
+  return Object.assign(source, bookSource)
+}
+
+interface FrameObserver {
+  closed(): boolean
+  /** Called after each frame, also when it held none. */
+  events(events: readonly MarketEvent[]): void
 }

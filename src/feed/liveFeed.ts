@@ -51,7 +51,7 @@ export interface LiveFeedOptions {
   /** How exchanges are reached. Default: over the network. */
   readonly transport?: Transport | undefined
   /** The events of one record, in order; never empty. Must not throw. */
-  readonly onEvents: (events: MarketEvent[], record: SessionRecord) => void
+  readonly onEvents: (events: readonly MarketEvent[], record: SessionRecord) => void
   /** Every record, before its events. */
   readonly onRecord?: ((record: SessionRecord) => void) | undefined
   readonly onFault: (fault: Fault) => void

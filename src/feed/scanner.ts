@@ -10,27 +10,29 @@
  * anew.
  */
 import { isDeepStrictEqual } from 'node:util'
+import type { ScannedNumbers } from '../book/bookGuard'
 import type { ChannelName, ExchangeProtocol, FrameShape } from '../exchanges/protocol'
 import { kernel, type Kernel } from '../kernel/kernel'
 import {
   ASKS,
+  ASK_COUNT,
   BIDS,
+  BID_COUNT,
   DECIMALS,
   ENTRY_BYTES,
   FRAME,
   PRICES,
+  PROGRAM,
   READ,
   REGISTERS,
   ROW_BYTES,
   ROW_REGISTERS,
+  SCRATCH,
   ROWS,
-  R_ASKS,
-  R_BIDS,
+  ROW_COUNT,
   R_FIELDS,
-  R_PROGRAM,
-  R_ROWS,
-  R_SLOT,
   SIZES,
+  SLOT,
   TABLE_HEAD_BYTES,
   TEXTS,
   T_KEY,
@@ -39,9 +41,12 @@ import {
 import { compile, type Program } from '../kernel/shape'
 import type { EventWriter } from '../model/codec/eventWriter'
 import type { Level, LevelDigits, MarketEvent } from '../model/events'
+import type { KeptBook } from './bookKeeper'
 
 /** What is known of a key. */
 export interface Slot {
+  /** Its book, once a session that keeps books has looked. */
+  book: KeptBook | undefined
   readonly shape: ReadShape
   /** The symbol by which the plain decoder routes frames with this key. */
   readonly routed: string | undefined
@@ -55,6 +60,8 @@ export interface ReadShape {
   readonly frame: FrameShape
   /** Its place among the exchange's shapes. */
   readonly number: number
+  /** True where each `seq` is one more than the last. */
+  readonly stepsOfOne: boolean
   readonly exchangeTimeUs: Place
   readonly seq: Place
   readonly prevSeq: Place
@@ -84,6 +91,12 @@ const USELESS_FRAMES = 100
 const ENTRIES_MIN = 64
 /** Length of the key of an entry that has been forgotten. */
 const FORGOTTEN = -1
+
+/**
+ * A key with escapes would end elsewhere than its text, one of other scripts would be read wrongly, and in braces an object
+ * could hide.
+ */
+const PLAIN_TEXT = /^[ !#-[\]-z"]+$/
 
 const REGISTER = REGISTERS >> 3
 
@@ -121,6 +134,7 @@ export class Scanner {
   private taken = 0
   /** What the last frame would be, were its key known. */
   private candidate: Candidate | undefined
+  private readonly delta = new ScannedDelta()
 
   constructor(
     protocol: ExchangeProtocol,
@@ -142,31 +156,51 @@ export class Scanner {
     if (length >= 0) {
       const result = kernel.code.scan(this.chain, FRAME, FRAME + length, this.table)
       if (result === READ) {
-        const slot = this.slots[kernel.doubles[REGISTER + R_SLOT]!]
+        const slot = this.slots[kernel.words[SLOT >> 2]!]
         if (slot !== undefined && isUsable(kernel.doubles, slot.shape)) return slot
       } else if (result === UNKNOWN_KEY) this.consider()
     }
     return undefined
   }
 
+  /** The numbers of the delta that was read; NaN for what its exchange does not send. */
+  numbersOf({ shape }: Slot): ScannedDelta {
+    const { doubles, words } = this.kernel
+    const numbers = this.delta
+    const seq = doubles[shape.seq]!
+    numbers.bids = words[BID_COUNT >> 2]!
+    numbers.asks = words[ASK_COUNT >> 2]!
+    numbers.exchangeTimeUs = shape.exchangeTimeUs === 0 ? NaN : doubles[shape.exchangeTimeUs]!
+    numbers.seq = shape.seq === 0 ? NaN : seq
+    numbers.prevSeq = shape.stepsOfOne ? seq - 1 : shape.prevSeq === 0 ? NaN : doubles[shape.prevSeq]!
+    numbers.firstSeq = shape.firstSeq === 0 ? NaN : doubles[shape.firstSeq]!
+    numbers.checksum = shape.checksum === 0 ? NaN : doubles[shape.checksum]!
+    return numbers
+  }
+
+  /** Trades of the frame that was read. */
+  get rows(): number {
+    return this.kernel.words[ROW_COUNT >> 2]!
+  }
+
   /** Writes the events of the frame that was read. */
   write(slot: Slot): void {
     const { kernel, writer } = this
-    const { doubles } = kernel
+    const { doubles, words } = kernel
     const { shape } = slot
     switch (shape.frame.event) {
       case 'delta': {
         const seq = numberAt(doubles, shape.seq)
-        writer.scannedDelta(slot, numberAt(doubles, shape.exchangeTimeUs), side(doubles, false), side(doubles, true), {
+        writer.scannedDelta(slot, numberAt(doubles, shape.exchangeTimeUs), this.side(false), this.side(true), {
           seq,
-          prevSeq: shape.frame.stepsOfOne === true && seq !== undefined ? seq - 1 : numberAt(doubles, shape.prevSeq),
+          prevSeq: shape.stepsOfOne && seq !== undefined ? seq - 1 : numberAt(doubles, shape.prevSeq),
           firstSeq: numberAt(doubles, shape.firstSeq),
           checksum: numberAt(doubles, shape.checksum),
         })
         return
       }
       case 'trade': {
-        const rows = doubles[REGISTER + R_ROWS]!
+        const rows = words[ROW_COUNT >> 2]!
         if (rows === 0) this.writeTrade(slot, 0, TEXTS)
         for (let row = 0; row < rows; row++) {
           const at = ROWS + row * ROW_BYTES
@@ -254,6 +288,20 @@ export class Scanner {
     this.table = 0
   }
 
+  /** The levels of a side that the scan has left in its columns. */
+  private side(asks: boolean): { levels: Level[]; digits: LevelDigits } {
+    const { doubles, words } = this.kernel
+    const count = words[(asks ? ASK_COUNT : BID_COUNT) >> 2]!
+    const column = (asks ? ASKS : BIDS) >> 3
+    const levels: Level[] = []
+    const decimals: number[] = []
+    for (let index = 0; index < count; index++) {
+      levels.push([doubles[column + (PRICES >> 3) + index]!, doubles[column + (SIZES >> 3) + index]!])
+      decimals.push(doubles[column + (DECIMALS >> 3) + index]!)
+    }
+    return { levels, digits: { decimals, texts: undefined } }
+  }
+
   private writeTrade({ shape, symbol, instrument }: Slot, offset: number, texts: number): void {
     const { doubles } = this.kernel
     const at = (place: Place): number => doubles[place + offset]!
@@ -276,8 +324,9 @@ export class Scanner {
   /** A frame with an unknown key: its events are kept, for comparison with what the plain decoder says. */
   private consider(): void {
     const { kernel } = this
-    const shape = this.shapes[kernel.doubles[REGISTER + R_PROGRAM]!]!
+    const shape = this.shapes[kernel.words[PROGRAM >> 2]!]!
     const keyText = this.textAt(TEXTS + T_KEY * 8)
+    if (!PLAIN_TEXT.test(keyText)) return
     const id = keyIn(shape, keyText)
     if (this.keys.has(id)) {
       // A key that names another symbol than before: whichever comes next is learned.
@@ -293,7 +342,7 @@ export class Scanner {
     // The columns and texts will be overwritten: the events are written now, and the names put in when they are known.
     const { events } = this.writer
     this.writer.events = []
-    this.write({ shape, routed: undefined, symbol: '', instrument: undefined, depth: undefined })
+    this.write({ book: undefined, shape, routed: undefined, symbol: '', instrument: undefined, depth: undefined })
     const nameless = this.writer.events
     this.writer.events = events
     this.candidate = {
@@ -348,10 +397,13 @@ export class Scanner {
   /** Address of the entry of a key that has this index, or of the free one where a new key belongs. */
   private placeOf(id: string, index: number | undefined): number {
     const { words } = this.kernel
-    let hash = Number.parseInt(id, 10)
-    for (const byte of keyBytes(id)) hash = (Math.imul(hash, 31) + byte) | 0
+    const key = keyBytes(id)
+    const keyAt = SCRATCH
+    this.kernel.bytes.fill(0, keyAt, keyAt + 128)
+    this.kernel.bytes.set(key, keyAt)
     const mask = this.entries - 1
-    for (let place = (hash ^ (hash >> 10)) & mask; ; place = (place + 1) & mask) {
+    let place = this.kernel.code.hashOf(keyAt, key.length, Number.parseInt(id, 10)) & mask
+    for (; ; place = (place + 1) & mask) {
       const entry = this.table + TABLE_HEAD_BYTES + place * ENTRY_BYTES
       const length = words[(entry >> 2) + 1]!
       if (length === 0 || (length !== FORGOTTEN && words[(entry >> 2) + 2] === index)) return entry
@@ -385,6 +437,17 @@ interface Candidate {
   readonly own: (slot: Slot) => MarketEvent[]
 }
 
+/** The numbers of the delta that was read last: one object, whose fields are always doubles. */
+export class ScannedDelta implements ScannedNumbers {
+  bids = 0
+  asks = 0
+  exchangeTimeUs = NaN
+  seq = NaN
+  prevSeq = NaN
+  firstSeq = NaN
+  checksum = NaN
+}
+
 function giveBack(held: Held): void {
   const memory = kernel()
   for (const { at, bytes } of held.blocks) memory.release(at, bytes)
@@ -404,7 +467,7 @@ function keyBytes(id: string): Buffer {
 function slotFor(shape: ReadShape, event: MarketEvent, routed: string | undefined): Slot | undefined {
   if (event.kind !== shape.frame.event) return undefined
   const { symbol, instrument } = event
-  return { shape, routed, symbol, instrument, depth: event.kind === 'delta' ? event.depth : undefined }
+  return { book: undefined, shape, routed, symbol, instrument, depth: event.kind === 'delta' ? event.depth : undefined }
 }
 
 /** What a description demands beyond its shape. */
@@ -423,19 +486,6 @@ function isUsable(doubles: Float64Array, { frame, seq, firstSeq, idText, price }
 
 function numberAt(doubles: Float64Array, place: Place): number | undefined {
   return place === 0 ? undefined : doubles[place]!
-}
-
-/** The levels of a side that the scan has left in its columns. */
-function side(doubles: Float64Array, asks: boolean): { levels: Level[]; digits: LevelDigits } {
-  const count = doubles[REGISTER + (asks ? R_ASKS : R_BIDS)]!
-  const column = (asks ? ASKS : BIDS) >> 3
-  const levels: Level[] = []
-  const decimals: number[] = []
-  for (let index = 0; index < count; index++) {
-    levels.push([doubles[column + (PRICES >> 3) + index]!, doubles[column + (SIZES >> 3) + index]!])
-    decimals.push(doubles[column + (DECIMALS >> 3) + index]!)
-  }
-  return { levels, digits: { decimals, texts: undefined } }
 }
 
 function shapesOf(protocol: ExchangeProtocol): CompiledShapes {
@@ -465,6 +515,7 @@ function readShape(frame: FrameShape, number: number, { registers, texts }: Prog
   return {
     frame,
     number,
+    stepsOfOne: frame.event === 'delta' && frame.stepsOfOne === true,
     exchangeTimeUs: place('exchangeTimeUs'),
     seq: place('seq'),
     prevSeq: place('prevSeq'),

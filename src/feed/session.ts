@@ -13,6 +13,7 @@ import type { BookChange, MarketEvent } from '../model/events'
 import { Fault, messageOf, type FaultCode } from '../model/fault'
 import type { InstrumentTable } from '../model/instrument'
 import type { InRecord } from './record'
+import { type BookKeeper, KeptBook } from './bookKeeper'
 import { Scanner, type Slot } from './scanner'
 
 /** What a session asks of the connection it belongs to. */
@@ -87,6 +88,8 @@ export interface SessionOptions {
   readonly wholeList?: boolean
   /** Deltas of one instrument that may wait for its REST snapshot. */
   readonly bufferMax?: number
+  /** Keeps the books of the connection's guards; then their changes become no events. */
+  readonly books?: BookKeeper | undefined
   /** False to decode every frame plainly: the scanner must give the same. Default true. */
   readonly scanning?: boolean
   /** Instruments of one connection; frames that name more are faults. */
@@ -97,12 +100,15 @@ export interface SessionOptions {
 const REASONS_MAX = 64
 const SYMBOLS_MAX = 20_000
 const BUFFER_MAX = 20_000
+const NO_EVENTS: readonly MarketEvent[] = []
 
 export class Session {
   readonly writer: EventWriter
   /** Why the last frame gave no event; undefined when it was data. */
   reason: string | undefined
   private readonly guards = new Map<string, BookGuard>()
+  /** What is told of each guard's book, where somebody keeps them. */
+  private readonly kept = new Map<BookGuard, KeptBook>()
   private readonly protocol: ExchangeProtocol
   private readonly counts: SessionCounts
   private readonly control: SessionControl | undefined
@@ -142,8 +148,19 @@ export class Session {
     return this.writer.take()
   }
 
+  /** The connection is of no interest any more: its books and its scanner go, and nobody is told. */
+  release(): void {
+    for (const guard of this.guards.values()) guard.reset()
+    this.scanner?.release()
+  }
+
   /** One frame. Never throws: what is wrong with it becomes a fault and a count. */
-  receive({ data, timeUs }: Pick<InRecord, 'data' | 'timeUs'>): MarketEvent[] {
+  receive({ data, timeUs }: Pick<InRecord, 'data' | 'timeUs'>): readonly MarketEvent[] {
+    return this.receiveFrame(data, timeUs)
+  }
+
+  /** As `receive`, without a record. */
+  receiveFrame(data: string | Uint8Array, timeUs: number): readonly MarketEvent[] {
     const { writer, counts } = this
     writer.receiveTimeUs = timeUs
     this.reason = undefined
@@ -154,10 +171,38 @@ export class Session {
     else {
       counts.scanned++
       this.control?.heard(slot.shape.frame.channel, slot.routed, timeUs)
+      if (this.options.books !== undefined && this.keep(slot, timeUs)) return NO_EVENTS
       this.scanner!.write(slot)
       this.accept(false)
     }
-    return writer.take()
+    return writer.events.length === 0 ? NO_EVENTS : writer.take()
+  }
+
+  /** A scanned frame where only books are wanted; false when it must become events all the same. */
+  private keep(slot: Slot, timeUs: number): boolean {
+    const { counts } = this
+    const scanner = this.scanner!
+    switch (slot.shape.frame.event) {
+      case 'delta': {
+        const kept = (slot.book ??= this.keptBookOf(slot.symbol))
+        if (kept === undefined) return false
+        const delta = scanner.numbersOf(slot)
+        if (!kept.guard.scanned(delta, delta.bids, delta.asks, slot.depth)) return false
+        kept.scanned(delta, timeUs)
+        return true
+      }
+      case 'trade':
+        counts.trades += Math.max(1, scanner.rows)
+        return true
+      case 'ticker':
+        counts.tickers++
+        return true
+    }
+  }
+
+  private keptBookOf(symbol: string): KeptBook | undefined {
+    const guard = this.guardOf(symbol)
+    return guard === undefined ? undefined : this.kept.get(guard)
   }
 
   /** What is known of a frame that the scanner has read. */
@@ -395,10 +440,14 @@ export class Session {
         checksum: book.checksum,
         crossingMeansLoss: book.crossingMeansLoss,
         bufferMax: this.options.bufferMax ?? BUFFER_MAX,
+        keepsBook: this.options.books !== undefined,
       },
       this.counts.guard,
       {
-        event: (change) => writer.events.push(change),
+        event: (change) => {
+          if (this.options.books === undefined) writer.events.push(change)
+          else this.kept.get(guard)!.changed(change)
+        },
         notice: (code, details) => writer.notice(code, symbol, details),
         fault: (fault) => {
           this.fault(fault)
@@ -407,6 +456,10 @@ export class Session {
       },
     )
     this.guards.set(symbol, guard)
+    const { books } = this.options
+    if (books !== undefined) {
+      this.kept.set(guard, new KeptBook(this.protocol.id, symbol, writer.instrument(symbol)?.name, guard, books))
+    }
     return guard
   }
 

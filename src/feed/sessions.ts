@@ -9,6 +9,7 @@ import { parseWireJson } from '../model/codec/wireJson'
 import type { MarketEvent } from '../model/events'
 import { Fault, messageOf } from '../model/fault'
 import { InstrumentTable } from '../model/instrument'
+import type { BookKeeper } from './bookKeeper'
 import type { OpenRecord, RestRecord, SessionRecord } from './record'
 import { Session, sessionCounts, type SessionControl, type SessionCounts } from './session'
 
@@ -22,6 +23,8 @@ export interface SessionsOptions {
   readonly guarded?: boolean
   /** As in `SessionOptions`. */
   readonly scanning?: boolean
+  /** As in `SessionOptions`. */
+  readonly books?: BookKeeper
   /**
    * True where every instrument is known that may come, so that data of others is a fault; recordings may hold a part of
    * the list. Default false.
@@ -69,12 +72,12 @@ export class Sessions {
   }
 
   /** The events of one record, in order. Never throws for what a record holds. */
-  apply(record: SessionRecord): MarketEvent[] {
+  apply(record: SessionRecord): readonly MarketEvent[] {
     switch (record.dir) {
       case 'in': {
         const session = this.sessionOf(record, undefined)
         const events = session.receive(record)
-        return this.unclaimed.size === 0 ? events : this.claim(record, session, events)
+        return this.unclaimed.size === 0 ? events : this.claim(record.exchange, record.timeUs, session, events)
       }
       case 'open':
         return this.sessionOf(record, record).open(record.timeUs, record.url)
@@ -92,7 +95,21 @@ export class Sessions {
     }
   }
 
-  private rest(record: RestRecord): MarketEvent[] {
+  /** As `apply`, of a frame that was received on a connection that is open, without a record. */
+  receive(connection: number, data: string | Uint8Array, timeUs: number): readonly MarketEvent[] {
+    const session = this.sessions.get(connection)!
+    const events = session.receiveFrame(data, timeUs)
+    if (this.unclaimed.size === 0) return events
+    return this.claim(this.exchangeOf.get(connection)!, timeUs, session, events)
+  }
+
+  /** Gives back what the sessions hold outside of the collector's reach. They are of no use afterwards. */
+  release(): void {
+    for (const session of this.sessions.values()) session.release()
+    this.sessions.clear()
+  }
+
+  private rest(record: RestRecord): readonly MarketEvent[] {
     const protocol = this.options.protocolOf(record.exchange)
     if (record.role === 'instruments') {
       this.addInstruments(protocol, record)
@@ -130,16 +147,22 @@ export class Sessions {
   }
 
   /** After a frame: a snapshot that came before the first delta of its book now finds it. */
-  private claim(record: SessionRecord, session: Session, events: MarketEvent[]): MarketEvent[] {
-    const waiting = this.unclaimed.get(record.exchange)
+  private claim(
+    exchange: string,
+    timeUs: number,
+    session: Session,
+    events: readonly MarketEvent[],
+  ): readonly MarketEvent[] {
+    const waiting = this.unclaimed.get(exchange)
     if (waiting === undefined) return events
+    const all = [...events]
     for (const [symbol, snapshot] of waiting) {
       if (session.bookState(symbol) === undefined) continue
       waiting.delete(symbol)
-      events.push(...session.snapshot(symbol, snapshot.body, record.timeUs))
+      all.push(...session.snapshot(symbol, snapshot.body, timeUs))
     }
-    if (waiting.size === 0) this.unclaimed.delete(record.exchange)
-    return events
+    if (waiting.size === 0) this.unclaimed.delete(exchange)
+    return all
   }
 
   private addInstruments(protocol: ExchangeProtocol, record: RestRecord): void {
@@ -172,6 +195,7 @@ export class Sessions {
       onFault: this.options.onFault,
       guarded: this.options.guarded ?? true,
       scanning: this.options.scanning ?? true,
+      books: this.options.books,
       wholeList: this.options.wholeList ?? false,
     })
     this.sessions.set(record.connection, session)

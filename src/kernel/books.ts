@@ -12,23 +12,28 @@
  */
 import {
   ASKS,
+  ASKS_DONE,
   BIDS,
+  BIDS_DONE,
   BOOK_ASKS,
   BOOK_BIDS,
   BOOK_PER_PRICE,
   BOOK_POWER,
   BOOK_UNIT,
   DECIMALS,
+  LADDER_BYTES,
   LOG_RECORD_BYTES,
+  PLACE_BYTES,
+  PLACE_DECIMALS,
   PRICES,
   SIDE_BASE,
   SIDE_BEST,
   SIDE_BEST_PRICE,
   SIDE_BEST_SIZE,
+  SIDE_LADDER,
   SIDE_LADDER_BITS,
   SIDE_LADDER_COUNT,
-  SIDE_LADDER_DECIMALS,
-  SIDE_LADDER_SIZES,
+  SIDE_REST_CAPACITY,
   SIDE_REST_COUNT,
   SIDE_REST_DECIMALS,
   SIDE_REST_SIZES,
@@ -73,8 +78,7 @@ export function change(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 
   logAt = log
   const side = book + (asks !== 0 ? BOOK_ASKS : BOOK_BIDS)
   const column = asks !== 0 ? ASKS : BIDS
-  const sizes = load32(side + SIDE_LADDER_SIZES)
-  const decimals = load32(side + SIDE_LADDER_DECIMALS)
+  const ladder = load32(side + SIDE_LADDER)
   const bits = load32(side + SIDE_LADDER_BITS)
   const sign = toF64(load32(side + SIDE_SIGN))
   const perPrice = loadF64(book + BOOK_PER_PRICE)
@@ -106,22 +110,22 @@ export function change(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 
       continue
     }
     const place = toI32(offset)
-    const word = bits + ((place >> 5) << 2)
-    const bit: i32 = 1 << (place & 31)
-    const set = load32(word)
-    const was = (set & bit) !== 0
+    const at = ladder + place * PLACE_BYTES
+    const before = loadF64(at)
+    if (logAt !== 0 && (before !== 0.0 || size !== 0.0)) record(sign * price, before)
     if (size !== 0.0) {
-      if (logAt !== 0) record(sign * price, was ? loadF64(sizes + place * 8) : 0.0)
-      storeF64(sizes + place * 8, size)
-      store16(decimals + place * 2, toI32(loadF64(column + DECIMALS + index * 8)))
-      if (!was) {
-        store32(word, set | bit)
+      storeF64(at, size)
+      store32(at + PLACE_DECIMALS, toI32(loadF64(column + DECIMALS + index * 8)))
+      if (before === 0.0) {
+        const word = bits + ((place >> 5) << 2)
+        store32(word, load32(word) | (1 << (place & 31)))
         held++
         if (place > best) best = place
       }
-    } else if (was) {
-      if (logAt !== 0) record(sign * price, loadF64(sizes + place * 8))
-      store32(word, set & ~bit)
+    } else if (before !== 0.0) {
+      const word = bits + ((place >> 5) << 2)
+      storeF64(at, 0.0)
+      store32(word, load32(word) & ~(1 << (place & 31)))
       held--
       if (place === best) best = bestBelow(bits, place)
     }
@@ -137,7 +141,39 @@ export function change(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 
   return index - from
 }
 
-/** Where the log of the last change or cut ended. */
+/**
+ * Changes both sides by their columns: what almost every delta needs, in one call.
+ *
+ * @param log   where to write what was replaced, until `stop`; 0: nowhere
+ * @returns where the log ends then, 0 without one; -1 when a list or the log has no room, and nothing was changed; -2 when a
+ *          price lies between ticks: BIDS_DONE and ASKS_DONE say how far it got
+ */
+export function update(book: i32, bids: i32, asks: i32, log: i32, stop: i32): i32 {
+  if (!hasRoom(book + BOOK_BIDS, bids) || !hasRoom(book + BOOK_ASKS, asks)) return -1
+  if (log !== 0 && log + (bids + asks) * LOG_RECORD_BYTES > stop) return -1
+  logAt = log
+  let done: i32 = 0
+  if (bids > 0) {
+    done = change(book, 0, 0, bids, log)
+    store32(BIDS_DONE, done)
+    store32(ASKS_DONE, 0)
+    if (done < bids) return -2
+  }
+  if (asks > 0) {
+    done = change(book, 1, 0, asks, logAt)
+    store32(BIDS_DONE, bids)
+    store32(ASKS_DONE, done)
+    if (done < asks) return -2
+  }
+  return logAt
+}
+
+/** A list must have room for its ladder, should that move, and for what comes. */
+function hasRoom(side: i32, more: i32): boolean {
+  return load32(side + SIDE_LADDER_COUNT) + load32(side + SIDE_REST_COUNT) + more <= load32(side + SIDE_REST_CAPACITY)
+}
+
+/** Where the log of the last change, update or cut ended. */
 export function logEnd(): i32 {
   return logAt
 }
@@ -166,7 +202,7 @@ function publish(book: i32, side: i32): void {
     return
   }
   storeF64(side + SIDE_BEST_PRICE, priceOf(book, side, loadF64(side + SIDE_BASE) + toF64(best)))
-  storeF64(side + SIDE_BEST_SIZE, loadF64(load32(side + SIDE_LADDER_SIZES) + best * 8))
+  storeF64(side + SIDE_BEST_SIZE, loadF64(load32(side + SIDE_LADDER) + best * PLACE_BYTES))
 }
 
 /** The double nearest to so many ticks. */
@@ -228,8 +264,7 @@ function changeRest(side: i32, tick: f64, size: f64, places: f64): f64 {
  * then in it come back. The rest has room for all of the ladder.
  */
 function moveLadder(side: i32, tick: f64): void {
-  const sizes = load32(side + SIDE_LADDER_SIZES)
-  const decimals = load32(side + SIDE_LADDER_DECIMALS)
+  const ladder = load32(side + SIDE_LADDER)
   const bits = load32(side + SIDE_LADDER_BITS)
   const ticks = load32(side + SIDE_REST_TICKS)
   const restSizes = load32(side + SIDE_REST_SIZES)
@@ -244,20 +279,20 @@ function moveLadder(side: i32, tick: f64): void {
       if ((set & (1 << bit)) === 0) continue
       const place = (word << 5) + bit
       storeF64(ticks + count * 8, base + toF64(place))
-      storeF64(restSizes + count * 8, loadF64(sizes + place * 8))
-      store16(restDecimals + count * 2, load16(decimals + place * 2))
+      storeF64(restSizes + count * 8, loadF64(ladder + place * PLACE_BYTES))
+      store16(restDecimals + count * 2, load32(ladder + place * PLACE_BYTES + PLACE_DECIMALS))
       count++
     }
   }
-  fill(bits, 0, WINDOW >> 3)
+  fill(ladder, 0, LADDER_BYTES)
   // Then the upper part of the rest back.
   const newBase = tick - toF64(WINDOW_BELOW)
   const from = placeInRest(ticks, count, newBase)
   let best: i32 = -1
   for (let index = from; index < count; index++) {
     best = toI32(loadF64(ticks + index * 8) - newBase)
-    storeF64(sizes + best * 8, loadF64(restSizes + index * 8))
-    store16(decimals + best * 2, load16(restDecimals + index * 2))
+    storeF64(ladder + best * PLACE_BYTES, loadF64(restSizes + index * 8))
+    store32(ladder + best * PLACE_BYTES + PLACE_DECIMALS, load16(restDecimals + index * 2))
     const word = bits + ((best >> 5) << 2)
     store32(word, load32(word) | (1 << (best & 31)))
   }
@@ -298,14 +333,16 @@ export function cut(book: i32, asks: i32, depth: i32, log: i32): void {
   }
   if (surplus > 0) {
     const bits = load32(side + SIDE_LADDER_BITS)
-    const sizes = load32(side + SIDE_LADDER_SIZES)
+    const ladder = load32(side + SIDE_LADDER)
     const base = loadF64(side + SIDE_BASE)
     let place: i32 = 0
     let held = load32(side + SIDE_LADDER_COUNT)
     while (surplus > 0) {
       const word = bits + ((place >> 5) << 2)
       if ((load32(word) & (1 << (place & 31))) !== 0) {
-        if (logAt !== 0) record(sign * priceOf(book, side, base + toF64(place)), loadF64(sizes + place * 8))
+        const at = ladder + place * PLACE_BYTES
+        if (logAt !== 0) record(sign * priceOf(book, side, base + toF64(place)), loadF64(at))
+        storeF64(at, 0.0)
         store32(word, load32(word) & ~(1 << (place & 31)))
         surplus--
         held--
@@ -321,7 +358,8 @@ export function cut(book: i32, asks: i32, depth: i32, log: i32): void {
 /** Empties a side and puts its ladder around a tick. */
 export function reset(book: i32, asks: i32, tick: f64): void {
   const side = book + (asks !== 0 ? BOOK_ASKS : BOOK_BIDS)
-  fill(load32(side + SIDE_LADDER_BITS), 0, WINDOW >> 3)
+  // The bits lie behind the places.
+  fill(load32(side + SIDE_LADDER), 0, LADDER_BYTES)
   store32(side + SIDE_SIGN, asks !== 0 ? -1 : 1)
   store32(side + SIDE_LADDER_COUNT, 0)
   store32(side + SIDE_REST_COUNT, 0)
@@ -339,8 +377,7 @@ export function reset(book: i32, asks: i32, tick: f64): void {
 export function best(book: i32, asks: i32, skip: i32, atMost: i32): i32 {
   const side = book + (asks !== 0 ? BOOK_ASKS : BOOK_BIDS)
   const column = asks !== 0 ? ASKS : BIDS
-  const sizes = load32(side + SIDE_LADDER_SIZES)
-  const decimals = load32(side + SIDE_LADDER_DECIMALS)
+  const ladder = load32(side + SIDE_LADDER)
   const bits = load32(side + SIDE_LADDER_BITS)
   const base = loadF64(side + SIDE_BASE)
   let count: i32 = 0
@@ -352,8 +389,8 @@ export function best(book: i32, asks: i32, skip: i32, atMost: i32): i32 {
   }
   while (place >= 0 && count < atMost) {
     storeF64(column + PRICES + count * 8, priceOf(book, side, base + toF64(place)))
-    storeF64(column + SIZES + count * 8, loadF64(sizes + place * 8))
-    storeF64(column + DECIMALS + count * 8, toF64(load16(decimals + place * 2)))
+    storeF64(column + SIZES + count * 8, loadF64(ladder + place * PLACE_BYTES))
+    storeF64(column + DECIMALS + count * 8, toF64(load32(ladder + place * PLACE_BYTES + PLACE_DECIMALS)))
     count++
     place = nextBelow(bits, place)
   }

@@ -19,6 +19,12 @@ const MEMORY = `
 @inline export function poke32(at: i32, value: i32): void { store<i32>(at, value) }
 @inline export function loadF64(at: i32): f64 { return load<f64>(at) }
 @inline export function storeF64(at: i32, value: f64): void { store<f64>(at, value) }
+@inline export function areSame8(a: i32, b: i32): bool { return load<u64>(a) === load<u64>(b) }
+@inline export function bytesUntil(at: i32, stop: i32): i32 {
+  const word = load<u64>(at) ^ (<u64>stop * 0x0101010101010101)
+  const hits = (word - 0x0101010101010101) & ~word & 0x8080808080808080
+  return hits === 0 ? 8 : <i32>(ctz<u64>(hits) >> 3)
+}
 @inline export function areEightDigits(at: i32): bool {
   const word = load<u64>(at)
   return ((word & 0xF0F0F0F0F0F0F0F0) | (((word + 0x0606060606060606) & 0xF0F0F0F0F0F0F0F0) >> 4)) === 0x3333333333333333

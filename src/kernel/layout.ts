@@ -61,13 +61,12 @@ export const BOOK_ASKS: i32 = 112
 export const BOOK_HEAD_BYTES: i32 = 192
 
 /** Ticks near the touch that have a place of their own each. */
-export const WINDOW: i32 = 2_048
+export const WINDOW: i32 = 1_024
 /** Of a window that is moved, the part that lies at and below the touch. */
-export const WINDOW_BELOW: i32 = 1_536
+export const WINDOW_BELOW: i32 = 768
 
-/** Of a side: the ladder. */
-export const SIDE_LADDER_SIZES: i32 = 0
-export const SIDE_LADDER_DECIMALS: i32 = 4
+/** Of a side: the ladder, and a bit for each of its places. */
+export const SIDE_LADDER: i32 = 0
 export const SIDE_LADDER_BITS: i32 = 8
 export const SIDE_LADDER_COUNT: i32 = 12
 /** Index of the best level in the ladder, -1 without one. */
@@ -86,7 +85,13 @@ export const SIDE_BASE: i32 = 48
 export const SIDE_BEST_PRICE: i32 = 56
 export const SIDE_BEST_SIZE: i32 = 64
 
-export const LADDER_BYTES: i32 = WINDOW * 8 + WINDOW * 2 + WINDOW / 8
+/**
+ * A place of a ladder: its size as a double (0: no level), its decimals as a word. Both lie in one line of the processor's cache,
+ * and whether there is a level is seen from its size: an update, which most changes are, touches nothing else.
+ */
+export const PLACE_BYTES: i32 = 16
+export const PLACE_DECIMALS: i32 = 8
+export const LADDER_BYTES: i32 = WINDOW * PLACE_BYTES + WINDOW / 8
 export const BOOK_BYTES: i32 = BOOK_HEAD_BYTES + 2 * LADDER_BYTES
 /** A level that lies below the ladder: tick, size, decimals. */
 export const REST_LEVEL_BYTES: i32 = 18
@@ -124,13 +129,18 @@ export const TABLE_HEAD_BYTES: i32 = 8
 export const ENTRY_BYTES: i32 = 24
 
 // ── Registers by name ───────────────────────────────────────────────────────────────────────────────────────────────
-/** Which program of a chain has read the frame. */
-export const R_PROGRAM: i32 = 0
-export const R_SLOT: i32 = 1
-export const R_BIDS: i32 = 2
-export const R_ASKS: i32 = 3
-export const R_ROWS: i32 = 4
-/** 1 + the first of the fields that a shape names. */
+/** The first of the fields that a shape names; the place 0 of a field means that a shape has none. */
 export const R_FIELDS: i32 = 8
+
+/** Words that a scan leaves: which program of a chain has read the frame, which slot, and how much. */
+export const RESULTS: i32 = 1_920
+export const PROGRAM: i32 = RESULTS
+export const SLOT: i32 = RESULTS + 4
+export const BID_COUNT: i32 = RESULTS + 8
+export const ASK_COUNT: i32 = RESULTS + 12
+export const ROW_COUNT: i32 = RESULTS + 16
+/** Words that an update leaves: how many levels of each side it has changed. */
+export const BIDS_DONE: i32 = RESULTS + 20
+export const ASKS_DONE: i32 = RESULTS + 24
 /** Text 0: the key. */
 export const T_KEY: i32 = 0

@@ -1,4 +1,4 @@
 /** What the kernel exports, to TypeScript and to WebAssembly. */
-export { best, change, cut, logEnd, reset } from './books'
+export { best, change, cut, logEnd, reset, update } from './books'
 export { krakenChecksum, okxChecksum } from './digits'
-export { scan } from './scan'
+export { hashOf, scan } from './scan'

@@ -55,6 +55,18 @@ export function poke32(at: i32, value: i32): void {
   view.setInt32(at, value, true)
 }
 
+/** True when eight bytes are the same at both addresses. */
+export function areSame8(a: i32, b: i32): boolean {
+  return view.getInt32(a, true) === view.getInt32(b, true) && view.getInt32(a + 4, true) === view.getInt32(b + 4, true)
+}
+
+/** How many of eight bytes stand before the first that is `stop`; 8 when none is. */
+export function bytesUntil(at: i32, stop: i32): i32 {
+  let count = 0
+  while (count < 8 && bytes[at + count] !== stop) count++
+  return count
+}
+
 /** True when eight digits stand at an address. */
 export function areEightDigits(at: i32): boolean {
   return areDigits(view.getInt32(at, true)) && areDigits(view.getInt32(at + 4, true))

@@ -12,7 +12,9 @@
  */
 import {
   ASKS,
+  ASK_COUNT,
   BIDS,
+  BID_COUNT,
   DECIMALS,
   ENTRY_BYTES,
   LEVELS_MAX,
@@ -34,26 +36,37 @@ import {
   OP_TIME_SECONDS,
   POWERS,
   PRICES,
+  PROGRAM,
   READ,
   REGISTERS,
   REGISTER_COUNT,
   ROW_BYTES,
   ROW_REGISTERS,
   ROWS,
+  ROW_COUNT,
   ROWS_MAX,
-  R_ASKS,
-  R_BIDS,
   R_FIELDS,
-  R_PROGRAM,
-  R_ROWS,
-  R_SLOT,
   SIZES,
+  SLOT,
   TABLE_HEAD_BYTES,
   TEXTS,
   T_KEY,
   UNKNOWN_KEY,
 } from './layout'
-import { areEightDigits, eightDigits, load32, load8, loadF64, peek32, store32, storeF64, times, toF64 } from './memory'
+import {
+  areEightDigits,
+  areSame8,
+  bytesUntil,
+  eightDigits,
+  load32,
+  load8,
+  loadF64,
+  peek32,
+  store32,
+  storeF64,
+  times,
+  toF64,
+} from './memory'
 
 /** Where readers of integers and times leave what they read: the last register, which no field has. */
 const VALUE: i32 = REGISTERS + (REGISTER_COUNT - 1) * 8
@@ -73,8 +86,6 @@ const CLOSE: i32 = 93
 
 /** Characters of a key; longer ones are not in any table. */
 const KEY_MAX: i32 = 96
-/** The letter z: a key has no braces, so that no object hides in one. */
-const KEY_CHARACTER_MAX: i32 = 122
 /** Characters of a text that is skipped, and of one that is kept, which is not empty either. */
 const TEXT_MAX: i32 = 256
 const KEPT_TEXT_MAX: i32 = 128
@@ -95,7 +106,7 @@ export function scan(chain: i32, start: i32, end: i32, table: i32): i32 {
   while (program !== 0) {
     const result = run(program + 8, start, end, table)
     if (result !== MISSED) {
-      storeF64(REGISTERS + R_PROGRAM * 8, toF64(load32(program + 4)))
+      store32(PROGRAM, load32(program + 4))
       return result
     }
     program = load32(program)
@@ -128,13 +139,14 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
         const stop = load32(pc + 4)
         const salt = load32(pc + 8)
         const from = p
-        let hash = salt
-        let c = load8(p)
-        while (c !== stop) {
-          if (c < 32 || c > KEY_CHARACTER_MAX || c === BACKSLASH || p - from >= KEY_MAX) return MISSED
-          hash = (times(hash, 31) + c) | 0
-          c = load8(++p)
+        let more = bytesUntil(p, stop)
+        while (more === 8) {
+          p += 8
+          if (p - from > KEY_MAX) return MISSED
+          more = bytesUntil(p, stop)
         }
+        p += more
+        const hash = hashOf(from, p - from, salt)
         // Rows that each name their key must all name the same.
         if (keyAt !== 0 && !isSame(keyAt, keyLength, from, p - from)) return MISSED
         keyAt = from
@@ -358,11 +370,11 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
       default: {
         // OP_END
         if (p !== end) return MISSED
-        storeF64(REGISTERS + R_BIDS * 8, toF64(bids))
-        storeF64(REGISTERS + R_ASKS * 8, toF64(asks))
-        storeF64(REGISTERS + R_ROWS * 8, toF64(rows))
+        store32(BID_COUNT, bids)
+        store32(ASK_COUNT, asks)
+        store32(ROW_COUNT, rows)
         if (isUnknown) return UNKNOWN_KEY
-        storeF64(REGISTERS + R_SLOT * 8, entry === 0 ? -1.0 : toF64(load32(entry + 8)))
+        store32(SLOT, entry === 0 ? -1 : load32(entry + 8))
         return READ
       }
     }
@@ -372,7 +384,11 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
 /** True when the bytes at `p` are those of the literal. A literal is padded to whole words. */
 function matches(literal: i32, length: i32, p: i32): boolean {
   let at: i32 = 0
-  while (at + 4 <= length) {
+  while (at + 8 <= length) {
+    if (!areSame8(p + at, literal + at)) return false
+    at += 8
+  }
+  if (at + 4 <= length) {
     if (peek32(p + at) !== load32(literal + at)) return false
     at += 4
   }
@@ -395,9 +411,10 @@ function maskOf(length: i32): i32 {
 }
 
 /** The entry of a key; 0 when there is none. Entries: key, its length (0: free, -1: forgotten), slot, symbol, its length, the key's salt. */
+// inline
 function lookup(table: i32, salt: i32, hash: i32, from: i32, length: i32): i32 {
   const mask = load32(table)
-  let place = (hash ^ (hash >> 10)) & mask
+  let place = hash & mask
   while (true) {
     const entry = table + TABLE_HEAD_BYTES + place * ENTRY_BYTES
     const known = load32(entry + 4)
@@ -405,6 +422,17 @@ function lookup(table: i32, salt: i32, hash: i32, from: i32, length: i32): i32 {
     if (known === length && load32(entry + 20) === salt && matches(load32(entry), length, from)) return entry
     place = (place + 1) & mask
   }
+}
+
+/** Of a key's beginning, its end and its length: what tells keys of one kind apart. */
+export function hashOf(from: i32, length: i32, salt: i32): i32 {
+  const last = from + length
+  const first = peek32(from) & maskOf(length)
+  const end = length >= 4 ? peek32(last - 4) : 0
+  const before = length >= 8 ? peek32(last - 8) : 0
+  // The primes are those of xxHash.
+  const hash = times(first ^ times(end, 31), -1640531535) ^ times(before + length + salt, -2048144789)
+  return hash ^ (hash >> 15)
 }
 
 function keepRow(row: i32): void {
@@ -519,6 +547,10 @@ function readInteger(start: i32, mayBeNegative: boolean): i32 {
   const from = p
   if (load8(p) === ZERO && isDigit(load8(p + 1))) return 0
   let value: f64 = 0.0
+  if (areEightDigits(p)) {
+    value = toF64(eightDigits(p))
+    p += 8
+  }
   let word = peek32(p)
   while (isQuad(word)) {
     value = value * 10000.0 + toF64(quad(word))

@@ -1,9 +1,12 @@
 import { Observable, type OperatorFunction } from 'rxjs'
+import { booksOf, isBookSource } from '../book/bookSource'
 import { BookView } from '../book/bookView'
 import { Level2Book } from '../book/level2Book'
 import type { Batch, BookChange, MarketEvent, Notice } from '../model/events'
 import { requireCount } from './options'
 import { subscribeWhileOpen } from './subscribeWhileOpen'
+
+const BOOKS_MAX = 100_000
 
 export interface ToBooksOptions {
   /**
@@ -30,15 +33,24 @@ export interface ToBooksOptions {
  * asks for snapshots when the stage was restarted.
  */
 export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<MarketEvent>, Batch<BookView>> {
-  const { depth = Infinity, booksMax = 100_000 } = options
+  const { depth = Infinity, booksMax = BOOKS_MAX } = options
   if (depth !== Infinity) requireCount('toBooks', 'depth', depth)
   requireCount('toBooks', 'booksMax', booksMax)
 
   const operator: OperatorFunction<Batch<MarketEvent>, Batch<BookView>> = (source) =>
     new Observable((out) => {
+      // A source that keeps the books itself spares the events between.
+      if (isBookSource(source) && booksMax >= BOOKS_MAX) {
+        source[booksOf](depth, out)
+        return
+      }
       const books = new Map<string, Map<string, KeptBook>>()
       const touched = new Set<KeptBook>()
       let kept = 0
+      // Levels lie outside of the collector's reach; views keep theirs.
+      out.add(() => {
+        for (const ofExchange of books.values()) for (const book of ofExchange.values()) book.levels.clear()
+      })
 
       /** A book begins with a snapshot: a delta without one must not take the place of a book that is live. */
       const bookOf = (change: BookChange): KeptBook | undefined => {
@@ -127,6 +139,7 @@ function evictIdlest(books: Map<string, Map<string, KeptBook>>): number {
     }
   }
   if (idlest === undefined) return 0
+  idlest.of.get(idlest.key)!.levels.clear()
   idlest.of.delete(idlest.key)
   return 1
 }

@@ -53,7 +53,7 @@ export class LiveMarket implements Market {
       transport,
       env,
       onRecord: (record: SessionRecord) => this.output?.record(record),
-      onEvents: (events: MarketEvent[], record: SessionRecord) => this.output?.events(record, events),
+      onEvents: (events: readonly MarketEvent[], record: SessionRecord) => this.output?.events(record, events),
       onFault: (fault: Fault) => this.output?.fault(fault),
       onTerminal: (fault: Fault, exchange: string | undefined) => this.judge(fault, exchange),
     })

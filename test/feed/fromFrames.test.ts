@@ -1,13 +1,12 @@
 import { expect } from 'chai'
 import { take } from 'rxjs'
-import { EXCHANGES, exchangeById } from '../../src/exchanges/exchanges'
+import { EXCHANGES } from '../../src/exchanges/exchanges'
 import { fromFrames, type FromFramesOptions } from '../../src/feed/fromFrames'
-import type { SessionRecord } from '../../src/feed/record'
 import type { Batch, MarketEvent } from '../../src/model/events'
 import { Fault } from '../../src/model/fault'
 import { DOCUMENTED } from '../exchanges/documentedFrames'
 import { needsShared, readGolden } from '../kit/shared'
-import { booksOf, recordsOf } from './sessionRecords'
+import { argumentsOf, booksOf, recordsOf } from './sessionRecords'
 
 /** Sessions of one connection, and the golden summary that holds for them. */
 const GOLDEN: readonly (readonly [exchange: string, session: string, set: string])[] = [
@@ -175,29 +174,4 @@ function eventsOf(source: ReturnType<typeof fromFrames>): MarketEvent[] {
   })
   expect(complete, 'everything comes before subscribing returns').to.equal(true)
   return events
-}
-
-/** What a recording is to `fromFrames`: its frames with their times, and the texts of its REST answers. */
-function argumentsOf(
-  exchange: string,
-  records: readonly SessionRecord[],
-): { frames: Uint8Array[]; options: FromFramesOptions } {
-  const protocol = exchangeById(exchange)
-  const received = records.flatMap((record) => (record.dir === 'in' ? [record] : []))
-  const rest = records.flatMap((record) => (record.dir === 'rest' ? [record] : []))
-  const instruments = rest.find(({ role }) => role === 'instruments')?.body
-  const snapshots = rest.flatMap(({ url, role, body }) => {
-    const symbol = role === 'book-snapshot' ? protocol.book.snapshot?.symbolOf(url) : undefined
-    return symbol === undefined ? [] : [{ symbol, body }]
-  })
-  const url = records.flatMap((record) => (record.dir === 'open' ? [record.url] : []))[0]
-  return {
-    frames: received.map(({ data }) => Buffer.from(data)),
-    options: {
-      receiveTimesUs: received.map(({ timeUs }) => timeUs),
-      snapshots,
-      ...(instruments === undefined ? {} : { instruments }),
-      ...(url === undefined ? {} : { url }),
-    },
-  }
 }

@@ -3,6 +3,7 @@
  */
 import { Level2Book } from '../../src/book/level2Book'
 import { exchangeById } from '../../src/exchanges/exchanges'
+import type { FromFramesOptions } from '../../src/feed/fromFrames'
 import type { InRecord, RestRecord, SessionRecord } from '../../src/feed/record'
 import { replayRecords } from '../../src/feed/recording/mergeRecordings'
 import { Sessions } from '../../src/feed/sessions'
@@ -98,5 +99,30 @@ export function answered(
     role: 'book-snapshot',
     ...fields,
     body: typeof body === 'string' ? body : JSON.stringify(body),
+  }
+}
+
+/** What a recording is to `fromFrames`: its frames with their times, and the texts of its REST answers. */
+export function argumentsOf(
+  exchange: string,
+  records: readonly SessionRecord[],
+): { frames: Uint8Array[]; options: FromFramesOptions } {
+  const protocol = exchangeById(exchange)
+  const received = records.flatMap((record) => (record.dir === 'in' ? [record] : []))
+  const rest = records.flatMap((record) => (record.dir === 'rest' ? [record] : []))
+  const instruments = rest.find(({ role }) => role === 'instruments')?.body
+  const snapshots = rest.flatMap(({ url, role, body }) => {
+    const symbol = role === 'book-snapshot' ? protocol.book.snapshot?.symbolOf(url) : undefined
+    return symbol === undefined ? [] : [{ symbol, body }]
+  })
+  const url = records.flatMap((record) => (record.dir === 'open' ? [record.url] : []))[0]
+  return {
+    frames: received.map(({ data }) => Buffer.from(data)),
+    options: {
+      receiveTimesUs: received.map(({ timeUs }) => timeUs),
+      snapshots,
+      ...(instruments === undefined ? {} : { instruments }),
+      ...(url === undefined ? {} : { url }),
+    },
   }
 }

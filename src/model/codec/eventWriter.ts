@@ -66,6 +66,11 @@ export class EventWriter {
     return events
   }
 
+  /** Throws the batch away. */
+  drop(): void {
+    if (this.events.length > 0) this.events = []
+  }
+
   levels(): LevelsBuilder {
     return new LevelsBuilder(this.counts)
   }

@@ -1,0 +1,85 @@
+/**
+ * The books of a connection, read where they are guarded: for whoever wants views and no events.
+ *
+ * A guard that keeps its book has applied each change already when it lets it through. What is left to do is to remember whose
+ * book was touched, and to give one view of each that is live when the frame is done: what `toBooks` does with events.
+ */
+import type { BookGuard } from '../book/bookGuard'
+import { BookView, type BookViewHead } from '../book/bookView'
+import type { Level2Book } from '../book/level2Book'
+import type { Batch, BookChange } from '../model/events'
+import type { ScannedDelta } from './scanner'
+
+/** A book, and what its next view will say beside its levels. NaN is what was not said. */
+export class KeptBook implements BookViewHead {
+  exchangeTimeUs = NaN
+  receiveTimeUs = NaN
+  seq = NaN
+  private touched = false
+
+  constructor(
+    readonly exchange: string,
+    readonly symbol: string,
+    readonly instrument: string | undefined,
+    readonly guard: BookGuard,
+    private readonly keeper: BookKeeper,
+  ) {}
+
+  /** The guard has let a change through. */
+  changed({ exchangeTimeUs, receiveTimeUs, seq }: BookChange): void {
+    this.exchangeTimeUs = exchangeTimeUs ?? NaN
+    this.seq = seq ?? NaN
+    this.touch(receiveTimeUs)
+  }
+
+  /** The guard has applied a delta that was scanned. */
+  scanned({ exchangeTimeUs, seq }: ScannedDelta, receiveTimeUs: number): void {
+    this.exchangeTimeUs = exchangeTimeUs
+    this.seq = seq
+    this.touch(receiveTimeUs)
+  }
+
+  /** A view of the book as it is; undefined when it has lost it since it was touched. */
+  view(depth: number): BookView | undefined {
+    this.touched = false
+    const book: Level2Book | undefined = this.guard.book
+    return this.guard.state === 'live' && book !== undefined ? new BookView(this, book, depth) : undefined
+  }
+
+  private touch(receiveTimeUs: number): void {
+    // Deltas that waited for a REST snapshot were received before it, but this state of the book was not known before.
+    if (!(receiveTimeUs < this.receiveTimeUs)) this.receiveTimeUs = receiveTimeUs
+    if (this.touched) return
+    this.touched = true
+    this.keeper.touched(this)
+  }
+}
+
+export class BookKeeper {
+  /** Books that the frame has touched, in order; the first has a place of its own, since most frames touch no other. */
+  private first: KeptBook | undefined
+  private readonly others: KeptBook[] = []
+
+  constructor(private readonly depth: number) {}
+
+  touched(book: KeptBook): void {
+    if (this.first === undefined) this.first = book
+    else this.others.push(book)
+  }
+
+  /** One view of each live book that was touched since the last call; undefined when there is none. */
+  take(): Batch<BookView> | undefined {
+    const { first, others, depth } = this
+    if (first === undefined) return undefined
+    this.first = undefined
+    const view = first.view(depth)
+    if (others.length === 0) return view === undefined ? undefined : [view]
+    const views = view === undefined ? [] : [view]
+    for (const book of others) {
+      const other = book.view(depth)
+      if (other !== undefined) views.push(other)
+    }
+    others.length = 0
+    return views.length === 0 ? undefined : views
+  }
+}

@@ -34,8 +34,8 @@ export interface FuzzReport {
  * Sessions are begun anew after so many frames: what harmed frames leave behind would fill the memory. Bybit's soon have
  * heard of a deeper book of every symbol, beside which the others count no more.
  */
-const ROUND = 5_000
-const ROUND_OF_BYBIT = 200
+const ROUND = 20_000
+const ROUND_OF_BYBIT = 500
 /** Frames of a recording that are harmed. */
 const RECORDED_MAX = 400
 /** Longer frames are snapshots: harming them costs much and shows little. */

@@ -33,10 +33,11 @@ describe('the simulator and the descriptions of exchanges', () => {
 
       const topics = topicsOf(protocol, sessions)
       const events: MarketEvent[] = []
+      const scanned: MarketEvent[] = []
       let connection = 0
       for (const [endpoint, wanted] of topics) {
         connection++
-        await listen(protocol, sessions, connection, endpoint, wanted, events)
+        await listen(protocol, sessions, connection, endpoint, wanted, events, scanned)
       }
 
       expect(faults).to.deep.equal([])
@@ -53,6 +54,11 @@ describe('the simulator and the descriptions of exchanges', () => {
       } as const
       for (const channel of expected)
         if (channel !== 'liquidations') expect([...kinds], channel).to.include(KINDS[channel])
+      // Its frames have the shapes that are described: what is measured on it is measured on the fast road.
+      const scannedKinds = new Set(scanned.map(({ kind }) => kind))
+      expect(scannedKinds).to.include('trade').and.include('delta')
+      // Bybit's tickers are merged with what is known of them.
+      if (protocol.id !== 'bybit') expect(scannedKinds).to.include('ticker')
       const counts = sessions.countsOf(protocol.id)
       expect(counts.unreadable).to.equal(0)
       expect(counts.inexactNumbers).to.equal(0)
@@ -109,6 +115,7 @@ describe('the simulator and the descriptions of exchanges', () => {
     endpoint: string,
     topics: readonly Topic[],
     events: MarketEvent[],
+    scanned: MarketEvent[],
   ): Promise<void> {
     const base = { ns: 0, connection, exchange: protocol.id }
     const path = protocol.endpoints[endpoint]!.path
@@ -151,7 +158,11 @@ describe('the simulator and the descriptions of exchanges', () => {
           events.push(...sessions.apply({ ...rest, ...answer }))
         }
       }
-      events.push(...sessions.apply({ ...base, dir: 'in', timeUs: clock.nowUs(), data: Buffer.from(frame) }))
+      const counts = sessions.countsOf(protocol.id)
+      const scannedBefore = counts.scanned
+      const got = sessions.apply({ ...base, dir: 'in', timeUs: clock.nowUs(), data: Buffer.from(frame) })
+      events.push(...got)
+      if (counts.scanned > scannedBefore) scanned.push(...got)
     }
     for (const poll of protocol.polls) {
       for (const instrument of sessions.instruments(protocol.id)) {

@@ -24,8 +24,14 @@ export interface ConnectionOptions {
 
 export interface ConnectionEvents {
   opened(): void
-  /** Called inside the socket's own callback. */
-  received(data: string | Uint8Array): void
+  /**
+   * A frame, inside the socket's own callback.
+   *
+   * @param bytes  a slice of the socket's memory, which holds until this returns
+   * @param isText that it is a text frame: valid UTF-8
+   * @param atUs   when the socket gave the chunk that the frame came with
+   */
+  received(bytes: Uint8Array, isText: boolean, atUs: number): void
   /** A ping or pong. */
   signed(): void
   ended(end: ConnectionEnd): void
@@ -138,9 +144,7 @@ export class Connection implements FeedConnection {
     })
     socket.on('message', (data: RawData, isBinary: boolean) => {
       if (this.ended) return
-      const bytes = bytesOf(data)
-      // A binary frame is a slice of the socket's memory: what may be kept is copied.
-      events.received(isBinary ? new Uint8Array(bytes) : bytes.toString())
+      events.received(bytesOf(data), !isBinary, options.clock.nowUs())
     })
     socket.on('ping', () => {
       if (!this.ended) events.signed()

@@ -673,7 +673,7 @@ describe('LiveFeed', () => {
       exchange.client.socket.send(Buffer.from([0, 255, 1]), { binary: true })
       exchange.client.say({ channel: 'trades', symbol: 'AB' })
       await eventually(() => expect(kinds().at(-1)).to.equal('trade'))
-      expect(records.some((record) => record.dir === 'in' && record.data instanceof Uint8Array)).to.equal(true)
+      expect(records.some((record) => record.dir === 'in' && record.isText === false)).to.equal(true)
       expect(exchange.clients).to.have.length(1)
     })
   })

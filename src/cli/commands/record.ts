@@ -2,7 +2,7 @@ import { every } from '../../clock/clock'
 import { liveClock } from '../../clock/liveClock'
 import { EXCHANGES } from '../../exchanges/exchanges'
 import { CHANNELS, type ChannelName } from '../../exchanges/protocol'
-import type { SessionRecord } from '../../feed/record'
+import { kept, type SessionRecord } from '../../feed/record'
 import { openRecording, type RecordingSummary, type RecordingWriter } from '../../feed/recording/recordingWriter'
 import { Fault } from '../../model/fault'
 import { LiveMarket } from '../../pipeline/liveMarket'
@@ -159,7 +159,7 @@ class RecordingToCome {
       this.fail(new Fault('SINK_REJECTED', 'The disk takes too long to create the recording.'))
       return
     }
-    this.early.push(record)
+    this.early.push(kept(record))
     if (record.dir === 'open') this.opening ??= this.open()
   }
 

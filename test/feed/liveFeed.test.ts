@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import type { ExchangeProtocol } from '../../src/exchanges/protocol'
 import { LiveFeed, type LiveFeedLimits, type LiveFeedOptions } from '../../src/feed/liveFeed'
-import { compareTimes, type SessionRecord } from '../../src/feed/record'
+import { compareTimes, kept, type SessionRecord } from '../../src/feed/record'
 import { Sessions } from '../../src/feed/sessions'
 import type { FeedWish } from '../../src/feed/subscriptionPlan'
 import type { MarketEvent } from '../../src/model/events'
@@ -59,7 +59,7 @@ describe('LiveFeed', () => {
       clock,
       random: () => 0.999,
       onEvents: (batch) => events.push(...batch),
-      onRecord: (record) => records.push(record),
+      onRecord: (record) => records.push(kept(record)),
       onFault: (fault) => faults.push(fault),
       onTerminal: (fault) => terminal.push(fault),
       ...options,

@@ -1,14 +1,16 @@
 /**
  * One WebSocket from the attempt to its end: opened within a deadline, ended exactly once, with the reason in words.
  *
- * The only file that names `ws`. It knows neither exchanges nor retries: whoever holds it decides what follows.
- * TLS is verified, nothing is compressed, redirects are not followed, frames have a size limit. Pings of the server are
- * answered by the library.
+ * The only file that opens WebSockets. It knows neither exchanges nor retries: whoever holds it decides what follows.
+ * TLS is verified, nothing is compressed, redirects are not followed, frames have a size limit. Everything but the plain
+ * frames, which are cut in bulk, is the library's: handshake, sending, pings, closing, refusals.
  */
 import WebSocket, { type RawData } from 'ws'
+import type { Duplex } from 'node:stream'
 import type { Clock, Timer } from '../clock/clock'
 import { retryAfterMs } from '../clock/retryAfter'
 import { messageOf } from '../model/fault'
+import { receiveInBulk } from './bulkReceiver'
 import { proxyFor, tunnelTo, type Environment } from './proxy'
 import { isRateLimited, RATE_LIMITED_MS } from './retryAfter'
 import type { FeedConnection } from './transport'
@@ -74,6 +76,8 @@ export class Connection implements FeedConnection {
     this.socket = new WebSocket(url, {
       perMessageDeflate: false,
       maxPayload: maxPayloadBytes,
+      // Several messages in one turn: one turn for each would cost more than the message.
+      allowSynchronousEvents: true,
       // A second line behind the deadline below, which follows the clock.
       handshakeTimeout: connectMs,
       followRedirects: false,
@@ -136,15 +140,22 @@ export class Connection implements FeedConnection {
 
   private listen(): void {
     const { socket, events, options } = this
+    const received = (bytes: Uint8Array, isText: boolean, atUs: number): void => {
+      if (!this.ended) events.received(bytes, isText, atUs)
+    }
+    let line: Duplex | undefined
+    socket.on('upgrade', (response) => {
+      line = response.socket
+    })
     socket.on('open', () => {
       if (this.ended) return
       this.opened = true
       this.deadline.cancel()
+      if (line !== undefined) receiveInBulk(socket, line, options.maxPayloadBytes, options.clock, received)
       events.opened()
     })
     socket.on('message', (data: RawData, isBinary: boolean) => {
-      if (this.ended) return
-      events.received(bytesOf(data), !isBinary, options.clock.nowUs())
+      received(bytesOf(data), !isBinary, options.clock.nowUs())
     })
     socket.on('ping', () => {
       if (!this.ended) events.signed()

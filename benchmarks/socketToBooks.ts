@@ -9,8 +9,8 @@
  * Measures wall time per frame in µs, after a fifth of the frames as a warm-up; and what it took of the reader's processor, which
  *          says more where the sender, or somebody else on the machine, keeps the reader waiting. Each round of each variant runs in a process
  *          of its own; the rounds of all are interleaved. Variants with books end with the true best prices, or fail.
- *          And the 99th percentile of the loop's delay, in ms, while 50,000 frames a second go into 50 books, beside that of
- *          the same loop before them, when it is idle
+ *          And the 99th percentile of the loop's delay, in ms, in seconds in which 50,000 frames go into 50 books, beside that
+ *          of the seconds between them, in which the same loop is idle
  *
  *     node .bench/benchmarks/socketToBooks.js [--quick]
  */
@@ -34,6 +34,8 @@ const FRAMES = isQuick() ? 60_000 : 300_000
 const ROUNDS = isQuick() ? 2 : 7
 const PER_SECOND = 50_000
 const PACED_ROUNDS = isQuick() ? 1 : 3
+/** In which frames come; between them are as many in which none do. */
+const PACED_SECONDS = isQuick() ? 3 : 6
 /** Snapshots of books that rest are asked for after three seconds. */
 const READER_MS_MAX = 60_000
 
@@ -225,45 +227,37 @@ async function read(name: string, host: string): Promise<Sample> {
   })
 }
 
-/** The loop's delay while nothing comes, and while frames come at their pace. */
+/** The loop's delay in the seconds in which frames come, and in those between them. */
 async function readPaced(host: string): Promise<Sample> {
-  let begun!: () => void
   let finish!: () => void
-  const hasBegun = new Promise<void>((resolve) => (begun = resolve))
   const finished = new Promise<void>((resolve) => (finish = resolve))
-  const frames = pacedFrames()
-  const warmUp = Math.floor(frames / 5)
   const delay = monitorEventLoopDelay({ resolution: 1 })
+  const idle: number[] = []
+  const busy: number[] = []
+  const cpuPercent: number[] = []
   let seen = 0
   let cpu = process.cpuUsage()
-  let beganMs = 0
+  const turn = (into: number[]): void => {
+    // The first second is a warm-up.
+    if (seen > PER_SECOND) into.push(delay.percentile(99) / 1e6)
+    delay.reset()
+  }
   const touches = await startBooks(host, networkTransport, () => {
     seen++
-    if (seen === warmUp) begun()
-    if (seen === frames) finish()
+    if (seen % PER_SECOND === 1) {
+      turn(idle)
+      cpu = process.cpuUsage()
+    }
+    if (seen % PER_SECOND > 0) return
+    const { user, system } = process.cpuUsage(cpu)
+    cpuPercent.push((user + system) / 10_000)
+    turn(busy)
+    if (seen === PER_SECOND * PACED_SECONDS) finish()
   })
   delay.enable()
-  await new Promise((resolve) => setTimeout(resolve, 2_000))
-  const idleMs = delay.percentile(99) / 1e6
-  delay.disable()
-  await hasBegun
-  delay.reset()
-  delay.enable()
-  beganMs = performance.now()
-  cpu = process.cpuUsage()
   await finished
-  delay.disable()
-  const { user, system } = process.cpuUsage(cpu)
   await verify(host, touches)
-  return {
-    idleMs,
-    busyMs: delay.percentile(99) / 1e6,
-    cpuPercent: (user + system) / 10 / (performance.now() - beganMs),
-  }
-}
-
-function pacedFrames(): number {
-  return PER_SECOND * (isQuick() ? 2 : 6)
+  return { idleMs: median(idle), busyMs: median(busy), cpuPercent: median(cpuPercent) }
 }
 
 /** Runs a reader in a process of its own. */
@@ -314,7 +308,7 @@ async function main(): Promise<void> {
   compare(samples, '', ({ usPerFrame }) => usPerFrame!)
   compare(samples, '.cpu', ({ cpuUsPerFrame }) => cpuUsPerFrame!)
 
-  const paced = await startDepthServer(pacedFrames(), PER_SECOND)
+  const paced = await startDepthServer(PER_SECOND * PACED_SECONDS, PER_SECOND)
   const delays: Sample[] = []
   try {
     for (let round = 0; round < PACED_ROUNDS; round++) delays.push(await inItsOwnProcess('paced', paced.host))

@@ -3,7 +3,7 @@
  * reads them is measured and nothing else.
  *
  * `/stream` is the exchange: subscriptions are acknowledged, and when the snapshots of all books have been asked for, the
- * stream begins. `/raw` begins at once. Either sends all frames once, as fast as they are taken or at a pace. `/api/v3/...` are
+ * stream begins. `/raw` begins at once. Either sends all frames once: as fast as they are taken, or at a pace every other second. `/api/v3/...` are
  * the REST answers, `/touches` the best prices of each book after the last frame.
  *
  *     node .bench/benchmarks/kit/depthServer.js FRAMES [PER_SECOND]
@@ -86,12 +86,14 @@ function sendAll(socket: Duplex, bytes: Buffer, from = 0): void {
   socket.write(bytes.subarray(from, from + WRITE_BYTES), () => sendAll(socket, bytes, from + WRITE_BYTES))
 }
 
-/** What is due is sent every millisecond, or as soon after that as this process is run. */
+/** What is due is sent every millisecond, or as soon after that as this process is run: for a second, then nothing for a second. */
 function sendPaced(socket: Duplex, bytes: Buffer, ends: Uint32Array, perSecond: number): void {
   const beganMs = performance.now()
   let sent = 0
   const timer = setInterval(() => {
-    const due = Math.min(ends.length, Math.floor(((performance.now() - beganMs) * perSecond) / 1_000))
+    const seconds = (performance.now() - beganMs) / 1_000
+    const busySeconds = Math.floor(seconds / 2) + Math.min(1, seconds % 2)
+    const due = Math.min(ends.length, Math.floor(busySeconds * perSecond))
     if (due > sent) socket.write(bytes.subarray(sent === 0 ? 0 : ends[sent - 1], ends[due - 1]))
     sent = due
     if (sent === ends.length || socket.destroyed) clearInterval(timer)

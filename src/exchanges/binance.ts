@@ -16,6 +16,7 @@ import {
   decodeCandle,
   decodeTicker,
   decodeTrade,
+  depthStream,
   instrumentsOf,
   intervalName,
   restSnapshot,
@@ -28,6 +29,12 @@ import {
   type EventUse,
 } from './binanceShared'
 import type { ExchangeProtocol } from './protocol'
+
+/** Changes of a book, by the milliseconds between them. */
+const PACES = [
+  [100, 'depth@100ms'],
+  [1_000, 'depth'],
+] as const
 
 export const binance: ExchangeProtocol = {
   id: 'binance',
@@ -44,7 +51,7 @@ export const binance: ExchangeProtocol = {
       idleMsMax: undefined,
     },
     book: {
-      topics: (instrument) => [topic('book', instrument, 'depth@100ms', 'stream')],
+      topics: (instrument, { bookEveryMs }) => [topic('book', instrument, depthStream(PACES, bookEveryMs), 'stream')],
       decode: decodeBook,
       // Only changes are sent, and a small market may rest for minutes.
       idleMsMax: 300_000,

@@ -654,8 +654,8 @@ describe('LiveFeed', () => {
       await feed.ready
       exchange.client.say({ restart: 'maintenance' })
       await eventually(() => expect(codes()).to.deep.equal(['EXCHANGE_RESTART']))
-      await flowing(() => expect(exchange.clients).to.have.length(2))
-      expect(dirs().slice(-3)).to.deep.equal(['close 0', 'open 1', 'out 1'])
+      await flowing(() => expect(dirs().slice(-3)).to.deep.equal(['close 0', 'open 1', 'out 1']))
+      expect(exchange.clients).to.have.length(2)
     })
 
     it('renews the connection when a frame is larger than allowed', async () => {

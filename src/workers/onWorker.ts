@@ -11,6 +11,7 @@ import { backoffProblem } from '../clock/backoff'
 import { LONGEST_WAIT_MS, type Clock, type Timer } from '../clock/clock'
 import { currentRandom, currentWaits } from '../clock/currentClock'
 import { Fault, messageOf } from '../model/fault'
+import { handedOver, type WorkerMessage } from './handedOver'
 import type { WorkerHandle } from './spawn'
 import { SupervisedWorker } from './supervisedWorker'
 
@@ -25,8 +26,9 @@ export interface OnWorkerOptions<T, R> extends EdgeOptions<T> {
   /** How long the worker may take to load, and to answer a batch. One that takes longer is ended and counts as dead. */
   readonly deadlineMs: number
   /**
-   * Values to what is sent. Called again for a batch that is offered again, so it must not empty the values themselves:
-   * pack copies, and hand those over. Default: the values, typed arrays among them as copies that are handed over.
+   * Values to what is sent. Called again for a batch that is offered again, so it must not empty the values themselves.
+   * Default: the values. Numbers, texts, typed arrays and plain rows of such cross in shared memory, as one copy; whatever
+   * else there is among them makes a message of the batch, as does what is handed over (`transfer`).
    */
   readonly encode?: (values: readonly T[]) => WorkerMessage
   /** What the worker answered to results, in order; with the values that were sent. Default: an array of results. */
@@ -40,6 +42,11 @@ export interface OnWorkerOptions<T, R> extends EdgeOptions<T> {
   readonly onFault?: (fault: Fault) => void
   /** Filled in as values pass; see {@link emptyLedger}. */
   readonly ledger?: Ledger
+  /**
+   * Room of each of the two rings between the threads, bytes: a power of two from 1,024. What takes more than half of it
+   * crosses as a message. Default 1 MiB.
+   */
+  readonly ringBytes?: number
   readonly resourceLimits?: ResourceLimits
   /** What the entry finds as `workerData`. */
   readonly workerData?: unknown
@@ -48,11 +55,7 @@ export interface OnWorkerOptions<T, R> extends EdgeOptions<T> {
   readonly random?: () => number
 }
 
-export interface WorkerMessage {
-  readonly message: unknown
-  /** Buffers of `message` that are handed over instead of copied. */
-  readonly transfer?: Iterable<ArrayBufferLike>
-}
+export type { WorkerMessage } from './handedOver'
 
 /**
  * Sends values to a worker thread and emits what it answers, in the order of the source.
@@ -115,6 +118,8 @@ export function onWorker<T, R>(entry: string | URL, options: OnWorkerOptions<T, 
   return Object.assign(operator, { carries })
 }
 
+const RING_BYTES = 2 ** 20
+
 const NOTHING_TO_PAUSE =
   'onWorker: onFull is block and there is no pressure; give what pauses the source, or choose what to drop.'
 
@@ -162,14 +167,20 @@ class WorkerEdge<T, R> {
     private readonly options: OnWorkerOptions<T, R>,
     private readonly out: Subscriber<R>,
   ) {
-    const { clock = currentWaits(), ledger = emptyLedger(), concurrency = 2, random = currentRandom() } = options
+    const {
+      clock = currentWaits(),
+      ledger = emptyLedger(),
+      concurrency = 2,
+      random = currentRandom(),
+      ringBytes = RING_BYTES,
+    } = options
     const { capacity, onFull, pressure } = options
     this.clock = clock
     this.ledger = ledger
     this.concurrency = concurrency
     this.name = `The edge to onWorker ${path.basename(String(entry))}`
     this.queue = new BoundedQueue({ capacity, onFull, pressure, ledger })
-    this.supervisor = new SupervisedWorker<EntryApi>(entry, options, clock, random, {
+    this.supervisor = new SupervisedWorker<EntryApi>(entry, { ...options, ringBytes }, clock, random, {
       started: (worker) => {
         this.worker = worker
         this.send()
@@ -238,10 +249,10 @@ class WorkerEdge<T, R> {
   }
 
   private offer(worker: WorkerHandle<EntryApi>, batch: Batch<T, R>): void {
-    const { encode = encodeValues } = this.options
+    const { encode } = this.options
     let sending: WorkerMessage
     try {
-      sending = encode(batch.values)
+      sending = encode === undefined ? { message: batch.values } : encode(batch.values)
     } catch (error) {
       this.lose(batch, asFault('encode', error))
       return
@@ -250,7 +261,7 @@ class WorkerEdge<T, R> {
     batch.offers++
     if (this.away++ === 0) this.progressUs = this.clock.nowUs()
     this.watchProgress(this.options.deadlineMs)
-    worker.call('run', [sending.message], { transfer: sending.transfer ?? [] }).then(
+    ask(worker, sending).then(
       (reply) => this.came(batch, reply),
       (error: unknown) => {
         // Of a death `died` is told, for all batches together; anything else is about this one.
@@ -345,20 +356,11 @@ class WorkerEdge<T, R> {
   }
 }
 
-/**
- * The values themselves. Typed arrays go as copies that are handed over: the clone of a view would carry the whole of
- * the buffer behind it, which for a frame from a socket can be thousands of times larger.
- */
-function encodeValues(values: readonly unknown[]): WorkerMessage {
-  const transfer: ArrayBuffer[] = []
-  const message = values.map((value) => {
-    if (!ArrayBuffer.isView(value) || !(value.buffer instanceof ArrayBuffer)) return value
-    const bytes = value.buffer.slice(value.byteOffset, value.byteOffset + value.byteLength)
-    transfer.push(bytes)
-    if (value instanceof Uint8Array) return new Uint8Array(bytes) // a Buffer, too
-    return new (value.constructor as new (bytes: ArrayBuffer) => ArrayBufferView)(bytes)
-  })
-  return { message, transfer }
+/** Over the rings where there are any: a thread that is simulated, or an entry that does not use `exposeEntry`, has none. */
+function ask(worker: WorkerHandle<EntryApi>, sending: WorkerMessage): Promise<unknown> {
+  if (worker.ask !== undefined) return worker.ask(sending)
+  const { message, transfer = [] } = sending.transfer === undefined ? handedOver(sending.message) : sending
+  return worker.call('run', [message], { transfer })
 }
 
 function decodeArray(reply: unknown): unknown[] {
@@ -388,13 +390,16 @@ function tooSlow(worker: string, deadlineMs: number): Fault {
 }
 
 function check<T>(options: OnWorkerOptions<T, unknown>): void {
-  const { capacity, batchMax, concurrency = 2, restart, deadlineMs, onFull } = options
+  const { capacity, batchMax, concurrency = 2, restart, deadlineMs, onFull, ringBytes = RING_BYTES } = options
   const { atMost, withinMs, backoffMs } = restart
   const problem =
     (spillOf(onFull) === undefined ? undefined : 'it cannot spill by itself; give the stage a mailbox that does') ??
     notCount('capacity', capacity) ??
     notCount('batchMax', batchMax) ??
     notCount('concurrency', concurrency) ??
+    (ringBytes >= 1_024 && ringBytes <= 2 ** 30 && Number.isInteger(Math.log2(ringBytes))
+      ? undefined
+      : `ringBytes is ${ringBytes}; give a power of two from 1,024 to 2^30`) ??
     (deadlineMs > 0 && deadlineMs <= LONGEST_WAIT_MS
       ? undefined
       : `deadlineMs is ${deadlineMs}; give milliseconds above 0 and at most ${LONGEST_WAIT_MS}`) ??

@@ -1,7 +1,7 @@
 import path from 'node:path'
 import type { OperatorFunction } from 'rxjs'
 import { Fault } from '../model/fault'
-import { packBooks, unpackDepths } from './bookColumns'
+import { columnsOf, unpackDepths } from './bookColumns'
 import type { BookDepth, BookSides } from './bookDepth'
 import { onWorker, type OnWorkerOptions } from './onWorker'
 
@@ -20,16 +20,13 @@ export type SortBooksOptions<T> = Omit<OnWorkerOptions<T, SortedBook<T>>, 'encod
  * Errors     as {@link onWorker}
  * Holds      as {@link onWorker}; a batch of results shares one buffer
  *
- * What it costs this thread is one copy of the columns and one message for a batch of books. It pays from about a
- * thousand unsorted levels a batch; a single small book is sorted faster where it is, by {@link bookDepth}.
+ * What it costs this thread is one copy of the columns of a batch of books, and a notification. It pays from about a
+ * hundred unsorted levels a batch; a single small book is sorted faster where it is, by {@link bookDepth}.
  */
 export function sortBooks<T extends BookSides>(options: SortBooksOptions<T>): OperatorFunction<T, SortedBook<T>> {
   return onWorker<T, SortedBook<T>>(path.join(__dirname, 'entries', 'sortBook'), {
     ...options,
-    encode(books) {
-      const packed = packBooks(books)
-      return { message: packed, transfer: [packed.buffer] }
-    },
+    encode: (books) => ({ message: books.map(columnsOf) }),
     decode(reply, books) {
       const depths = reply instanceof Float64Array ? unpackDepths(reply) : []
       if (depths.length !== books.length) {

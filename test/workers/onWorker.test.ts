@@ -142,6 +142,37 @@ describe('onWorker', function () {
     expect(numbers).to.have.length(2)
   })
 
+  it('keeps the order of what crosses in shared memory and of what is a message, there and back', async () => {
+    const values = Array.from({ length: 300 }, (_, id) =>
+      id % 3 === 0 ? Float64Array.of(id) : id % 3 === 1 ? new Date(id) : { id, name: `value ${id}` },
+    )
+    const echoed = from(values).pipe(
+      onWorker<unknown, unknown>(entry('echo'), {
+        ...base,
+        batchMax: 1,
+        concurrency: 8,
+        decode: (reply) => [(reply as unknown[])[0]],
+      }),
+      toArray(),
+    )
+    expect(await lastValueFrom(echoed)).to.deep.equal(values)
+  })
+
+  it('takes what is larger than its ring, and goes on with what is not', async () => {
+    const values = Array.from({ length: 200 }, (_, id) => new Float64Array(id % 7 === 0 ? 200 : id % 50).fill(id))
+    const echoed = from(values).pipe(
+      onWorker<unknown, unknown>(entry('echo'), {
+        ...base,
+        ringBytes: 1_024,
+        batchMax: 1,
+        concurrency: 16,
+        decode: (reply) => [(reply as unknown[])[0]],
+      }),
+      toArray(),
+    )
+    expect(await lastValueFrom(echoed)).to.deep.equal(values)
+  })
+
   describe('when work fails', () => {
     it('gives up that batch, tells why and goes on', async () => {
       const acts = jobs(30).map((job) => (job.id === 15 ? { ...job, act: 'throwFault' as const } : job))
@@ -337,6 +368,7 @@ describe('onWorker', function () {
     { batchMax: 0.5 },
     { concurrency: 0 },
     { deadlineMs: Number.NaN },
+    { ringBytes: 1_000 },
     { restart: { atMost: 1, withinMs: 0, backoffMs: [1, 2] as const } },
     { restart: { atMost: 1, withinMs: 1_000, backoffMs: [3, 2] as const } },
   ]) {

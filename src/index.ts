@@ -44,6 +44,8 @@ export { startSimulator, type RunningSimulator, type SimulatorOptions } from './
 export * from './operators/index'
 export { exposeEntry, transferred } from './workers/entry'
 export { onWorker, type OnWorkerOptions, type WorkerMessage } from './workers/onWorker'
+export type { Placement } from './workers/placement'
+export type { Rebuild } from './workers/rebuildLog'
 export { sortBooks, type SortBooksOptions, type SortedBook } from './workers/sortBooks'
 export { bookDepth, type BookDepth, type BookSides, type SideDepth } from './workers/bookDepth'
 

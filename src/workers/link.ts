@@ -15,6 +15,7 @@
  * Life and death are the spawner's business; when the other thread is gone it calls {@link Link.end}.
  */
 import { MessageChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
+import type { Clock } from '../clock/clock'
 import { Fault, messageOf } from '../model/fault'
 import { thrownFromData, thrownToData, type Answer } from './crossing'
 import { Transferred } from './transferred'
@@ -41,6 +42,8 @@ const NUMBER_WORDS = 1
 export class Link {
   /** For the other thread, with what is to be handed over. */
   readonly ends: LinkEnds
+  /** What this thread has spent on reading answers, µs. */
+  readUs = 0
   private readonly port: MessagePort
   private readonly questions: RingWriter
   private readonly answers: RingReader
@@ -54,6 +57,7 @@ export class Link {
   constructor(
     private readonly worker: string,
     ringBytes: number,
+    private readonly clock: Clock,
   ) {
     const { port1, port2 } = new MessageChannel()
     this.port = port1
@@ -129,7 +133,9 @@ export class Link {
   private async listen(): Promise<void> {
     const { answers } = this
     while (!answers.isOver) {
+      const startedUs = this.clock.nowUs()
       while (answers.next()) this.take()
+      this.readUs += this.clock.nowUs() - startedUs
       while (this.unsent.length > 0 && this.send(this.unsent[0]!.number, this.unsent[0]!.message)) this.unsent.shift()
       await answers.published()
     }

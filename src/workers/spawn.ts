@@ -65,7 +65,7 @@ export async function spawnWorker<Api extends object>(
             ready()
             return
           }
-          const link = new Link(life.name, options.ringBytes)
+          const link = new Link(life.name, options.ringBytes, clock)
           life.link = link
           const ends = [link.ends] as unknown as ArrayBuffer
           take(threads().Transfer(ends, [link.ends.port as unknown as ArrayBuffer])).then(
@@ -124,6 +124,8 @@ export interface WorkerHandle<Api extends object> {
    * are none. The worker takes up what it is asked in order.
    */
   readonly ask?: (message: WorkerMessage) => Promise<unknown>
+  /** What this thread has spent on reading answers of {@link ask}, µs. */
+  readonly readUs?: number
   /** Resolves, never rejects, with why the thread has ended; also after {@link terminate}. */
   readonly died: Promise<Fault>
   /** Why the thread has ended; undefined while it runs. */
@@ -162,6 +164,10 @@ class ThreadHandle<Api extends object> implements WorkerHandle<Api> {
 
   get fault(): Fault | undefined {
     return this.life.fault
+  }
+
+  get readUs(): number {
+    return this.life.link?.readUs ?? 0
   }
 
   call<Name extends keyof Api & string>(

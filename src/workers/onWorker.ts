@@ -14,6 +14,7 @@ import type { WorkerMessage } from './handedOver'
 import { fixedPlacement, MeasuredPlacement, type Placement, type PlacementRule } from './placement'
 import type { Rebuild } from './rebuildLog'
 import { spawnWorker } from './spawn'
+import { threadTimeUs } from './threadTime'
 import { WorkerEdge, type EdgeOutput } from './workerEdge'
 
 /** `capacity` is the most values that wait to be sent; with several workers, to each of them. */
@@ -225,7 +226,7 @@ class Hop<T, R> {
 /** What is measured differs from run to run: only threads that are real are worth measuring. */
 function placementOf<T, R>({ placement = 'worker' }: OnWorkerOptions<T, R>): PlacementRule {
   if (placement !== 'auto') return fixedPlacement(placement)
-  return currentSpawn() === spawnWorker ? new MeasuredPlacement() : fixedPlacement('worker')
+  return currentSpawn() === spawnWorker ? new MeasuredPlacement(threadTimeUs) : fixedPlacement('worker')
 }
 
 /** A source that several queues hold back goes on when the last of them lets it. */

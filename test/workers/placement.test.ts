@@ -1,18 +1,23 @@
 import { expect } from 'chai'
 import { fixedPlacement, MeasuredPlacement, type Place } from '../../src/workers/placement'
 
-/** Where so many batches went, each of as many values, when one costs so much at each place. */
-function placesOf(
-  placement: MeasuredPlacement,
-  batches: number,
-  costUs: Readonly<Record<Place, number>>,
-  values = 1,
-): Place[] {
-  return Array.from({ length: batches }, () => {
-    const place = placement.next(true)
-    placement.spent(place, costUs[place] * values, values)
-    return place
-  })
+/** A placement, and the time of the thread that it looks at. */
+class Tried {
+  readonly placement = new MeasuredPlacement(() => this.threadTimeUs)
+  private threadTimeUs = 0
+
+  /** @param wakeUpUs  the part of a hop's cost that only the thread's time shows */
+  constructor(private readonly wakeUpUs = 12) {}
+
+  /** Where so many batches went, each of as many values, when a batch costs so much at each place. */
+  run(batches: number, costUs: Readonly<Record<Place, number>>, values = 1): Place[] {
+    return Array.from({ length: batches }, () => {
+      const place = this.placement.next(true)
+      this.threadTimeUs += costUs[place]
+      this.placement.spent(place, place === 'loop' ? costUs.loop : costUs.worker - this.wakeUpUs, values)
+      return place
+    })
+  }
 }
 
 function countOf(places: readonly Place[], place: Place): number {
@@ -31,33 +36,59 @@ describe('placement', () => {
       [2_000, 30, 'worker'],
       [14, 15, 'loop'],
     ] as const) {
-      const placement = new MeasuredPlacement()
-      placesOf(placement, 30, { loop, worker })
-      expect(placement.better).to.equal(better)
-      expect(countOf(placesOf(placement, 1_000, { loop, worker }), better)).to.be.at.least(960)
+      const tried = new Tried()
+      tried.run(100, { loop, worker })
+      expect(tried.placement.better).to.equal(better)
+      expect(countOf(tried.run(1_000, { loop, worker }), better)).to.be.at.least(880)
     }
   })
 
   it('costs at most one part in a hundred for measuring, however dear the other place is', () => {
     for (const [loop, worker] of [
       [2, 15],
+      [14, 15],
       [1, 1_000],
       [2_000, 20],
       [10, 11],
     ] as const) {
-      const placement = new MeasuredPlacement()
-      placesOf(placement, 30, { loop, worker })
-      const batches = 200_000
-      const places = placesOf(placement, batches, { loop, worker })
+      const tried = new Tried()
+      tried.run(100, { loop, worker })
+      const batches = 1_000_000
+      const places = tried.run(batches, { loop, worker })
       const costUs = countOf(places, 'loop') * loop + countOf(places, 'worker') * worker
       expect(costUs / (batches * Math.min(loop, worker))).to.be.within(1, 1.011)
       expect(countOf(places, 'loop') * countOf(places, 'worker'), 'both were tried').to.be.above(0)
     }
   })
 
+  it('counts what it costs to be woken, which no clock of the thread shows', () => {
+    for (const [wakeUpUs, better] of [
+      [5, 'worker'],
+      [40, 'loop'],
+    ] as const) {
+      const tried = new Tried(wakeUpUs)
+      tried.run(200, { loop: 30, worker: 10 + wakeUpUs })
+      expect(tried.placement.better).to.equal(better)
+    }
+  })
+
+  it('supposes what it usually costs where the time of threads is not told', () => {
+    for (const [loop, better] of [
+      [25, 'loop'],
+      [35, 'worker'],
+    ] as const) {
+      const placement = new MeasuredPlacement(() => undefined)
+      for (let batch = 0; batch < 100; batch++) {
+        const place = placement.next(true)
+        placement.spent(place, place === 'loop' ? loop : 10, 1)
+      }
+      expect(placement.better).to.equal(better)
+    }
+  })
+
   it('counts by the value, since batches differ', () => {
-    const placement = new MeasuredPlacement()
-    for (let batch = 0; batch < 30; batch++) {
+    const placement = new MeasuredPlacement(() => undefined)
+    for (let batch = 0; batch < 100; batch++) {
       const place = placement.next(true)
       if (place === 'loop') placement.spent('loop', 10, 1)
       else placement.spent('worker', 40, 10)
@@ -66,9 +97,8 @@ describe('placement', () => {
   })
 
   it('does not mind a pause of the collector, nor first batches that are compiled meanwhile', () => {
-    const placement = new MeasuredPlacement()
-    let batch = 0
-    for (; batch < 300; batch++) {
+    const placement = new MeasuredPlacement(() => undefined)
+    for (let batch = 0; batch < 300; batch++) {
       const place = placement.next(true)
       const hiccup = batch < 3 || batch % 20 === 7 ? 10_000 : 0
       placement.spent(place, place === 'loop' ? 100 + hiccup : 20, 1)
@@ -77,19 +107,19 @@ describe('placement', () => {
   })
 
   it('notices that the work has become dearer, or cheaper', () => {
-    const placement = new MeasuredPlacement()
-    placesOf(placement, 1_000, { loop: 2, worker: 15 })
-    expect(placement.better).to.equal('loop')
-    placesOf(placement, 100, { loop: 2_000, worker: 30 })
-    expect(placement.better).to.equal('worker')
-    placesOf(placement, 200_000, { loop: 2, worker: 15 })
-    expect(placement.better).to.equal('loop')
+    const tried = new Tried()
+    tried.run(1_000, { loop: 2, worker: 15 })
+    expect(tried.placement.better).to.equal('loop')
+    tried.run(100, { loop: 2_000, worker: 30 })
+    expect(tried.placement.better).to.equal('worker')
+    tried.run(200_000, { loop: 2, worker: 15 })
+    expect(tried.placement.better).to.equal('loop')
   })
 
   it('stays here while there is no worker', () => {
-    const placement = new MeasuredPlacement()
-    placesOf(placement, 100, { loop: 2_000, worker: 30 })
-    expect(placement.better).to.equal('worker')
-    expect(placement.next(false)).to.equal('loop')
+    const tried = new Tried()
+    tried.run(100, { loop: 2_000, worker: 30 })
+    expect(tried.placement.better).to.equal('worker')
+    expect(tried.placement.next(false)).to.equal('loop')
   })
 })

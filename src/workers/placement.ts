@@ -27,9 +27,10 @@ export function fixedPlacement(place: Place): PlacementRule {
   return { next: () => place, spent: () => undefined }
 }
 
-/** A look is over when so much was measured in it, on so many batches. */
+/** A look is over when so much was measured in it on so many batches, or much more on fewer. */
 const LOOK_US = 1_500
-const BATCHES_MIN: Readonly<Record<Place, number>> = { loop: 1, worker: 8 }
+const LOOK_BATCHES = 64
+const LONG_LOOK_US = 8_000
 /** Looks that are judged together, by their median, and first ones that do not count: they are compiled meanwhile. */
 const LOOKS = 3
 const WARM_UP = 2
@@ -80,7 +81,8 @@ export class MeasuredPlacement implements PlacementRule {
     look.measuredUs += us
     look.batches++
     look.values += values
-    if (look.measuredUs < LOOK_US || look.batches < BATCHES_MIN[place]) return
+    const isEnough = look.measuredUs >= LOOK_US && look.batches >= LOOK_BATCHES
+    if (!isEnough && look.measuredUs < LONG_LOOK_US) return
     this[place].add(look, this.threadTimeUs())
     this.look = undefined
     if (this.tried === place) this.tried = undefined

@@ -47,6 +47,7 @@ const TURNS = [
   'feed/recording/recordingReader.ts',
   'simulator/exchangeServer.ts',
   'sinks/consoleSink.ts',
+  'workers/fromWorker.ts',
   'workers/link.ts',
   'testing/testRun.ts',
   'testing/simulation/world.ts',

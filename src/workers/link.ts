@@ -33,6 +33,9 @@ export interface LinkEnds {
 /** The function of a worker by which it is given its side. */
 export const LINK_FUNCTION = '$link'
 
+/** Looks at the answers that may follow each other without a turn of the loop between them. */
+const ROUNDS_A_TURN = 64
+
 /** Where a record's content is: the words after its number, or the port. */
 const IN_RING = 1
 const IN_PORT = 2
@@ -132,7 +135,8 @@ export class Link {
 
   private async listen(): Promise<void> {
     const { answers } = this
-    while (!answers.isOver) {
+    for (let rounds = 1; !answers.isOver; rounds++) {
+      if (rounds % ROUNDS_A_TURN === 0) await new Promise(setImmediate) // a worker that is quick must not keep the loop
       const startedUs = this.clock.nowUs()
       while (answers.next()) this.take()
       this.readUs += this.clock.nowUs() - startedUs

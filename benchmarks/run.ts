@@ -15,7 +15,7 @@ import { machine, type Row } from './kit/report'
 const SUITES: Readonly<Record<string, readonly string[]>> = {
   decode: ['framesToBooks'],
   seed: ['slowHandlers', 'retries'],
-  hop: ['hop', 'hopKills'],
+  hop: ['hop', 'hopKills', 'hopFeeds'],
 }
 
 /** A benchmark that takes longer is ended. */

@@ -16,6 +16,7 @@ const SUITES: Readonly<Record<string, readonly string[]>> = {
   decode: ['framesToBooks'],
   seed: ['slowHandlers', 'retries'],
   socket: ['socketToBooks'],
+  hop: ['hop', 'hopKills', 'hopFeeds'],
 }
 
 /** A benchmark that takes longer is ended. */

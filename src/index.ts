@@ -42,8 +42,13 @@ export type { SessionRecord } from './feed/record'
 export { startSimulator, type RunningSimulator, type SimulatorOptions } from './simulator/simulator'
 
 export * from './operators/index'
+export { booksOnWorker, type BooksOnWorkerOptions, type BookTop } from './pipeline/booksOnWorker'
 export { exposeEntry, transferred } from './workers/entry'
+export { exposeSource, type OpenedSource, type WorkerOnFull } from './workers/exposeSource'
+export { fromWorker, type FromWorkerOptions } from './workers/fromWorker'
 export { onWorker, type OnWorkerOptions, type WorkerMessage } from './workers/onWorker'
+export type { Placement } from './workers/placement'
+export type { Rebuild } from './workers/rebuildLog'
 export { sortBooks, type SortBooksOptions, type SortedBook } from './workers/sortBooks'
 export { bookDepth, type BookDepth, type BookSides, type SideDepth } from './workers/bookDepth'
 

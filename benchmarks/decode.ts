@@ -1,124 +1,135 @@
 /**
- * Cost of the road from a frame's text to verified books, for each exchange.
+ * Recorded sessions of each exchange, from a frame's bytes to verified books whose best prices are read.
  *
- * Why      every frame pays it, and books are what pipelines are made of
- * Input    recorded sessions of `../shared/fixtures/recorded`, in order, with their REST snapshots; already in memory
- * Baseline `JSON.parse` of the same frames and nothing else: the floor that most tools stand on
- * Measures wall time per frame in µs. Both variants run in turn, round by round, after a warm-up; reported are the medians
- *          and the smallest and largest ratio of a round, so that a machine whose speed drifts shows
- *
- * One JSON line per exchange. Run it compiled: `npm run bench`.
+ * Why      every frame pays it, exchanges differ in what they send, and a recording has what no generator thinks of
+ * Input    sessions of `../shared/fixtures/recorded`, all their frames in order, with their REST snapshots, in memory; handled
+ *          from the beginning again and again, books included
+ * Variants `jsonParse`  the same frames parsed and nothing else
+ *          `millrace`   `fromFrames` and `toBooks`; on Kraken and OKX every checksum is verified
+ *          `tardis`     tardis-dev's mapper and order book; it verifies nothing, and knows no book of Bybit's of 500 levels
+ * Measures ns a frame
+ * Baseline `jsonParse`
  */
 import { existsSync } from 'node:fs'
-import { cpus } from 'node:os'
 import path from 'node:path'
-import { performance } from 'node:perf_hooks'
 import { exchangeById } from '../src/exchanges/exchanges'
+import { fromFrames, type FromFramesOptions } from '../src/feed/fromFrames'
 import { replayRecords } from '../src/feed/recording/mergeRecordings'
-import { Sessions } from '../src/feed/sessions'
-import type { SessionRecord } from '../src/feed/record'
-import { Level2Book } from '../src/book/level2Book'
-import { isQuick, median, rounded } from './kit/report'
+import { toBooks } from '../src/operators/toBooks'
+import { tardisMapper, type TardisBook } from './kit/booksOf'
+import { nsPerItem } from './kit/passes'
+import { measure, type Sample } from './kit/variants'
 
+/** Two folders above the checkout's `.bench`. */
 const RECORDED = path.resolve(__dirname, '../../../shared/fixtures/recorded')
 
-const SESSIONS: readonly (readonly [exchange: string, file: string])[] = [
-  ['binance', 'binance.ethusdt-20240808.ndjson.gz'],
-  ['binance-futures', 'binance-futures.btcusdt-20240808.first60.ndjson.gz'],
-  ['bybit', 'bybit.xrpusdt-ob500-20241201.first60.ndjson.gz'],
-  ['kraken', 'kraken.ws50.first60.ndjson.gz'],
-  ['okx', 'okx.ws1.first60.ndjson.gz'],
-  ['coinbase', 'coinbase.ws28.first60.ndjson.gz'],
+const SESSIONS: readonly { readonly exchange: string; readonly file: string; readonly tardis?: string }[] = [
+  { exchange: 'binance', file: 'binance.ethusdt-20240808.ndjson.gz', tardis: 'binance' },
+  {
+    exchange: 'binance-futures',
+    file: 'binance-futures.btcusdt-20240808.first60.ndjson.gz',
+    tardis: 'binance-futures',
+  },
+  { exchange: 'bybit', file: 'bybit.xrpusdt-ob500-20241201.first60.ndjson.gz' },
+  { exchange: 'kraken', file: 'kraken.ws50.first60.ndjson.gz', tardis: 'kraken' },
+  { exchange: 'okx', file: 'okx.ws1.first60.ndjson.gz', tardis: 'okex' },
+  { exchange: 'coinbase', file: 'coinbase.ws28.first60.ndjson.gz', tardis: 'coinbase' },
 ]
 
-/** Rounds of each variant that count, after two that do not. */
-const ROUNDS = isQuick() ? 3 : 7
-const WARM_UP = 2
-/** Small sessions are repeated within a round until it has at least so many frames. */
-const FRAMES_A_ROUND = 20_000
-
-async function main(): Promise<void> {
-  if (!existsSync(RECORDED)) {
-    console.error(`There are no recordings at ${RECORDED}: nothing is measured.`)
-    process.exitCode = 1
-    return
-  }
-  for (const [exchange, file] of SESSIONS) {
-    const records = await load(path.join(RECORDED, file))
-    const frames = records.flatMap((record) =>
-      record.dir === 'in' && typeof record.data === 'string' ? [record.data] : [],
-    )
-    const repeats = Math.ceil(FRAMES_A_ROUND / frames.length)
-    const ours: number[] = []
-    const floor: number[] = []
-    for (let round = -WARM_UP; round < ROUNDS; round++) {
-      const oursUs = timed(() => {
-        for (let repeat = 0; repeat < repeats; repeat++) toBooks(records)
-      })
-      const floorUs = timed(() => {
-        for (let repeat = 0; repeat < repeats; repeat++) for (const frame of frames) sum += parsed(frame)
-      })
-      if (round < 0) continue
-      ours.push(oursUs / (frames.length * repeats))
-      floor.push(floorUs / (frames.length * repeats))
-    }
-    const ratios = ours.map((value, index) => floor[index]! / value)
-    console.log(
-      JSON.stringify({
-        format: 'millrace-bench/1',
-        benchmark: `framesToBooks.${exchange}`,
-        unit: 'µs/frame',
-        value: rounded(median(ours)),
-        min: rounded(Math.min(...ours)),
-        max: rounded(Math.max(...ours)),
-        baseline: rounded(median(floor)),
-        ratio: rounded(median(ratios)),
-        ratioMin: rounded(Math.min(...ratios)),
-        ratioMax: rounded(Math.max(...ratios)),
-        frames: frames.length * repeats,
-        machine: { cpu: cpus()[0]?.model, cores: cpus().length, node: process.version },
-      }),
-    )
-  }
+interface Recorded {
+  readonly frames: readonly Buffer[]
+  readonly options: FromFramesOptions & { readonly snapshots: readonly { symbol: string; body: string }[] }
 }
 
-async function load(file: string): Promise<SessionRecord[]> {
-  const records: SessionRecord[] = []
-  for await (const batch of replayRecords([file], { onFault: () => undefined })) records.push(...batch)
-  return records
-}
-
-/** Decoding, sequencing, checksums and books: what a feed and `toBooks` do, without the observable between them. */
-function toBooks(records: readonly SessionRecord[]): void {
-  const sessions = new Sessions({ protocolOf: exchangeById })
-  const books = new Map<string, Level2Book>()
-  for (const record of records) {
-    for (const event of sessions.apply(record)) {
-      if (event.kind !== 'snapshot' && event.kind !== 'delta') continue
-      let book = books.get(event.symbol)
-      if (book === undefined) books.set(event.symbol, (book = new Level2Book()))
-      if (event.kind === 'snapshot') book.snapshot(event)
-      else book.delta(event)
-      sum += book.bids.length
+async function load(exchange: string, file: string): Promise<Recorded> {
+  const frames: Buffer[] = []
+  const receiveTimesUs: number[] = []
+  const snapshots: { symbol: string; body: string }[] = []
+  let instruments: string | undefined
+  let url: string | undefined
+  const protocol = exchangeById(exchange)
+  for await (const batch of replayRecords([path.join(RECORDED, file)], { onFault: () => undefined })) {
+    for (const record of batch) {
+      if (record.dir === 'open') url = record.url
+      if (record.dir === 'rest' && record.role === 'instruments') instruments ??= record.body
+      if (record.dir === 'rest' && record.role === 'book-snapshot') {
+        const symbol = protocol.book.snapshot?.symbolOf(record.url)
+        if (symbol !== undefined) snapshots.push({ symbol, body: record.body })
+      }
+      if (record.dir !== 'in') continue
+      frames.push(Buffer.from(record.data))
+      receiveTimesUs.push(record.timeUs)
     }
   }
+  const given = { ...(instruments !== undefined && { instruments }), ...(url !== undefined && { url }) }
+  return { frames, options: { snapshots, receiveTimesUs, ...given } }
 }
 
-/** Whatever is measured ends here, so that it cannot be left out. */
-let sum = 0
+/** Whatever is read ends here, so that it cannot be left out. */
+let sink = 0
 
-function parsed(frame: string): number {
-  const message: unknown = JSON.parse(frame)
-  return typeof message === 'object' ? 1 : 0
+function jsonParse({ frames }: Recorded): Sample {
+  return {
+    '': nsPerItem(frames.length, () => frames.forEach((frame) => (sink += parsed(frame) === undefined ? 0 : 1))),
+  }
 }
 
-function timed(work: () => void): number {
-  const startedMs = performance.now()
-  work()
-  return (performance.now() - startedMs) * 1_000
+function millrace(exchange: string, { frames, options }: Recorded): Sample {
+  const pass = (): void => {
+    fromFrames(exchange, frames, options)
+      .pipe(toBooks())
+      .subscribe((views) => {
+        for (const view of views) sink += (view.bestBid()?.price ?? 0) + (view.bestAsk()?.price ?? 0)
+      })
+  }
+  pass()
+  if (!(sink > 0)) throw new Error(`No book of ${exchange} came to life.`)
+  return { '': nsPerItem(frames.length, pass) }
 }
 
-void main().then(() => {
-  // Something was measured: every book had prices.
-  if (!(sum > 0)) process.exitCode = 1
-})
+function tardis(exchange: string, { frames, options }: Recorded): Sample {
+  const time = new Date()
+  const pass = (): void => {
+    const { mapper, OrderBook } = tardisMapper(exchange, time)
+    const books = new Map<string, TardisBook>()
+    const apply = (message: unknown): void => {
+      if (!mapper.canHandle(message)) return
+      for (const change of mapper.map(message, time)) {
+        let book = books.get(change.symbol)
+        if (book === undefined) books.set(change.symbol, (book = new OrderBook()))
+        book.update(change)
+        sink += (book.bestBid()?.price ?? 0) + (book.bestAsk()?.price ?? 0)
+      }
+    }
+    for (const { symbol, body } of options.snapshots) {
+      apply({ stream: `${symbol.toLowerCase()}@depthSnapshot`, generated: true, data: parsed(Buffer.from(body)) })
+    }
+    for (const frame of frames) apply(parsed(frame))
+  }
+  pass()
+  if (!(sink > 0)) throw new Error(`tardis-dev found no book in the recording of ${exchange}.`)
+  return { '': nsPerItem(frames.length, pass) }
+}
+
+function parsed(frame: Buffer): unknown {
+  return JSON.parse(frame.toString()) as unknown
+}
+
+if (existsSync(RECORDED)) {
+  const benchmarks = SESSIONS.map(({ exchange, file, tardis: name }) => ({
+    name: `decode.${exchange}`,
+    measures: { '': 'ns/frame' },
+    baseline: 'jsonParse',
+    variants: [
+      { name: 'jsonParse', run: async () => jsonParse(await load(exchange, file)) },
+      { name: 'millrace', run: async () => millrace(exchange, await load(exchange, file)) },
+      ...(name === undefined
+        ? []
+        : [{ name: 'tardis', peer: 'tardis-dev' as const, run: async () => tardis(name, await load(exchange, file)) }]),
+    ],
+  }))
+  void measure(__filename, benchmarks)
+} else {
+  console.error(`There are no recordings at ${RECORDED}: the suite decode measures nothing.`)
+  process.exitCode = 1
+}

@@ -1,8 +1,8 @@
 import { performance } from 'node:perf_hooks'
 import { isQuick } from './report'
 
-const WARM_UP_MS = isQuick() ? 100 : 1_000
-const MEASURED_MS = isQuick() ? 150 : 1_500
+const WARM_UP_MS = isQuick() ? 80 : 600
+const MEASURED_MS = isQuick() ? 80 : 1_000
 
 /**
  * Nanoseconds for each of the items that a pass handles: passes until it is warm, then passes until it can be told. For work

@@ -30,10 +30,10 @@ export interface Paced {
 const MESSAGES_A_TURN = 230
 const RESOLUTION_MS = 1
 
-/** @param handle  takes the index of a message; synchronous, or done when it returns as far as latency is concerned */
+/** @param handle  takes the index of a message and when it was due, in the time of `performance.now`; it is handled when that returns */
 export async function paced(
   { perSecond, forMs, warmUpMs }: PacedOptions,
-  handle: (index: number) => void,
+  handle: (index: number, dueMs: number) => void,
 ): Promise<Paced> {
   const latency = new LatencyHistogram()
   const everyMs = 1_000 / perSecond
@@ -54,7 +54,7 @@ export async function paced(
             cpu = process.cpuUsage()
           }
           const dueMs = sent * everyMs
-          handle(sent++)
+          handle(sent++, beganMs + dueMs)
           if (countsFrom >= 0) latency.record((now() - dueMs) * 1_000)
         }
       } catch (thrown) {

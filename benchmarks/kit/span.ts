@@ -56,8 +56,13 @@ export class Span<T> implements IterableIterator<T, undefined> {
   }
 
   get nsPerItem(): number {
+    return this.nsPerItemUntil(this.endedMs)
+  }
+
+  /** For work that ends after the last frame was taken: files that are still written. */
+  nsPerItemUntil(endedMs: number): number {
     if (!this.result.done || this.counted <= 0) throw new Error('Not all frames were taken, so nothing was measured.')
-    return ((this.endedMs - this.startedMs) * 1e6) / this.counted
+    return ((endedMs - this.startedMs) * 1e6) / this.counted
   }
 
   private look(at: number): void {

@@ -35,6 +35,8 @@ export interface Benchmark {
   readonly baseline: string
   readonly variants: readonly Variant[]
   readonly nodeArgs?: readonly string[]
+  /** False where a neighbour on the curve shows the noise already. */
+  readonly again?: false
   /** Where this benchmark lies on a curve. */
   readonly curve?: { readonly name: string; readonly at: number }
 }
@@ -80,7 +82,7 @@ async function compare(file: string, benchmark: Benchmark): Promise<void> {
   const again = taking.find((variant) => variant.name === baseline)
   if (again === undefined) throw new Error(`${name} has no variant ${baseline} to compare with.`)
   const entries = taking.flatMap((variant) =>
-    variant === again
+    variant === again && benchmark.again !== false
       ? [
           { shown: variant.name, variant },
           { shown: `${variant.name}Again`, variant },

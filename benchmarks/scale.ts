@@ -40,7 +40,7 @@ async function time(read: Reader, size: Size): Promise<Sample> {
 }
 
 /** What is kept after some frames, while the books live. */
-async function memory({ symbols, levels }: Size): Promise<Sample> {
+function memory({ symbols, levels }: Size): Sample {
   const stream = depthStream({ frames: Math.min(TIMED.frames, 20_000), symbols, levels })
   const frames = stream.frames
   let after = 0
@@ -51,9 +51,9 @@ async function memory({ symbols, levels }: Size): Promise<Sample> {
   }
   // What loads and compiles with the first frame is not the books'.
   const small = depthStream({ frames: 2_000, symbols: 1, levels: 10 })
-  await millrace(small, small.frames)
+  millrace(small, small.frames)
   const before = kept()
-  await millrace(stream, lookedAt())
+  millrace(stream, lookedAt())
   return { level: (after - before) / (symbols * levels), symbol: (after - before) / symbols }
 }
 

@@ -57,6 +57,7 @@ async function run(write: (report: Report, folder: string) => Promise<unknown> |
       if (index === REPORT_AT) written = write(report, folder)
     })
     await written
+    if (sink === 0) throw new Error('Nothing was read.')
     return {
       'loopDelay.p99': loopDelayMs.p99,
       'loopDelay.max': loopDelayMs.max,

@@ -23,9 +23,9 @@ import { seeded } from './kit/random'
 import { isQuick, ofRounds, report, rowOf } from './kit/report'
 
 const RETRIES = 1_000
-const ROUNDS = isQuick() ? 2 : 5
-const ROUND_MS = isQuick() ? 1_000 : 4_000
-const BEGIN_MS = 1_000
+const ROUNDS = isQuick() ? 1 : 5
+const ROUND_MS = isQuick() ? 500 : 4_000
+const BEGIN_MS = isQuick() ? 500 : 1_000
 const RESOLUTION_MS = 1
 const SCHEDULE = { minMs: 500, maxMs: 5_000, atMost: 1_000_000, withinMs: 3_600_000 }
 

@@ -81,20 +81,24 @@ function groupsIn(rows: readonly Row[]): Group[] {
 }
 
 const WIDTH = 860
-const LABEL = 230
-const VALUE = 150
+const LABEL = 170
+const VALUE = 190
 const LINE = 26
 const PLOT = WIDTH - LABEL - VALUE
+/** An axis reaches at least so far to both sides of the baseline, and never below this. */
+const LEAST_REACH = 1.25
+const RATIO_MIN = 1e-6
 
 function barChart({ baseline, rows }: Group): string {
   const shown = rows.filter((row) => row.again !== true)
   const again = rows.find((row) => row.again === true)
-  const reach = Math.max(
-    1.25,
-    ...rows.flatMap(({ ratio, ratioMin, ratioMax }) => [ratio!, ratioMin ?? ratio!, ratioMax ?? ratio!].map(far)),
-  )
+  const reached = rows.flatMap(({ ratio, ratioMin, ratioMax }) => [ratio!, ratioMin ?? ratio!, ratioMax ?? ratio!])
+  const [lowest, highest] = [
+    Math.max(RATIO_MIN, Math.min(1 / LEAST_REACH, ...reached)),
+    Math.max(LEAST_REACH, ...reached),
+  ]
   const x = (ratio: number): number =>
-    LABEL + PLOT / 2 + (Math.log(Math.max(ratio, 1e-6)) / Math.log(reach)) * (PLOT / 2 - 8)
+    LABEL + 8 + (Math.log(Math.max(ratio, RATIO_MIN) / lowest) / Math.log(highest / lowest)) * (PLOT - 16)
   const height = LINE * (shown.length + 1) + 30
   const common = commonPrefix([baseline?.name ?? shown[0]?.baselineName ?? '', ...shown.map(({ name }) => name)])
   const short = (name: string): string => name.slice(common.length)
@@ -116,7 +120,7 @@ function barChart({ baseline, rows }: Group): string {
     again?.ratioMin === undefined || again.ratioMax === undefined
       ? ''
       : `<rect class="band" x="${n(x(again.ratioMin))}" y="8" width="${n(Math.max(1, x(again.ratioMax) - x(again.ratioMin)))}" height="${height - 30}"><title>${escaped(titleOf(again))}</title></rect>`
-  const ticks = ticksWithin(reach).map(
+  const ticks = ticksWithin(lowest, highest).map(
     (tick) =>
       `<path class="${tick === 1 ? 'baseline' : 'grid'}" d="M${n(x(tick))} 8V${height - 22}"/><text class="tick" x="${n(x(tick))}" y="${height - 8}">${tick === 1 ? 'baseline' : `${figures(tick)}x`}</text>`,
   )
@@ -130,22 +134,25 @@ ${lines.join('\n')}
 </svg></div></figure>`
 }
 
-function far(ratio: number): number {
-  return ratio >= 1 ? ratio : 1 / Math.max(ratio, 1e-6)
-}
-
-/** 1 in the middle, and a few round ratios to both sides. */
-function ticksWithin(reach: number): number[] {
+/** 1, and round ratios to both sides, as many as have room. */
+function ticksWithin(lowest: number, highest: number): number[] {
+  const range = highest / lowest
   const steps =
-    reach > 200
+    range > 1_000
       ? [10, 100, 1_000, 10_000, 100_000]
-      : reach > 20
-        ? [3, 10, 30, 100]
-        : reach > 3
-          ? [2, 5, 10]
-          : [1.2, 1.5, 2]
-  const within = steps.filter((step) => step <= reach)
-  return [...within.map((step) => 1 / step).toReversed(), 1, ...within]
+      : range > 15
+        ? [2, 5, 10, 20, 50, 100, 200, 500]
+        : range > 3
+          ? [1.5, 2, 3, 5, 10]
+          : [1.1, 1.25, 1.5, 2]
+  // Labels of ratios that are close to each other would overlap.
+  const apart =
+    range > 60 && range <= 1_000
+      ? steps.filter((step) => String(step).startsWith('1') || String(step).startsWith('5'))
+      : steps
+  return [...apart.map((step) => 1 / step).toReversed(), 1, ...apart].filter(
+    (tick) => tick >= lowest && tick <= highest,
+  )
 }
 
 /** The names' common beginning, up to a dot. */

@@ -37,7 +37,6 @@ async function main(args: readonly string[]): Promise<number> {
 
   const wanted = parsed.positionals.length > 0 ? [...new Set(parsed.positionals)] : Object.keys(BENCH_SUITES)
   const suites: Suite[] = []
-  for (const suite of wanted) suites.push(await run(suite, quick))
   const { versions, ...rest } = machine()
   const document: BenchDocument = {
     format: 'millrace-bench/1',
@@ -45,17 +44,30 @@ async function main(args: readonly string[]): Promise<number> {
     quick,
     suites,
   }
+  // After each suite, so that a run that is broken off leaves what it has measured.
+  for (const suite of wanted) {
+    suites.push(await run(suite, quick))
+    write(files, document)
+  }
   for (const { suite, rows } of suites) if (rows.length > 0) console.error(`\n${suite}\n${tableOf(rows)}`)
-  if (files.json !== undefined) writeFileSync(files.json, `${JSON.stringify(document, undefined, 2)}\n`)
-  if (files.html !== undefined) writeFileSync(files.html, pageOf(document))
-  if (files.markdown !== undefined)
-    writeFileSync(files.markdown, markdownInto(readFileSync(files.markdown, 'utf8'), document))
 
   const failed = suites.flatMap((suite) => suite.failed)
   if (failed.length > 0) console.error(`\nNot, or not wholly, measured: ${failed.join(', ')}. What they said is above.`)
   const regressions = before === undefined ? [] : worse(before, document)
   for (const sentence of regressions) console.error(sentence)
   return failed.length + regressions.length > 0 ? 1 : 0
+}
+
+interface Files {
+  readonly json: string | undefined
+  readonly html: string | undefined
+  readonly markdown: string | undefined
+}
+
+function write({ json, html, markdown }: Files, document: BenchDocument): void {
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(document, undefined, 2)}\n`)
+  if (html !== undefined) writeFileSync(html, pageOf(document))
+  if (markdown !== undefined) writeFileSync(markdown, markdownInto(readFileSync(markdown, 'utf8'), document))
 }
 
 /** Why a file cannot be written: better known before minutes of measuring than after them. */

@@ -67,13 +67,13 @@ const HEADLINES: readonly Headline[] = [
   },
 ]
 
-/** The text with the numbers between its marks; without marks, the numbers alone. */
+/** The text with the numbers between its marks; at its end, with marks, where it has none. */
 export function markdownInto(text: string, document: BenchDocument): string {
-  const numbers = markdownOf(document)
+  const marked = `${BEGIN}\n\n${markdownOf(document)}\n\n${END}`
   const begin = text.indexOf(BEGIN)
   const end = text.indexOf(END)
-  if (begin < 0 || end < begin) return `${numbers}\n`
-  return `${text.slice(0, begin)}${BEGIN}\n\n${numbers}\n\n${text.slice(end)}`
+  if (begin < 0 || end < begin) return `${text}${text === '' ? '' : '\n'}${marked}\n`
+  return `${text.slice(0, begin)}${marked}${text.slice(end + END.length)}`
 }
 
 export function markdownOf(document: BenchDocument): string {

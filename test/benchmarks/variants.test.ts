@@ -140,7 +140,11 @@ describe('What a run looks like', () => {
       .and.match(/<!-- end of numbers -->\nafter\n$/)
     expect(once).to.contain(numbers).and.not.contain('old')
     expect(markdownInto(once, documentOf(rows))).to.equal(once)
-    expect(markdownInto('', documentOf(rows))).to.equal(`${numbers}\n`)
+    const unmarked = markdownInto('mine\n', documentOf(rows))
+    expect(unmarked)
+      .to.match(/^mine\n/)
+      .and.contain(numbers)
+    expect(markdownInto(unmarked, documentOf(rows))).to.equal(unmarked)
   })
 
   it('is a page that needs nothing else: bars beside the baseline, the noise, curves, and all rows', () => {

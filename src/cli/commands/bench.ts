@@ -24,7 +24,7 @@ export const BENCH_OPTIONS = {
   html: { value: 'FILE', meaning: 'write a page with charts: one file, which needs no network' },
   markdown: {
     value: 'FILE',
-    meaning: 'write the headlines as tables; between the marks of a README where it has them',
+    meaning: 'write the headlines as tables: between the marks of a README, or at the end of a file without',
   },
   against: {
     value: 'FILE',

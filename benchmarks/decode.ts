@@ -7,6 +7,7 @@
  * Variants `jsonParse`  the same frames parsed and nothing else
  *          `millrace`   `fromFrames` and `toBooks`; on Kraken and OKX every checksum is verified
  *          `tardis`     tardis-dev's mapper and order book; it verifies nothing, and knows no book of Bybit's of 500 levels
+ *          `ccxt`       ccxt pro's `handleMessage`, where it reads the recording and its checksums do not throw
  * Measures ns a frame
  * Baseline `jsonParse`
  */
@@ -16,24 +17,50 @@ import { exchangeById } from '../src/exchanges/exchanges'
 import { fromFrames, type FromFramesOptions } from '../src/feed/fromFrames'
 import { replayRecords } from '../src/feed/recording/mergeRecordings'
 import { toBooks } from '../src/operators/toBooks'
-import { tardisMapper, type TardisBook } from './kit/booksOf'
+import { ccxtOf, ccxtSnapshot, tardisMapper, type TardisBook } from './kit/booksOf'
 import { nsPerItem } from './kit/passes'
-import { measure, type Sample } from './kit/variants'
+import { measure, type Benchmark, type Sample, type Variant } from './kit/variants'
 
 /** Two folders above the checkout's `.bench`. */
 const RECORDED = path.resolve(__dirname, '../../../shared/fixtures/recorded')
 
-const SESSIONS: readonly { readonly exchange: string; readonly file: string; readonly tardis?: string }[] = [
-  { exchange: 'binance', file: 'binance.ethusdt-20240808.ndjson.gz', tardis: 'binance' },
+interface Session {
+  readonly exchange: string
+  readonly file: string
+  /** The peers' names for the exchange, where they read this recording. */
+  readonly tardis?: string
+  readonly ccxt?: { readonly id: string; readonly url: string; readonly market: RegExp }
+}
+
+const SESSIONS: readonly Session[] = [
+  {
+    exchange: 'binance',
+    file: 'binance.ethusdt-20240808.ndjson.gz',
+    tardis: 'binance',
+    ccxt: { id: 'binance', url: 'wss://stream.binance.com:9443/ws/0', market: /"s":"(ETH)(USDT)"/ },
+  },
   {
     exchange: 'binance-futures',
     file: 'binance-futures.btcusdt-20240808.first60.ndjson.gz',
     tardis: 'binance-futures',
   },
-  { exchange: 'bybit', file: 'bybit.xrpusdt-ob500-20241201.first60.ndjson.gz' },
+  {
+    exchange: 'bybit',
+    file: 'bybit.xrpusdt-ob500-20241201.first60.ndjson.gz',
+    ccxt: { id: 'bybit', url: 'wss://stream.bybit.com/v5/public/spot', market: /"s":"(XRP)(USDT)"/ },
+  },
   { exchange: 'kraken', file: 'kraken.ws50.first60.ndjson.gz', tardis: 'kraken' },
   { exchange: 'okx', file: 'okx.ws1.first60.ndjson.gz', tardis: 'okex' },
-  { exchange: 'coinbase', file: 'coinbase.ws28.first60.ndjson.gz', tardis: 'coinbase' },
+  {
+    exchange: 'coinbase',
+    file: 'coinbase.ws28.first60.ndjson.gz',
+    tardis: 'coinbase',
+    ccxt: {
+      id: 'coinbaseexchange',
+      url: 'wss://ws-feed.exchange.coinbase.com',
+      market: /"product_id":"(\w+)-(\w+)"/,
+    },
+  },
 ]
 
 interface Recorded {
@@ -111,23 +138,56 @@ function tardis(exchange: string, { frames, options }: Recorded): Sample {
   return { '': nsPerItem(frames.length, pass) }
 }
 
+/** `handleMessage` with each frame, and a look at the best prices of a book. */
+function ccxt({ id, url, market }: NonNullable<Session['ccxt']>, { frames, options }: Recorded): Sample {
+  const markets = new Map<string, { id: string; base: string; quote: string }>()
+  for (const frame of frames) {
+    const found = market.exec(frame.toString())
+    if (found === null) continue
+    const [base, quote] = [found[1]!, found[2]!]
+    const name = id === 'coinbaseexchange' ? `${base}-${quote}` : `${base}${quote}`
+    markets.set(name, { id: name, base, quote })
+  }
+  const pass = (): void => {
+    const { exchange, client } = ccxtOf(id, url, [...markets.values()])
+    for (const { symbol, body } of options.snapshots) {
+      const { base, quote } = markets.get(symbol)!
+      ccxtSnapshot(exchange, `${base}/${quote}`, body)
+    }
+    for (const frame of frames) {
+      exchange.handleMessage(client, parsed(frame))
+      for (const symbol in exchange.orderbooks) {
+        const book = exchange.orderbooks[symbol]!
+        sink += (book.bids[0]?.[0] ?? 0) + (book.asks[0]?.[0] ?? 0)
+        break
+      }
+    }
+  }
+  pass()
+  if (!(sink > 0)) throw new Error(`ccxt found no book in the recording of ${id}.`)
+  return { '': nsPerItem(frames.length, pass) }
+}
+
 function parsed(frame: Buffer): unknown {
   return JSON.parse(frame.toString()) as unknown
 }
 
 if (existsSync(RECORDED)) {
-  const benchmarks = SESSIONS.map(({ exchange, file, tardis: name }) => ({
-    name: `decode.${exchange}`,
-    measures: { '': 'ns/frame' },
-    baseline: 'jsonParse',
-    variants: [
-      { name: 'jsonParse', run: async () => jsonParse(await load(exchange, file)) },
-      { name: 'millrace', run: async () => millrace(exchange, await load(exchange, file)) },
-      ...(name === undefined
-        ? []
-        : [{ name: 'tardis', peer: 'tardis-dev' as const, run: async () => tardis(name, await load(exchange, file)) }]),
-    ],
-  }))
+  const benchmarks = SESSIONS.map(({ exchange, file, ...peers }): Benchmark => {
+    const on = (run: (recorded: Recorded) => Sample) => async () => run(await load(exchange, file))
+    const variants: Variant[] = [
+      { name: 'jsonParse', run: on(jsonParse) },
+      { name: 'millrace', run: on((recorded) => millrace(exchange, recorded)) },
+    ]
+    const { tardis: tardisName, ccxt: ccxtSession } = peers
+    if (tardisName !== undefined) {
+      variants.push({ name: 'tardis', peer: 'tardis-dev', run: on((recorded) => tardis(tardisName, recorded)) })
+    }
+    if (ccxtSession !== undefined) {
+      variants.push({ name: 'ccxt', peer: 'ccxt', run: on((recorded) => ccxt(ccxtSession, recorded)) })
+    }
+    return { name: `decode.${exchange}`, measures: { '': 'ns/frame' }, baseline: 'jsonParse', variants }
+  })
   void measure(__filename, benchmarks)
 } else {
   console.error(`There are no recordings at ${RECORDED}: the suite decode measures nothing.`)

@@ -169,7 +169,7 @@ export function tardis(stream: DepthStream, frames: Iterable<Buffer>): ReadonlyM
 }
 
 /** The part of ccxt's exchange that the road of a frame uses. */
-interface CcxtExchange {
+export interface CcxtExchange {
   orderbooks: Record<string, CcxtBook>
   setMarkets(markets: readonly object[]): void
   safeMarketStructure(market: object): object
@@ -182,12 +182,12 @@ interface CcxtExchange {
   loadMarkets: () => Promise<object>
 }
 
-interface CcxtClient {
+export interface CcxtClient {
   readonly subscriptions: Record<string, unknown>
   future(hash: string): Promise<unknown>
 }
 
-interface CcxtBook {
+export interface CcxtBook {
   nonce: number
   readonly bids: readonly (readonly [price: number, size: number])[]
   readonly asks: readonly (readonly [price: number, size: number])[]
@@ -229,40 +229,50 @@ function ccxtWith(stream: DepthStream): {
   client: CcxtClient
   symbolOf: ReadonlyMap<string, string>
 } {
-  const { pro } = requirePeer('ccxt') as { pro: { binance: new (options: object) => CcxtExchange } }
-  const exchange = new pro.binance({ newUpdates: true })
-  const symbolOf = new Map<string, string>()
+  const markets = stream.snapshots.map(({ symbol }) => ({
+    id: symbol,
+    base: symbol.slice(0, -'USDT'.length),
+    quote: 'USDT',
+  }))
+  const { exchange, client } = ccxtOf('binance', CCXT_URL, markets)
+  const symbolOf = new Map(markets.map(({ id, base, quote }) => [id, `${base}/${quote}`]))
+  for (const { symbol, body } of stream.snapshots) ccxtSnapshot(exchange, symbolOf.get(symbol)!, body)
+  return { exchange, client, symbolOf }
+}
+
+/** An exchange of ccxt pro that knows these spot markets, with a connection that was never made. */
+export function ccxtOf(
+  id: string,
+  url: string,
+  markets: readonly { readonly id: string; readonly base: string; readonly quote: string }[],
+): { exchange: CcxtExchange; client: CcxtClient } {
+  const { pro } = requirePeer('ccxt') as { pro: Readonly<Record<string, new (options: object) => CcxtExchange>> }
+  const exchange = new pro[id]!({ newUpdates: true })
   exchange.setMarkets(
-    stream.snapshots.map(({ symbol }) => {
-      const base = symbol.slice(0, -'USDT'.length)
-      symbolOf.set(symbol, `${base}/USDT`)
-      const id = {
-        id: symbol,
-        lowercaseId: symbol.toLowerCase(),
-        symbol: `${base}/USDT`,
-        base,
-        quote: 'USDT',
-        baseId: base,
-        quoteId: 'USDT',
-      }
-      return exchange.safeMarketStructure({
-        ...id,
-        type: 'spot',
-        spot: true,
-        active: true,
-        precision: { price: 8, amount: 8 },
-      })
-    }),
+    markets.map(({ id: symbol, base, quote }) =>
+      exchange.safeMarketStructure({
+        ...{
+          id: symbol,
+          lowercaseId: symbol.toLowerCase(),
+          symbol: `${base}/${quote}`,
+          base,
+          quote,
+          baseId: base,
+          quoteId: quote,
+        },
+        ...{ type: 'spot', spot: true, active: true, precision: { price: 8, amount: 8 } },
+      }),
+    ),
   )
   exchange.loadMarkets = () => Promise.resolve({})
-  const client = exchange.client(CCXT_URL)
-  for (const { symbol, body } of stream.snapshots) {
-    const parsedBody = JSON.parse(body) as WireSnapshot
-    const snapshot = { ...exchange.parseOrderBook(parsedBody, symbolOf.get(symbol)!), nonce: parsedBody.lastUpdateId }
-    // The library's default limit would cut the book at a thousand levels a side, as its REST answer does.
-    exchange.orderbooks[symbolOf.get(symbol)!] = exchange.orderBook(snapshot, 1_000_000)
-  }
-  return { exchange, client, symbolOf }
+  return { exchange, client: exchange.client(url) }
+}
+
+/** Gives it a book as its REST answer would, whole: its default limit would cut the book. */
+export function ccxtSnapshot(exchange: CcxtExchange, symbol: string, body: string): void {
+  const parsedBody = JSON.parse(body) as WireSnapshot
+  const snapshot = { ...exchange.parseOrderBook(parsedBody, symbol), nonce: parsedBody.lastUpdateId }
+  exchange.orderbooks[symbol] = exchange.orderBook(snapshot, 1_000_000)
 }
 
 function ccxtTouches({ orderbooks }: CcxtExchange, symbolOf: ReadonlyMap<string, string>): ReadonlyMap<string, Touch> {

@@ -6,7 +6,7 @@ import { didYouMean } from '../../model/nearest'
 
 /** What can be measured; a benchmark belongs to the suite whose name its file begins with. */
 export const BENCH_SUITES: Readonly<Record<string, string>> = {
-  decode: 'recorded sessions of each exchange, bytes to verified books, beside JSON.parse and tardis-dev',
+  decode: 'recorded sessions of each exchange, bytes to verified books, beside JSON.parse, tardis-dev and ccxt',
   book: 'one stream of 50 symbols, bytes to best prices: time and memory a frame, beside what else a team could take',
   pipeline: 'bytes to a sink through four operators; the flagship on the simulator; latency from when a frame was due',
   socket: 'from a WebSocket to books',

@@ -44,18 +44,38 @@ const HEADLINES: readonly Headline[] = [
     rows: [
       ['pipeline.frames.millrace', 'bytes to books, four operators, JSON lines in a file'],
       ['pipeline.frames.teamPipeline', 'the same as teams write it'],
+      ['pipeline.latency.p50.toSink', 'from when a frame was due to its row at the sink, p50, 5,000 frames/s'],
+      ['pipeline.latency.p99.toSink', 'the same, p99'],
     ],
   },
   {
     title: 'From what the project was made from: before and after',
     against: 'x before',
     rows: [
-      ['S1.handling.p99.mergeMapByKey', 'S1 handling p99 beside handlers of 0.6-1.2 s, ordered per symbol'],
+      ['S1.fastPath.p99.mergeMapByKey', 'S1 fast path p99 beside handlers of 0.6-1.2 s, in order per symbol'],
       ['S2.loopDelay.p99.books', 'S2 loop delay p99, 5,000 updates/s into books of 1,000 levels'],
       ['S3.memory.p99.sampled', 'S3 loop delay p99, memory sampled beside the stream'],
       ['S4.loopDelay.p99.timers', 'S4 loop delay p99, 1,000 retries waiting'],
       ['S5.samples.longestGap.health', 'S5 longest time without a health sample while a check hangs'],
       ['S6.loopDelay.max.jsonReport', 'S6 longest stall of the loop while a 50 MB report is written'],
+    ],
+  },
+  {
+    title: 'Scale: bytes to best prices',
+    against: 'x `JSON.parse`',
+    rows: [
+      ['scale.symbols.1.time.millrace', '1 symbol of 1,000 levels'],
+      ['scale.symbols.100.time.millrace', '100 symbols'],
+      ['scale.symbols.5000.time.millrace', '5,000 symbols'],
+      ['scale.levels.10.time.millrace', '50 symbols of 10 levels'],
+      ['scale.levels.10000.time.millrace', '50 symbols of 10,000 levels'],
+    ],
+  },
+  {
+    title: 'Memory of books',
+    rows: [
+      ['scale.levels.10000.memory.level.millrace', 'a level, in books of 10,000'],
+      ['scale.symbols.5000.memory.symbol.millrace', 'a book of 1,000 levels, of 5,000 such'],
     ],
   },
   {

@@ -10,7 +10,7 @@ import type { BenchDocument } from '../../benchmarks/kit/document'
 import { ROOT } from '../cli/millrace'
 import { runProcess, said } from '../consumers/runProcess'
 
-const SUITES = ['book', 'rxjs', 'sinks', 'scale', 'startup']
+const SUITES = ['book', 'pipeline', 'rxjs', 'sinks', 'scale', 'startup']
 const WITHIN_MS = 240_000
 
 describe('The benchmark suites, quickly', function () {

@@ -1,96 +1,113 @@
 /**
- * Runs benchmark suites: `npm run bench -- [SUITE...] [--quick] [--json FILE]`.
+ * Runs benchmark suites: `npm run bench -- [SUITE...] [--quick] [--json FILE] [--html FILE] [--markdown FILE]`.
  *
- * Each benchmark runs in a process of its own, so that none inherits what another has left behind in the heap, the compiler
- * or the loop; one after another, because they share the machine. Their rows become one document (`millrace-bench/1`) and a
- * table. Exit status: 0 all was measured, 1 a benchmark failed, 2 wrong usage.
+ * A benchmark belongs to the suite whose name its file begins with: `hopBatches` to `hop`. Each runs in a process of its own,
+ * so that none inherits what another has left behind in the heap, the compiler or the loop; one after another, because they
+ * share the machine. Their rows become one document (`millrace-bench/1`), a table, and what else was asked for.
+ * Exit status: 0 all was measured, 1 a benchmark failed or a ratio is worse than before, 2 wrong usage.
  */
 import { spawn } from 'node:child_process'
-import { closeSync, openSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { UsageError } from '../src/cli/command'
+import { BENCH_SUITES, parseBench } from '../src/cli/commands/bench'
 import { table } from '../src/cli/table'
 import { messageOf } from '../src/model/fault'
+import type { BenchDocument, Suite } from './kit/document'
+import { worse } from './kit/gate'
+import { markdownInto } from './kit/markdown'
+import { pageOf } from './kit/page'
+import { installPeers, NO_PEERS, peerVersions } from './kit/peers'
 import { machine, type Row } from './kit/report'
 
-const SUITES: Readonly<Record<string, readonly string[]>> = {
-  decode: ['framesToBooks'],
-  seed: ['slowHandlers', 'retries'],
-}
-
 /** A benchmark that takes longer is ended. */
-const BENCHMARK_MS_MAX = 10 * 60_000
-
-interface Suite {
-  readonly suite: string
-  readonly rows: readonly Row[]
-  /** Benchmarks of which nothing, or not all, was measured. */
-  readonly failed: readonly string[]
-}
+const BENCHMARK_MS_MAX = 20 * 60_000
 
 async function main(args: readonly string[]): Promise<number> {
-  const wish = wishOf(args)
-  if (typeof wish === 'string') {
-    console.error(
-      `${wish}\nUsage: npm run bench -- [SUITE...] [--quick] [--json FILE]\nSuites: ${Object.keys(SUITES).join(', ')}`,
-    )
-    return 2
+  const parsed = parseBench(args)
+  const quick = parsed.flag('quick')
+  const files = { json: parsed.text('json'), html: parsed.text('html'), markdown: parsed.text('markdown') }
+  for (const [option, file] of Object.entries(files)) if (file !== undefined) requireWritable(option, file)
+  const before = documentIn(parsed.text('against'))
+  if (parsed.flag('no-peers')) process.env[NO_PEERS] = '1'
+  else if (!quick) {
+    const problem = installPeers()
+    if (problem !== undefined) console.error(problem)
   }
+
+  const wanted = parsed.positionals.length > 0 ? [...new Set(parsed.positionals)] : Object.keys(BENCH_SUITES)
   const suites: Suite[] = []
-  for (const suite of wish.suites) suites.push(await run(suite, wish.quick))
-  const document = { format: 'millrace-bench/1', machine: machine(), quick: wish.quick, suites }
+  const { versions, ...rest } = machine()
+  const document: BenchDocument = {
+    format: 'millrace-bench/1',
+    machine: { ...rest, versions: { ...versions, ...peerVersions() } },
+    quick,
+    suites,
+  }
+  // After each suite, so that a run that is broken off leaves what it has measured.
+  for (const suite of wanted) {
+    suites.push(await run(suite, quick))
+    write(files, document)
+  }
   for (const { suite, rows } of suites) if (rows.length > 0) console.error(`\n${suite}\n${tableOf(rows)}`)
-  if (wish.json !== undefined) writeFileSync(wish.json, `${JSON.stringify(document, undefined, 2)}\n`)
+
   const failed = suites.flatMap((suite) => suite.failed)
   if (failed.length > 0) console.error(`\nNot, or not wholly, measured: ${failed.join(', ')}. What they said is above.`)
-  return failed.length > 0 ? 1 : 0
+  const regressions = before === undefined ? [] : worse(before, document)
+  for (const sentence of regressions) console.error(sentence)
+  return failed.length + regressions.length > 0 ? 1 : 0
 }
 
-interface Wish {
-  readonly suites: readonly string[]
-  readonly quick: boolean
+interface Files {
   readonly json: string | undefined
+  readonly html: string | undefined
+  readonly markdown: string | undefined
 }
 
-/** What is wished for, or what is wrong with it. */
-function wishOf(args: readonly string[]): Wish | string {
-  const suites: string[] = []
-  let quick = false
-  let json: string | undefined
-  for (let at = 0; at < args.length; at++) {
-    const arg = args[at]!
-    if (arg === '--quick') quick = true
-    else if (arg === '--json') {
-      json = args[++at]
-      if (json === undefined) return '--json needs the name of a file.'
-      const problem = problemOfFile(json)
-      if (problem !== undefined) return problem
-    } else if (arg.startsWith('-')) return `${arg} is no option.`
-    else if (!Object.hasOwn(SUITES, arg)) return `${arg} is no suite.`
-    else if (!suites.includes(arg)) suites.push(arg)
-  }
-  return { suites: suites.length > 0 ? suites : Object.keys(SUITES), quick, json }
+function write({ json, html, markdown }: Files, document: BenchDocument): void {
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(document, undefined, 2)}\n`)
+  if (html !== undefined) writeFileSync(html, pageOf(document))
+  if (markdown !== undefined) writeFileSync(markdown, markdownInto(readFileSync(markdown, 'utf8'), document))
 }
 
 /** Why a file cannot be written: better known before minutes of measuring than after them. */
-function problemOfFile(file: string): string | undefined {
+function requireWritable(option: string, file: string): void {
   try {
     closeSync(openSync(file, 'a'))
-    return undefined
   } catch (thrown) {
-    return `--json cannot write to ${file}: ${messageOf(thrown)}.`
+    throw new UsageError(`--${option} cannot write to ${file}: ${messageOf(thrown)}.`)
   }
+}
+
+function documentIn(file: string | undefined): BenchDocument | undefined {
+  if (file === undefined) return undefined
+  let document: Partial<BenchDocument>
+  try {
+    document = JSON.parse(readFileSync(file, 'utf8')) as Partial<BenchDocument>
+  } catch (thrown) {
+    throw new UsageError(`--against cannot read ${file}: ${messageOf(thrown)}.`)
+  }
+  if (document.format === 'millrace-bench/1' && Array.isArray(document.suites)) return document as BenchDocument
+  throw new UsageError(`--against needs what --json wrote (millrace-bench/1); ${file} is something else.`)
 }
 
 async function run(suite: string, quick: boolean): Promise<Suite> {
   const rows: Row[] = []
   const failed: string[] = []
-  for (const benchmark of SUITES[suite]!) {
+  const benchmarks = benchmarksOf(suite)
+  if (benchmarks.length === 0) console.error(`The suite ${suite} has no benchmark here.`)
+  for (const benchmark of benchmarks) {
     const { output, isFine } = await inItsOwnProcess(benchmark, quick)
     const found = output.split('\n').flatMap(rowIn)
     rows.push(...found)
     if (!isFine || found.length === 0) failed.push(benchmark)
   }
   return { suite, rows, failed }
+}
+
+function benchmarksOf(suite: string): string[] {
+  const named = new RegExp(`^(${suite}(?:[A-Z]\\w*)?)\\.js$`)
+  return readdirSync(__dirname).flatMap((file) => named.exec(file)?.[1] ?? [])
 }
 
 function inItsOwnProcess(benchmark: string, quick: boolean): Promise<{ output: string; isFine: boolean }> {
@@ -113,10 +130,8 @@ function inItsOwnProcess(benchmark: string, quick: boolean): Promise<{ output: s
 function rowIn(line: string): Row[] {
   if (!line.startsWith('{')) return []
   try {
-    const { format, benchmark, ...row } = JSON.parse(line) as Row & { format: unknown; benchmark?: string }
-    if (format !== 'millrace-bench/1') return []
-    const { name = benchmark ?? 'unnamed', ...rest } = row as Partial<Row>
-    return [{ name, ...rest } as Row]
+    const { format, ...row } = JSON.parse(line) as Partial<Row> & { format: unknown }
+    return format === 'millrace-bench/1' && row.name !== undefined ? [row as Row] : []
   } catch {
     return []
   }
@@ -125,8 +140,8 @@ function rowIn(line: string): Row[] {
 function tableOf(rows: readonly Row[]): string {
   const text = (value: number | undefined): string => (value === undefined ? '' : String(value))
   return table(
-    ['name', 'value', 'unit', 'min', 'max', 'baseline', 'ratio'],
-    rows.map(({ name, value, unit, min, max, baseline, ratio }) => [
+    ['name', 'value', 'unit', 'min', 'max', 'baseline', 'ratio', 'from', 'to', ''],
+    rows.map(({ name, value, unit, min, max, baseline, ratio, ratioMin, ratioMax, again, differs }) => [
       name,
       text(value),
       unit,
@@ -134,10 +149,20 @@ function tableOf(rows: readonly Row[]): string {
       text(max),
       text(baseline),
       text(ratio),
+      text(ratioMin),
+      text(ratioMax),
+      again === true ? 'noise' : differs === false ? 'no difference shown' : '',
     ]),
   )
 }
 
-void main(process.argv.slice(2)).then((status) => {
-  process.exitCode = status
-})
+void main(process.argv.slice(2)).then(
+  (status) => {
+    process.exitCode = status
+  },
+  (thrown: unknown) => {
+    if (!(thrown instanceof UsageError)) throw thrown
+    console.error(`${thrown.message}\nCall \`millrace bench --help\` for how it is used.`)
+    process.exitCode = 2
+  },
+)

@@ -44,11 +44,13 @@ const RIM = [
   'testing/leaks.ts',
 ]
 
-/** Files and sockets, standard output, and what drives virtual time from outside. */
+/** Files, sockets and threads, standard output, and what drives virtual time from outside. */
 const TURNS = [
   'feed/recording/recordingReader.ts',
   'simulator/exchangeServer.ts',
   'sinks/consoleSink.ts',
+  'workers/fromWorker.ts',
+  'workers/link.ts',
   'testing/testRun.ts',
   'testing/simulation/world.ts',
 ]

@@ -26,7 +26,7 @@ export interface DepthStreamOptions {
 }
 
 export interface DepthStream {
-  readonly frames: readonly Uint8Array[]
+  readonly frames: readonly Buffer[]
   /** When each was received, integer microseconds since 1970, strictly rising. */
   readonly receiveTimesUs: Float64Array
   /** Text of `/api/v3/exchangeInfo`. */
@@ -85,7 +85,7 @@ export function depthStream(options: DepthStreamOptions, onLevel?: (change: Leve
   const snapshots = markets.map((market) => ({ symbol: market.symbol, body: market.snapshot() }))
   const pick = weighted(markets, random)
 
-  const frames: Uint8Array[] = []
+  const frames: Buffer[] = []
   const receiveTimesUs = new Float64Array(count)
   const writer = new FrameWriter()
   let bytes = 0
@@ -156,7 +156,7 @@ class Market {
     return `{"lastUpdateId":${this.lastId},"bids":[${side(this.bids)}],"asks":[${side(this.asks)}]}`
   }
 
-  frame(writer: FrameWriter, timeMs: number, onLevel: ((change: LevelChange) => void) | undefined): Uint8Array {
+  frame(writer: FrameWriter, timeMs: number, onLevel: ((change: LevelChange) => void) | undefined): Buffer {
     const { random } = this
     if (random() < DIRECTION_TURNS) this.direction = -this.direction
     const wanted = Math.round(LEVELS_A_FRAME.median * Math.exp(LEVELS_A_FRAME.sigma * this.normal()))
@@ -340,19 +340,19 @@ const DECIMALS = 8
 
 /** Writes frames one behind the other into chunks. */
 class FrameWriter {
-  private chunk = new Uint8Array(CHUNK_BYTES)
+  private chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
   private from = 0
   private at = 0
 
   begin(): void {
     if (this.at + FRAME_BYTES_MAX > CHUNK_BYTES) {
-      this.chunk = new Uint8Array(CHUNK_BYTES)
+      this.chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
       this.at = 0
     }
     this.from = this.at
   }
 
-  end(): Uint8Array {
+  end(): Buffer {
     return this.chunk.subarray(this.from, this.at)
   }
 

@@ -22,6 +22,17 @@ export interface Row {
   readonly baselineName?: string
   /** `baseline / value`: above 1, this is so many times less than the baseline. */
   readonly ratio?: number
+  /** The smallest and the largest ratio of a repetition, where each repetition measured both. */
+  readonly ratioMin?: number
+  readonly ratioMax?: number
+  readonly repetitions?: number
+  /** True for the baseline measured a second time: how far its ratio is from 1 is what the machine does by itself. */
+  readonly again?: boolean
+  /** Whether it differs from the baseline; undefined when too few repetitions were made to say so. */
+  readonly differs?: boolean
+  /** Where on a curve the row lies: the curve's name and the place on its axis. */
+  readonly curve?: string
+  readonly at?: number
 }
 
 export interface Machine {
@@ -93,7 +104,7 @@ export function rowOf(
 }
 
 /** What is less cannot be told from nothing, and a ratio to nothing says nothing. */
-const LEAST = 0.001
+export const LEAST = 0.001
 
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1]!

@@ -40,10 +40,21 @@ export const RECORD = LOG_RECORD_BYTES / 8
 /** The two records that a view writes: `[receiveTimeUs, exchangeTimeUs]`, `[NaN, seq]`; NaN is what was not said. */
 export const HEADER = 2 * RECORD
 
+/** Levels that are worked out at least: most readers want some of the best, and not only one. */
+const LEVELS_READ = 10
+
+interface Read {
+  readonly position: number
+  readonly n: number
+  readonly side: UndoneSide
+}
+
 export class Epoch {
   /** The log, once the epoch is over. */
   private log: Float64Array | undefined
   private next: Epoch | undefined
+  /** What was read last, of each side. */
+  private readonly read: [Read | undefined, Read | undefined] = [undefined, undefined]
   private readonly end: [FrozenSide | undefined, FrozenSide | undefined] = [undefined, undefined]
 
   constructor(
@@ -75,14 +86,20 @@ export class Epoch {
     return this.log === undefined ? this.book.writtenAt(at) : this.log[at]!
   }
 
-  /** The best `n` levels of a side as they were at a position. */
+  /** The best levels of a side as they were at a position, at least `n` of them if there were so many. */
   sideAt(position: number, asks: boolean, n: number): UndoneSide {
+    // Who reads a view late asks it several things, one after another.
+    const index = asks ? 1 : 0
+    const last = this.read[index]
+    if (last !== undefined && last.position === position && last.n >= n) return last.side
+    const wanted = Math.max(n, LEVELS_READ)
     const log = this.log ?? this.book.written()
     const end = this.endOf(asks)
     const undone = (log.length - position) / RECORD
-    const side = new UndoneSide(end, asks, Math.min(end.length, n + undone))
+    const side = new UndoneSide(end, asks, Math.min(end.length, wanted + undone))
     side.undo(log, position)
-    side.cut(n)
+    side.cut(wanted)
+    this.read[index] = { position, n: wanted, side }
     return side
   }
 
@@ -107,7 +124,7 @@ export class Epoch {
   }
 }
 
-/** Levels from which changes have been taken back. */
+/** Levels from which changes have been taken back. Once it is given out it does not change. */
 export class UndoneSide implements FrozenSide {
   length: number
   private prices: Float64Array

@@ -99,12 +99,14 @@ export class BookView implements BookViewHead {
 
   /** Levels a side: `[bids, asks]`. */
   levels(): readonly [bids: number, asks: number] {
-    return [this.side(false, this.depthMax).length, this.side(true, this.depthMax).length]
+    const { depthMax } = this
+    return [Math.min(depthMax, this.side(false, depthMax).length), Math.min(depthMax, this.side(true, depthMax).length)]
   }
 
   /** Sizes of the best `n` levels, summed: `[bids, asks]`. */
   depthOf(n: number): readonly [bids: number, asks: number] {
-    return [this.side(false, n).sizeOf(n), this.side(true, n).sizeOf(n)]
+    const levels = Math.min(n, this.depthMax)
+    return [this.side(false, levels).sizeOf(levels), this.side(true, levels).sizeOf(levels)]
   }
 
   /** Copies the best `n` levels of a side into columns, best first; returns how many there were. */

@@ -39,6 +39,10 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'searches for bugs by deterministic simulation',
     load: async () => (await import('./commands/seeds.js')).seeds,
   },
+  bench: {
+    summary: 'runs benchmark suites, with their spread and their noise',
+    load: async () => (await import('./commands/bench.js')).bench,
+  },
   exchanges: {
     summary: 'lists exchanges, channels and how books are verified',
     load: async () => (await import('./commands/exchanges.js')).exchanges,

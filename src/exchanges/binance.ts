@@ -17,6 +17,7 @@ import {
   decodeCandle,
   decodeTicker,
   decodeTrade,
+  depthStream,
   FIELDS,
   instrumentsOf,
   intervalName,
@@ -30,6 +31,12 @@ import {
   type EventUse,
 } from './binanceShared'
 import type { ExchangeProtocol } from './protocol'
+
+/** Changes of a book, by the milliseconds between them. */
+const PACES = [
+  [100, 'depth@100ms'],
+  [1_000, 'depth'],
+] as const
 
 export const binance: ExchangeProtocol = {
   id: 'binance',
@@ -46,7 +53,7 @@ export const binance: ExchangeProtocol = {
       idleMsMax: undefined,
     },
     book: {
-      topics: (instrument) => [topic('book', instrument, 'depth@100ms', 'stream')],
+      topics: (instrument, { bookEveryMs }) => [topic('book', instrument, depthStream(PACES, bookEveryMs), 'stream')],
       decode: decodeBook,
       // Only changes are sent, and a small market may rest for minutes.
       idleMsMax: 300_000,

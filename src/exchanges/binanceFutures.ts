@@ -19,6 +19,7 @@ import {
   decodeCandle,
   decodeTicker,
   decodeTrade,
+  depthStream,
   FIELDS,
   instrumentsOf,
   intervalName,
@@ -36,6 +37,14 @@ import {
 } from './binanceShared'
 import type { ExchangeProtocol } from './protocol'
 import { stepOf } from './steps'
+
+/** Changes of a book, by the milliseconds between them. The first comes with every change; it is undocumented, and works. */
+const PACES = [
+  [0, 'depth@0ms'],
+  [100, 'depth@100ms'],
+  [250, 'depth'],
+  [500, 'depth@500ms'],
+] as const
 
 export const binanceFutures: ExchangeProtocol = {
   id: 'binance-futures',
@@ -57,7 +66,7 @@ export const binanceFutures: ExchangeProtocol = {
       idleMsMax: undefined,
     },
     book: {
-      topics: (instrument) => [topic('book', instrument, 'depth@100ms', 'public')],
+      topics: (instrument, { bookEveryMs }) => [topic('book', instrument, depthStream(PACES, bookEveryMs), 'public')],
       decode: decodeBook,
       idleMsMax: 60_000,
     },

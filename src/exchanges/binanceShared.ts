@@ -254,6 +254,15 @@ function symbolOfStream(stream: string): string | undefined {
   return end > 0 && end <= 128 && !stream.startsWith('!') ? stream.slice(0, end).toUpperCase() : undefined
 }
 
+/**
+ * The stream of changes that is asked for: the slowest that is often enough. Ten frames a second are the default.
+ *
+ * @param paces  the milliseconds between two frames, the least first, and the stream's name
+ */
+export function depthStream(paces: readonly (readonly [everyMs: number, stream: string])[], everyMs = 100): string {
+  return (paces.findLast(([paceMs]) => paceMs <= everyMs) ?? paces[0]!)[1]
+}
+
 /** `@depth5`, `@depth10`, `@depth20`: complete tops, not changes. */
 function isPartialStream(stream: string): boolean {
   const at = stream.indexOf('@depth')

@@ -104,6 +104,11 @@ export type FrameShape =
 export interface TopicOptions {
   /** Levels a side that are wanted; the protocol picks the smallest depth it offers that is enough. Undefined: its default. */
   readonly depth: number | undefined
+  /**
+   * Milliseconds between two frames of a book that are often enough; the protocol picks the slowest pace it offers that is, where
+   * the pace is no matter of the depth. Undefined: its default.
+   */
+  readonly bookEveryMs?: number | undefined
   /** Candle interval. */
   readonly intervalMs: number
 }

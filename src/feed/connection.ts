@@ -1,14 +1,16 @@
 /**
  * One WebSocket from the attempt to its end: opened within a deadline, ended exactly once, with the reason in words.
  *
- * The only file that names `ws`. It knows neither exchanges nor retries: whoever holds it decides what follows.
- * TLS is verified, nothing is compressed, redirects are not followed, frames have a size limit. Pings of the server are
- * answered by the library.
+ * The only file that opens WebSockets. It knows neither exchanges nor retries: whoever holds it decides what follows.
+ * TLS is verified, nothing is compressed, redirects are not followed, frames have a size limit. Everything but the plain
+ * frames, which are cut in bulk, is the library's: handshake, sending, pings, closing, refusals.
  */
 import WebSocket, { type RawData } from 'ws'
+import type { Duplex } from 'node:stream'
 import type { Clock, Timer } from '../clock/clock'
 import { retryAfterMs } from '../clock/retryAfter'
 import { messageOf } from '../model/fault'
+import { receiveInBulk } from './bulkReceiver'
 import { proxyFor, tunnelTo, type Environment } from './proxy'
 import { isRateLimited, RATE_LIMITED_MS } from './retryAfter'
 import type { FeedConnection } from './transport'
@@ -24,8 +26,14 @@ export interface ConnectionOptions {
 
 export interface ConnectionEvents {
   opened(): void
-  /** Called inside the socket's own callback. */
-  received(data: string | Uint8Array): void
+  /**
+   * A frame, inside the socket's own callback.
+   *
+   * @param bytes  a slice of the socket's memory, which holds until this returns
+   * @param isText that it is a text frame: valid UTF-8
+   * @param atUs   when the socket gave the chunk that the frame came with
+   */
+  received(bytes: Uint8Array, isText: boolean, atUs: number): void
   /** A ping or pong. */
   signed(): void
   ended(end: ConnectionEnd): void
@@ -68,6 +76,8 @@ export class Connection implements FeedConnection {
     this.socket = new WebSocket(url, {
       perMessageDeflate: false,
       maxPayload: maxPayloadBytes,
+      // Several messages in one turn: one turn for each would cost more than the message.
+      allowSynchronousEvents: true,
       // A second line behind the deadline below, which follows the clock.
       handshakeTimeout: connectMs,
       followRedirects: false,
@@ -130,17 +140,22 @@ export class Connection implements FeedConnection {
 
   private listen(): void {
     const { socket, events, options } = this
+    const received = (bytes: Uint8Array, isText: boolean, atUs: number): void => {
+      if (!this.ended) events.received(bytes, isText, atUs)
+    }
+    let line: Duplex | undefined
+    socket.on('upgrade', (response) => {
+      line = response.socket
+    })
     socket.on('open', () => {
       if (this.ended) return
       this.opened = true
       this.deadline.cancel()
+      if (line !== undefined) receiveInBulk(socket, line, options.maxPayloadBytes, options.clock, received)
       events.opened()
     })
     socket.on('message', (data: RawData, isBinary: boolean) => {
-      if (this.ended) return
-      const bytes = bytesOf(data)
-      // A binary frame is a slice of the socket's memory: what may be kept is copied.
-      events.received(isBinary ? new Uint8Array(bytes) : bytes.toString())
+      received(bytesOf(data), !isBinary, options.clock.nowUs())
     })
     socket.on('ping', () => {
       if (!this.ended) events.signed()

@@ -265,7 +265,7 @@ export class Link {
       { url, clock, env, connectMs, closeMs, maxPayloadBytes },
       {
         opened: () => this.opened(),
-        received: (data) => this.received(data),
+        received: (bytes, isText, atUs) => this.received(bytes, isText, atUs),
         signed: () => this.signed(),
         ended: (end) => this.ended(end),
       },
@@ -319,14 +319,16 @@ export class Link {
     this.asking.start()
   }
 
-  private received(data: string | Uint8Array): void {
-    const base = this.base()
+  private received(data: Uint8Array, isText: boolean, atUs: number): void {
+    const { stamper, planned, take } = this.options
+    const { timeUs, ns } = stamper.next(atUs)
     this.frames++
     this.bytes += data.length
-    this.lastFrameUs = base.timeUs
-    this.signUs = base.timeUs
+    this.lastFrameUs = timeUs
+    this.signUs = timeUs
     this.pinged = false
-    this.options.take({ ...base, dir: 'in', data })
+    // Written out: this one is made for every frame.
+    take({ timeUs, ns, connection: this.number, exchange: planned.protocol.id, dir: 'in', data, isText })
   }
 
   /**

@@ -52,7 +52,7 @@ export interface LiveFeedOptions {
   readonly transport?: Transport | undefined
   /** The events of one record, in order; never empty. Must not throw. */
   readonly onEvents: (events: readonly MarketEvent[], record: SessionRecord) => void
-  /** Every record, before its events. */
+  /** Every record, before its events. Who keeps one keeps what `kept` makes of it. */
   readonly onRecord?: ((record: SessionRecord) => void) | undefined
   readonly onFault: (fault: Fault) => void
   /** The exchange that was given up; undefined when everything was refused, by all of them. */

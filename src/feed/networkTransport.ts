@@ -1,9 +1,13 @@
-import { Connection } from './connection'
-import { RestClient } from './rest'
+import { createRequire } from 'node:module'
+import type * as connections from './connection'
+import type * as rest from './rest'
 import type { Transport } from './transport'
+
+/** `ws` and Node's HTTP clients are loaded with the first connection: a replay or a script without one does not wait for them. */
+const load = createRequire(__filename)
 
 /** The network of the machine. */
 export const networkTransport: Transport = {
-  connect: (options, events) => new Connection(options, events),
-  rest: (options) => new RestClient(options),
+  connect: (options, events) => new (load('./connection') as typeof connections).Connection(options, events),
+  rest: (options) => new (load('./rest') as typeof rest).RestClient(options),
 }

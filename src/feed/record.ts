@@ -3,9 +3,14 @@
  * decoders. A recording is these values written down (`millrace-recording/1`); replaying is reading them back. So live
  * and replay are the same code from here on.
  *
+ * Memory a received frame is a slice of the socket's memory and holds only until whoever was handed the record returns. Who
+ *        keeps a record keeps what {@link kept} makes of it: otherwise a frame of 100 bytes holds on to a chunk of 64 KiB, and
+ *        may read differently later
  * Time   `timeUs` integer microseconds since 1970 and `ns`, 0 to 999, what is left of it. Within one process no two
  *        records have the same time, so sorting several recordings by time gives back the order in which they happened.
  */
+import { isUtf8 } from 'node:buffer'
+
 export type SessionRecord = OpenRecord | OutRecord | InRecord | CloseRecord | RestRecord
 
 interface RecordBase {
@@ -28,10 +33,12 @@ export interface OutRecord extends RecordBase {
   readonly data: string
 }
 
-/** A frame was received; binary frames stay bytes. */
+/** A frame was received: bytes from a socket, and text where it was kept or recorded as text. */
 export interface InRecord extends RecordBase {
   readonly dir: 'in'
   readonly data: string | Uint8Array
+  /** True of bytes that came as a text frame, in UTF-8; without it, bytes came as a binary frame. */
+  readonly isText?: boolean
 }
 
 /** The connection ended. */
@@ -50,6 +57,28 @@ export interface RestRecord extends RecordBase {
   readonly url: string
   readonly role: RestRole
   readonly body: string
+}
+
+/**
+ * The record to keep: with memory of its own, a text frame as text. What has neither frame nor bytes is itself.
+ *
+ * A text frame that is no UTF-8 stays bytes. RFC 6455 forbids it and the sockets end a connection that sends one, so only
+ * other transports can hand one over.
+ */
+export function kept(record: SessionRecord): SessionRecord {
+  if (record.dir !== 'in' || typeof record.data === 'string') return record
+  const { timeUs, ns, connection, exchange, dir, data } = record
+  const text = textOf(record)
+  if (text !== undefined) return { timeUs, ns, connection, exchange, dir, data: text }
+  // Not `slice`: of a Buffer that is another view of the same memory.
+  return { ...record, data: new Uint8Array(data) }
+}
+
+/** The text of a frame; undefined of a binary one, and of one that is no UTF-8. */
+export function textOf({ data, isText }: Pick<InRecord, 'data' | 'isText'>): string | undefined {
+  if (typeof data === 'string') return data
+  if (isText !== true || !isUtf8(data)) return undefined
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8')
 }
 
 /** When something happened, of a record or of whatever stands for one. */

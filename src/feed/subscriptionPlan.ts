@@ -19,6 +19,8 @@ export interface FeedWish {
   readonly channels: readonly ChannelName[]
   /** Book levels a side; the exchange's nearest offer is taken. Undefined: its default. */
   readonly depth?: number | undefined
+  /** Milliseconds between two frames of a book that are often enough. Undefined: the exchange's default. */
+  readonly bookEveryMs?: number | undefined
   /** Candle interval; default a minute. */
   readonly intervalMs?: number | undefined
   /**
@@ -63,6 +65,8 @@ export interface PlannedLink {
 const INTERVAL_MS = 60_000
 /** What a wish without a depth counts for beside one with a depth. */
 const DEPTH_DEFAULT = 100
+/** And one without a pace beside one with a pace. */
+const BOOK_EVERY_MS_DEFAULT = 100
 
 /**
  * The connections that meet the wishes.
@@ -97,7 +101,7 @@ export function problemsOf(wishes: readonly FeedWish[]): string[] {
 
 /** @param of  whose wish it is, as it stands in a sentence with a space before it; empty where there is only one */
 export function problemsOfWish(
-  { instruments, channels, depth, intervalMs }: Omit<FeedWish, 'exchange' | 'wherever'>,
+  { instruments, channels, depth, bookEveryMs, intervalMs }: Omit<FeedWish, 'exchange' | 'wherever'>,
   of = '',
 ): string[] {
   const problems: string[] = []
@@ -108,6 +112,9 @@ export function problemsOfWish(
   }
   if (depth !== undefined && !(Number.isSafeInteger(depth) && depth >= 1)) {
     problems.push(`A depth${of} is a whole number of levels, 1 or more; it is ${depth}.`)
+  }
+  if (bookEveryMs !== undefined && !(Number.isSafeInteger(bookEveryMs) && bookEveryMs >= 0)) {
+    problems.push(`A pace of books${of} is a whole number of milliseconds, 0 or more; it is ${bookEveryMs}.`)
   }
   if (intervalMs !== undefined && !(Number.isSafeInteger(intervalMs) && intervalMs >= 1)) {
     problems.push(`A candle interval${of} is a whole number of milliseconds, 1 or more; it is ${intervalMs}.`)
@@ -192,9 +199,10 @@ function wantChannel(
   problems: Problems,
 ): boolean {
   const { protocol } = wanted
-  const asked: TopicOptions = { depth: wish.depth, intervalMs: wish.intervalMs ?? INTERVAL_MS }
+  const { depth, bookEveryMs, intervalMs = INTERVAL_MS } = wish
+  const asked: TopicOptions = { depth, bookEveryMs, intervalMs }
   const earlier = channel === 'book' ? takeBook(wanted, instrument) : undefined
-  const options = earlier === undefined ? asked : { ...asked, depth: deeper(asked.depth, earlier.options.depth) }
+  const options = earlier === undefined ? asked : both(asked, earlier.options)
   let topics: readonly Topic[] | undefined
   try {
     topics = protocol.channels[channel]?.topics(instrument, options)
@@ -238,6 +246,20 @@ function bookKey({ market, symbol }: Instrument): string {
 
 function keyOf({ endpoint, key }: Topic): string {
   return `${endpoint} ${key}`
+}
+
+/** What two wishes for the same book are met by: the deeper, and the more frequent. */
+function both(one: TopicOptions, other: TopicOptions): TopicOptions {
+  return {
+    ...one,
+    depth: deeper(one.depth, other.depth),
+    bookEveryMs: oftener(one.bookEveryMs, other.bookEveryMs),
+  }
+}
+
+function oftener(one: number | undefined, other: number | undefined): number | undefined {
+  if (one === undefined && other === undefined) return undefined
+  return Math.min(one ?? BOOK_EVERY_MS_DEFAULT, other ?? BOOK_EVERY_MS_DEFAULT)
 }
 
 function deeper(one: number | undefined, other: number | undefined): number | undefined {

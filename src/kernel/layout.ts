@@ -117,6 +117,7 @@ export const OP_SKIP_TEXT: i32 = 12
 export const OP_SKIP_NUMBER: i32 = 13
 export const OP_ROWS: i32 = 14
 export const OP_ROW_END: i32 = 15
+export const OP_PAIRS: i32 = 16
 
 /** How a scan ends. */
 export const MISSED: i32 = 0

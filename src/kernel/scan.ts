@@ -25,6 +25,7 @@ import {
   OP_KEY,
   OP_LEVELS,
   OP_LITERAL,
+  OP_PAIRS,
   OP_ROW_END,
   OP_ROWS,
   OP_SKIP_NUMBER,
@@ -74,6 +75,8 @@ const VALUE: i32 = REGISTERS + (REGISTER_COUNT - 1) * 8
 /** Where the last decimal ended (0: there was none), and how many decimals it had. */
 let cursor: i32 = 0
 let places: i32 = 0
+/** How many levels the last list had, with those before it. */
+let rowsRead: i32 = 0
 
 const QUOTE: i32 = 34
 const COMMA: i32 = 44
@@ -308,6 +311,15 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
         pc = next
         break
       }
+      case OP_PAIRS: {
+        const isAsk = load32(pc + 4) !== 0
+        p = readPairs(p, isAsk ? ASKS : BIDS, isAsk ? asks : bids)
+        if (p === 0) return MISSED
+        if (isAsk) asks = rowsRead
+        else bids = rowsRead
+        pc += 8
+        break
+      }
       case OP_CHOICE: {
         const count = load32(pc + 8)
         const next = pc + load32(pc + 12)
@@ -468,8 +480,50 @@ function quad(word: i32): i32 {
  * How long a number is, is found by branches, which a processor foresees since exchanges write their numbers alike; it then
  * reads the next number while this one is still being multiplied.
  */
-// inline
 function readDecimal(start: i32): f64 {
+  cursor = readNumber(start, VALUE)
+  return cursor === 0 ? 0.0 : loadF64(VALUE)
+}
+
+/**
+ * Levels in the form that most exchanges write, `[["1.5","20"],["1.4","7"]]`: as `OP_LEVELS`, with everything in its place.
+ *
+ * @returns where they end, 0 when they are of another form; `rowsRead` levels are in the columns then
+ */
+function readPairs(start: i32, column: i32, first: i32): i32 {
+  let p = start + 1
+  let row = first
+  if (load8(start) !== OPEN) return 0
+  if (load8(p) === CLOSE) {
+    rowsRead = row
+    return p + 1
+  }
+  while (true) {
+    // ["
+    if ((peek32(p) & 0xffff) !== 0x225b || row >= LEVELS_MAX) return 0
+    const price = column + PRICES + row * 8
+    p = readNumber(p + 2, price)
+    if (p === 0 || loadF64(price) === 0.0) return 0
+    const pricePlaces = places
+    // ","
+    if ((peek32(p) & 0xffffff) !== 0x222c22) return 0
+    p = readNumber(p + 3, column + SIZES + row * 8)
+    if (p === 0) return 0
+    storeF64(column + DECIMALS + row * 8, toF64((pricePlaces << 7) + places))
+    row++
+    // "] and then , or ]
+    const foot = peek32(p) & 0xffffff
+    p += 3
+    if (foot === 0x2c5d22) continue
+    if (foot !== 0x5d5d22) return 0
+    rowsRead = row
+    return p
+  }
+}
+
+/** As `readDecimal`, for loops: the double is stored, and where the number ends is given back, 0 when there is none. */
+// inline
+function readNumber(start: i32, to: i32): i32 {
   let p = start
   let whole: i32 = 0
   let c = load8(p) - 48
@@ -477,12 +531,11 @@ function readDecimal(start: i32): f64 {
     whole = times(whole, 10) + c
     c = load8(++p) - 48
   }
-  const count = p - start
-  if (count === 0 || count > 7) return readLongDecimal(start)
+  if (p === start || p - start > 7) return readLongNumber(start, to)
   if (c !== -2) {
-    cursor = p
+    storeF64(to, toF64(whole))
     places = 0
-    return toF64(whole)
+    return p
   }
   p++
   const point = p
@@ -490,7 +543,7 @@ function readDecimal(start: i32): f64 {
   if (areEightDigits(p)) {
     fraction = eightDigits(p)
     p += 8
-    if (isDigit(load8(p))) return readLongDecimal(start)
+    if (isDigit(load8(p))) return readLongNumber(start, to)
   } else {
     const word = peek32(p)
     if (isQuad(word)) {
@@ -502,13 +555,18 @@ function readDecimal(start: i32): f64 {
       fraction = times(fraction, 10) + c
       c = load8(++p) - 48
     }
-    if (p === point) return readLongDecimal(start)
+    if (p === point) return 0
   }
-  const power = loadF64(POWERS + (p - point) * 8)
-  cursor = p
   places = p - point
+  const power = loadF64(POWERS + (p - point) * 8)
   // At most seven digits and eight decimals: fifteen.
-  return (toF64(whole) * power + toF64(fraction)) / power
+  storeF64(to, (toF64(whole) * power + toF64(fraction)) / power)
+  return p
+}
+
+function readLongNumber(start: i32, to: i32): i32 {
+  storeF64(to, readLongDecimal(start))
+  return cursor
 }
 
 /** As `readDecimal`, of any length that a double holds. */

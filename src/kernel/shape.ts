@@ -165,6 +165,17 @@ export function compile(shape: Shape, salt: number): Program {
     }
   }
   const putLevels = ({ side, head, middle, foot, tail, timeName, bare }: Levels): void => {
+    if (
+      side !== 'either' &&
+      head === '["' &&
+      middle === '","' &&
+      foot === '"]' &&
+      tail === undefined &&
+      bare !== true
+    ) {
+      words.push(op.OP_PAIRS, side === 'bids' ? 0 : 1)
+      return
+    }
     const heads = typeof head === 'string' ? { bids: head, asks: head } : head
     const literals = [...literal(heads.bids), ...literal(heads.asks), ...literal(middle), ...literal(foot)]
     const earlier = timeName === undefined ? undefined : registers.get(timeName)

@@ -12,7 +12,7 @@ import type { MarketEvent } from '../model/events'
 import type { Fault } from '../model/fault'
 
 export interface MarketOutput {
-  /** Every record, before its events. */
+  /** Every record, before its events. Who keeps one keeps what `kept` (`src/feed/record.ts`) makes of it. */
   record(record: SessionRecord): void
   /** The events of the record that was told of last; never none. */
   events(record: SessionRecord, events: readonly MarketEvent[]): void

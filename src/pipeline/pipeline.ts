@@ -3,7 +3,8 @@ import { openRecording } from '../feed/recording/recordingWriter'
 import { parseSpeed } from '../feed/recording/pace'
 import { Fault } from '../model/fault'
 import { DEFAULT_OUT_DIR } from '../sinks/sink'
-import { startSimulator, type RunningSimulator } from '../simulator/simulator'
+import type { RunningSimulator } from '../simulator/simulator'
+import { startSimulator } from '../simulator/startSimulator'
 import {
   describePipeline,
   type BranchBuilder,

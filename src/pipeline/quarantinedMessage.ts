@@ -11,7 +11,7 @@
  * What is read back comes from outside: every field is checked, and nothing is taken from an object's prototype.
  */
 import { redactUrl } from '../feed/recording/redactUrl'
-import type { RestRole, SessionRecord } from '../feed/record'
+import { textOf, type RestRole, type SessionRecord } from '../feed/record'
 import { encodeValue as jsonOf } from '../sinks/encode'
 import { messageOf, REPAIRS, type FaultCode } from '../model/fault'
 import type { LoggedFrame } from './frameLog'
@@ -139,9 +139,10 @@ function frameOf({ record, url }: LoggedFrame): QuarantinedFrame {
   const { exchange, connection, timeUs, ns, dir } = record
   const head = { exchange, connection, timeUs, ns, dir, ...(url === undefined ? {} : { url: redactUrl(url) }) }
   if (record.dir === 'rest') return { ...head, method: record.method, role: record.role, text: record.body }
-  const { data } = record
-  if (typeof data === 'string') return { ...head, text: data }
-  return { ...head, base64: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64') }
+  const text = textOf(record)
+  if (text !== undefined) return { ...head, text }
+  const bytes = record.data as Uint8Array
+  return { ...head, base64: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64') }
 }
 
 /** Details of a fault come from whoever threw it, and may be anything. */

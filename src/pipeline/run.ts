@@ -16,7 +16,7 @@ import { runWithClock } from '../clock/currentClock'
 import { VirtualClock } from '../clock/virtualClock'
 import type { BookName } from '../feed/liveFeed'
 import { Readiness } from '../feed/readiness'
-import type { SessionRecord } from '../feed/record'
+import { kept, type SessionRecord } from '../feed/record'
 import { LatencyHistogram } from '../metrics/histogram'
 import { runWithSpawn } from '../workers/currentSpawn'
 import type { MarketEvent } from '../model/events'
@@ -405,7 +405,9 @@ export class Run {
     }
     // The end of a connection moves the time of the stream: by it a replay knows how long the run went on.
     if (record.dir === 'close') this.dispatcher.tick(record.timeUs)
-    for (const source of this.frameTaps) this.graph!.source(source).offer(record.timeUs, [record])
+    if (this.frameTaps.length === 0) return
+    const own = kept(record)
+    for (const source of this.frameTaps) this.graph!.source(source).offer(record.timeUs, [own])
   }
 
   private takeEvents(record: SessionRecord, events: readonly MarketEvent[]): void {

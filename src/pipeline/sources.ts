@@ -7,11 +7,12 @@
 import { Observable, type Subscriber } from 'rxjs'
 import { liveClock } from '../clock/liveClock'
 import { EXCHANGES } from '../exchanges/exchanges'
-import type { SessionRecord } from '../feed/record'
+import { kept, type SessionRecord } from '../feed/record'
 import { parseSpeed } from '../feed/recording/pace'
 import type { Batch, MarketEvent } from '../model/events'
 import type { Fault } from '../model/fault'
-import { startSimulator, type SimulatorOptions } from '../simulator/simulator'
+import type { SimulatorOptions } from '../simulator/simulator'
+import { startSimulator } from '../simulator/startSimulator'
 import { LiveMarket } from './liveMarket'
 import type { Market, MarketOutput } from './market'
 import { ReplayMarket } from './replayMarket'
@@ -45,7 +46,7 @@ export class FrameSource extends Observable<Batch<SessionRecord>> {
   ) {
     super((out) =>
       subscribeTo(open, out, () => ({
-        record: (record) => out.next([record]),
+        record: (record) => out.next([kept(record)]),
         events: () => undefined,
       })),
     )

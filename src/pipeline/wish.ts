@@ -19,6 +19,12 @@ export interface FeedOptions {
   readonly channels?: readonly ChannelName[]
   /** Book levels a side that are wanted; the exchange's nearest offer is taken. */
   readonly depth?: number
+  /**
+   * Milliseconds between two frames of a book that are often enough: the leanest wire that the exchange offers for it is taken,
+   * where it offers several (Binance: 100 or 1000; its futures: 0, 100, 250, 500). Default the exchange's own, about 100. On
+   * Bybit the pace is a matter of the depth: 1, 50, 200 and 1000 levels every 10, 20, 100 and 200 ms.
+   */
+  readonly bookEveryMs?: number
   /** Candle interval; default a minute. */
   readonly intervalMs?: number
 }
@@ -28,6 +34,7 @@ export interface Wish {
   readonly instruments: readonly string[]
   readonly channels: readonly ChannelName[]
   readonly depth: number | undefined
+  readonly bookEveryMs?: number | undefined
   readonly intervalMs: number
   /** False for what a run may be ready without. Default true. */
   readonly required?: boolean | undefined
@@ -36,9 +43,9 @@ export interface Wish {
 /** @throws `Fault` OPTION_INVALID with all problems in one sentence each */
 export function wishOf(options: FeedOptions, exchangeIds: readonly string[]): Wish {
   // Plain JavaScript may leave out what the types require: that is a sentence, not a crash.
-  const { exchanges = [], instruments = [], channel, depth, intervalMs } = options as Partial<FeedOptions>
+  const { exchanges = [], instruments = [], channel, depth, bookEveryMs, intervalMs } = options as Partial<FeedOptions>
   const channels = options.channels ?? (channel === undefined ? [] : [channel])
-  const problems = problemsOfWish({ instruments, channels, depth, intervalMs })
+  const problems = problemsOfWish({ instruments, channels, depth, bookEveryMs, intervalMs })
   if (exchanges.length === 0) problems.push('Name at least one exchange.')
   for (const exchange of exchanges) {
     if (!exchangeIds.includes(exchange)) problems.push(noSuch('exchange', exchange, exchangeIds))
@@ -49,6 +56,7 @@ export function wishOf(options: FeedOptions, exchangeIds: readonly string[]): Wi
     instruments: [...new Set(instruments)],
     channels: [...new Set(channels)],
     depth,
+    ...(bookEveryMs !== undefined && { bookEveryMs }),
     intervalMs: intervalMs ?? 60_000,
   }
 }

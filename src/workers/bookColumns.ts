@@ -1,14 +1,15 @@
 import { Fault } from '../model/fault'
-import type { BookDepth, BookSides, SideDepth } from './bookDepth'
+import { bookDepth, type BookDepth, type BookSides, type SideDepth } from './bookDepth'
+import { transferred, type Transferred } from './transferred'
 
 /**
- * Many books in one buffer, and back: how they cross a thread. One buffer is handed over instead of copied, and packing
- * is nothing but copies of whole columns, so that the thread that packs is free again at once.
+ * Many depths in one buffer, and back: how they cross a thread. One buffer is handed over instead of copied, and packing
+ * is nothing but copies of whole columns. On the way there a book's columns cross as they are.
  *
  * Layout, all doubles: number of records, columns of each record, the length of every column in order, then the columns
  * themselves. What is unpacked are views of that buffer: they stay together, and keep it as long as one is kept.
  */
-export function packColumns(records: readonly (readonly Float64Array[])[]): Float64Array {
+export function packColumns(records: readonly (readonly Float64Array[])[]): Float64Array<ArrayBuffer> {
   const width = records[0]?.length ?? 0
   let total = 2 + records.length * width
   for (const columns of records) {
@@ -53,27 +54,38 @@ export function unpackColumns(packed: Float64Array): Float64Array[][] {
   return records
 }
 
-export function packBooks(books: readonly BookSides[]): Float64Array {
-  return packColumns(
-    books.map(({ bidPrices, bidSizes, askPrices, askSizes, bucketSize }) => {
-      if (bidPrices.length !== bidSizes.length || askPrices.length !== askSizes.length) {
-        throw invalid('a book has more prices than sizes, or the other way round')
-      }
-      return [bidPrices, bidSizes, askPrices, askSizes, Float64Array.of(bucketSize ?? 0)]
-    }),
+/** The columns of a book as they are sent, and its bucket size; 0 for none. */
+export type BookMessage = readonly [
+  bidPrices: Float64Array,
+  bidSizes: Float64Array,
+  askPrices: Float64Array,
+  askSizes: Float64Array,
+  bucketSize: number,
+]
+
+/** The book's own columns: what sends them copies them. */
+export function columnsOf({ bidPrices, bidSizes, askPrices, askSizes, bucketSize }: BookSides): BookMessage {
+  if (bidPrices.length !== bidSizes.length || askPrices.length !== askSizes.length) {
+    throw invalid('a book has more prices than sizes, or the other way round')
+  }
+  return [bidPrices, bidSizes, askPrices, askSizes, bucketSize ?? 0]
+}
+
+/**
+ * The work of the entry `sortBook`: the depths of books in one buffer. What is small goes back as a copy, which costs the
+ * thread that waits for it less than taking a buffer over.
+ */
+export function sortedColumns(books: readonly BookMessage[]): Float64Array | Transferred<Float64Array<ArrayBuffer>> {
+  const depths = books.map(([bidPrices, bidSizes, askPrices, askSizes, bucketSize]) =>
+    bookDepth({ bidPrices, bidSizes, askPrices, askSizes, bucketSize: bucketSize === 0 ? undefined : bucketSize }),
   )
+  const packed = packDepths(depths)
+  return packed.byteLength <= COPIED_BYTES_MAX ? packed : transferred(packed, [packed.buffer])
 }
 
-export function unpackBooks(packed: Float64Array): BookSides[] {
-  return unpackColumns(packed).map((columns) => {
-    if (columns.length !== 5) throw invalid(`a book has ${columns.length} columns instead of 5`)
-    const [bidPrices, bidSizes, askPrices, askSizes, bucketSizes] = columns as FiveColumns
-    const [bucketSize = 0] = bucketSizes
-    return { bidPrices, bidSizes, askPrices, askSizes, bucketSize: bucketSize === 0 ? undefined : bucketSize }
-  })
-}
+const COPIED_BYTES_MAX = 32_768
 
-export function packDepths(depths: readonly BookDepth[]): Float64Array {
+export function packDepths(depths: readonly BookDepth[]): Float64Array<ArrayBuffer> {
   return packColumns(
     depths.map(({ bids, asks, ignored }) => [...sideColumns(bids), ...sideColumns(asks), Float64Array.of(ignored)]),
   )
@@ -89,8 +101,6 @@ export function unpackDepths(packed: Float64Array): BookDepth[] {
     }
   })
 }
-
-type FiveColumns = [Float64Array, Float64Array, Float64Array, Float64Array, Float64Array]
 
 const SIDE_COLUMNS = [
   'prices',

@@ -3,6 +3,10 @@ import { isMainThread } from 'node:worker_threads'
 import type * as ThreadsWorker from 'threads/worker'
 import { Fault } from '../model/fault'
 import { thrownToData, type Answer } from './crossing'
+import { LINK_FUNCTION, serveLink, type LinkEnds } from './link'
+import { Transferred } from './transferred'
+
+export { Transferred, transferred } from './transferred'
 
 /** A function that a worker offers. What it returns or resolves to goes back as a structured clone. */
 type Offered = (...args: never[]) => unknown
@@ -28,11 +32,20 @@ export function exposeEntry(offered: Offered | Readonly<Record<string, Offered>>
   const { expose, Transfer } = loadThreadsWorker()
   const functions = typeof offered === 'function' ? { run: offered } : offered
 
-  expose(
-    Object.fromEntries(
-      Object.entries(functions).map(([name, run]) => [name, (args: never[]): Promise<unknown> => answer(run, args)]),
+  const { run } = functions
+  const link = ([ends]: [LinkEnds]): Answer => {
+    serveLink(ends, run!)
+    return { value: undefined }
+  }
+  expose({
+    ...Object.fromEntries(
+      Object.entries(functions).map(([name, offer]) => [
+        name,
+        (args: never[]): Promise<unknown> => answer(offer, args),
+      ]),
     ),
-  )
+    ...(run === undefined ? {} : { [LINK_FUNCTION]: link }),
+  })
 
   async function answer(run: Offered, args: never[]): Promise<unknown> {
     try {
@@ -43,23 +56,6 @@ export function exposeEntry(offered: Offered | Readonly<Record<string, Offered>>
       return { thrown: thrownToData(thrown) } satisfies Answer
     }
   }
-}
-
-/**
- * Marks a result whose buffers are handed over instead of copied. They are empty on this side afterwards.
- *
- * @param buffers  each once; those of typed arrays in `value`
- */
-export function transferred<T>(value: T, buffers: Iterable<ArrayBufferLike>): Transferred<T> {
-  return new Transferred(value, new Set([...buffers].filter((buffer) => buffer instanceof ArrayBuffer)))
-}
-
-/** What {@link transferred} returns. */
-export class Transferred<T> {
-  constructor(
-    readonly value: T,
-    readonly buffers: ReadonlySet<ArrayBuffer>,
-  ) {}
 }
 
 /**

@@ -1,32 +1,57 @@
-import path from 'node:path'
 import type { ResourceLimits } from 'node:worker_threads'
 import { Observable, Subject, takeUntil, type OperatorFunction, type Subscriber } from 'rxjs'
-import { BoundedQueue } from '../actors/boundedQueue'
-import { drop, emptyLedger, pass, type Ledger } from '../actors/ledger'
+import { drop, emptyLedger, receive, type Ledger } from '../actors/ledger'
 import { policyName, spillOf, type EdgeOptions } from '../actors/overflow'
 import type { Pressure } from '../actors/pressure'
 import type { RestartPolicy } from '../actors/supervision'
 import { currentWiring, type CarriesEdge } from '../actors/wiring'
 import { backoffProblem } from '../clock/backoff'
-import { LONGEST_WAIT_MS, type Clock, type Timer } from '../clock/clock'
+import { LONGEST_WAIT_MS, type Clock } from '../clock/clock'
 import { currentRandom, currentWaits } from '../clock/currentClock'
 import { Fault, messageOf } from '../model/fault'
-import type { WorkerHandle } from './spawn'
-import { SupervisedWorker } from './supervisedWorker'
+import { currentSpawn } from './currentSpawn'
+import type { WorkerMessage } from './handedOver'
+import { fixedPlacement, MeasuredPlacement, type Placement, type PlacementRule } from './placement'
+import type { Rebuild } from './rebuildLog'
+import { spawnWorker } from './spawn'
+import { threadTimeUs } from './threadTime'
+import { WorkerEdge, type EdgeOutput } from './workerEdge'
 
-/** `capacity` is the most values that wait to be sent. */
+/** `capacity` is the most values that wait to be sent; with several workers, to each of them. */
 export interface OnWorkerOptions<T, R> extends EdgeOptions<T> {
   /** The most values that are sent together. */
   readonly batchMax: number
   /** Batches that are away at once, so that the worker need not wait for the next one. Default 2. */
   readonly concurrency?: number
+  /**
+   * Threads. With more than one, `keyOf` says which values belong together: those of one key go to the same thread, in
+   * order, and come back in order; between keys there is none. Default 1.
+   */
+  readonly workers?: number
+  readonly keyOf?: (value: T) => string | number
   /** What is done about a worker that dies. */
   readonly restart: RestartPolicy
+  /**
+   * For an entry that keeps state: it offers `save()` and `restore(saved)` beside `run`. Its state is asked for every
+   * `everyValues` values, and kept here with the values since. A thread that takes the place of a dead one is given both
+   * before anything else, and is then what the dead one was; what it answers on the way is not emitted again. Without it a
+   * new thread begins with nothing.
+   */
+  readonly rebuild?: Rebuild
+  /**
+   * Where the work is done: `worker`, the default; `loop`, by `here`, without a thread; `auto`, wherever it has cost the loop
+   * less, which is measured. What comes out is the same, in the same order. A simulated run does not measure: there `auto`
+   * is `worker`.
+   */
+  readonly placement?: Placement
+  /** The work of the entry for this thread, from values to results: what it does must not depend on what it did before. */
+  readonly here?: (values: readonly T[]) => Iterable<R>
   /** How long the worker may take to load, and to answer a batch. One that takes longer is ended and counts as dead. */
   readonly deadlineMs: number
   /**
-   * Values to what is sent. Called again for a batch that is offered again, so it must not empty the values themselves:
-   * pack copies, and hand those over. Default: the values, typed arrays among them as copies that are handed over.
+   * Values to what is sent. Called again for a batch that is offered again, so it must not empty the values themselves.
+   * Default: the values. Numbers, texts, typed arrays and plain rows of such cross in shared memory, as one copy; whatever
+   * else there is among them makes a message of the batch, as does what is handed over (`transfer`).
    */
   readonly encode?: (values: readonly T[]) => WorkerMessage
   /** What the worker answered to results, in order; with the values that were sent. Default: an array of results. */
@@ -40,6 +65,11 @@ export interface OnWorkerOptions<T, R> extends EdgeOptions<T> {
   readonly onFault?: (fault: Fault) => void
   /** Filled in as values pass; see {@link emptyLedger}. */
   readonly ledger?: Ledger
+  /**
+   * Room of each of the two rings between the threads, bytes: a power of two from 1,024. What takes more than half of it
+   * crosses as a message. Default 1 MiB.
+   */
+  readonly ringBytes?: number
   readonly resourceLimits?: ResourceLimits
   /** What the entry finds as `workerData`. */
   readonly workerData?: unknown
@@ -48,14 +78,11 @@ export interface OnWorkerOptions<T, R> extends EdgeOptions<T> {
   readonly random?: () => number
 }
 
-export interface WorkerMessage {
-  readonly message: unknown
-  /** Buffers of `message` that are handed over instead of copied. */
-  readonly transfer?: Iterable<ArrayBufferLike>
-}
+export type { WorkerMessage } from './handedOver'
 
 /**
- * Sends values to a worker thread and emits what it answers, in the order of the source.
+ * Sends values to a worker thread and emits what it answers, in the order of the source; of several threads, in the order of
+ * the source for each key.
  *
  *     source      a-bcd------e---|         the worker takes 4 for each batch
  *     onWorker    ----A----(BCD)---E|      b, c and d came while it was busy: they travel together
@@ -64,20 +91,23 @@ export interface WorkerMessage {
  * Completes  when everything that was sent has come back and gone on
  * Errors     with the source, after everything before it; `EDGE_FULL` as `onFull` says; `RETRIES_EXHAUSTED` when the
  *            worker has died too often; and what `onFault` would have been told, when there is none
- * Holds      at most `capacity` values waiting and `concurrency` × `batchMax` away or held back for their order; one
- *            thread per subscription, ended with it
+ * Holds      for each worker: at most `capacity` values waiting and `concurrency` × `batchMax` away or held back for their
+ *            order; two rings of `ringBytes`; with `rebuild` its saved state and the values since. The threads of a
+ *            subscription end with it
  *
  * The worker's entry calls `exposeEntry((message) => results)`. A batch whose work throws is given up, and the next one
  * goes its way. A worker that dies is started again; the batches it had are offered once more, each alone, so that the
  * one that kills it cannot take others with it; then they are given up.
  *
- * A hop costs some tens of microseconds whatever it carries: it pays for work that takes longer than that.
+ * A hop costs the loop some ten microseconds and one copy of what it carries: it pays for work that takes longer than that,
+ * and `placement: 'auto'` finds out.
  *
  * @param entry  absolute path (`path.join(__dirname, 'entry')`) or `file:` address; TypeScript where ts-node is installed
  */
 export function onWorker<T, R>(entry: string | URL, options: OnWorkerOptions<T, R>): OperatorFunction<T, R> {
   check(options)
-  const { capacity } = options
+  const { workers = 1 } = options
+  const capacity = options.capacity * workers
   const onFull = policyName(options.onFull)
   const operator: OperatorFunction<T, R> = (source) =>
     new Observable((out) => {
@@ -90,311 +120,169 @@ export function onWorker<T, R>(entry: string | URL, options: OnWorkerOptions<T, 
       const onFault = options.onFault ?? wiring?.onFault
       const account = options.ledger ?? emptyLedger()
       wiring?.showEdge({ kind: 'worker', capacity, onFull, account })
-      const edge = new WorkerEdge(
+      const hop = new Hop(
         entry,
         {
           ...options,
           ledger: account,
-          ...(pressure === undefined ? {} : { pressure }),
+          ...(pressure === undefined ? {} : { pressure: workers === 1 ? pressure : pressureOfMany(pressure) }),
           ...(onFault === undefined ? {} : { onFault }),
         },
         out,
       )
       const closed = new Subject<void>() // known before the first value, so that a synchronous endless source stops too
       out.add(() => {
-        edge.close()
+        hop.close()
         closed.next()
       })
       source.pipe(takeUntil(closed)).subscribe({
-        next: (value) => edge.receive(value),
-        error: (error) => edge.end({ error }),
-        complete: () => edge.end(undefined),
+        next: (value) => hop.receive(value),
+        error: (error) => hop.end({ error }),
+        complete: () => hop.end(undefined),
       })
     })
   const carries: CarriesEdge['carries'] = { kind: 'worker', capacity, onFull }
   return Object.assign(operator, { carries })
 }
 
-const NOTHING_TO_PAUSE =
-  'onWorker: onFull is block and there is no pressure; give what pauses the source, or choose what to drop.'
-
-/** What the entry offers: `exposeEntry` with one function calls it `run`. */
-interface EntryApi {
-  run(message: unknown): unknown
-}
-
-/** Values that travel together. */
-interface Batch<T, R> {
-  readonly values: readonly T[]
-  /** `again`: its worker died, it waits to be offered once more. `back` and `lost` are final. */
-  state: 'away' | 'again' | 'back' | 'lost'
-  offers: number
-  results: readonly R[]
-}
-
-/** One subscription: the queue, the worker, and the batches between them. */
-class WorkerEdge<T, R> {
-  private readonly name: string
-  private readonly clock: Clock
-  private readonly ledger: Ledger
-  private readonly queue: BoundedQueue<T>
-  private readonly concurrency: number
-  private readonly supervisor: SupervisedWorker<EntryApi>
-  private worker: WorkerHandle<EntryApi> | undefined
-
-  /** Sent and not yet emitted, in the order of the source: what holds results back for their order. */
-  private readonly sent: Batch<T, R>[] = []
-  /** Those of `sent` that the worker had when it died, waiting to be offered once more, each alone. */
-  private again: Batch<T, R>[] = []
-  private away = 0
-  /** The batch that is away may have killed a worker: nothing travels with it. */
-  private alone = false
-
+/** One subscription: its workers, and which value goes to which. */
+class Hop<T, R> {
+  private readonly edges: readonly WorkerEdge<T, R>[]
   private sourceEnded: { readonly failure: { readonly error: unknown } | undefined } | undefined
-  private progressUs = 0
-  private watch: Timer | undefined
-  private turnPlanned = false
-  private sending = false
-  private releasing = false
+  private open: number
 
   constructor(
     entry: string | URL,
-    private readonly options: OnWorkerOptions<T, R>,
+    private readonly options: OnWorkerOptions<T, R> & { readonly ledger: Ledger },
     private readonly out: Subscriber<R>,
   ) {
-    const { clock = currentWaits(), ledger = emptyLedger(), concurrency = 2, random = currentRandom() } = options
-    const { capacity, onFull, pressure } = options
-    this.clock = clock
-    this.ledger = ledger
-    this.concurrency = concurrency
-    this.name = `The edge to onWorker ${path.basename(String(entry))}`
-    this.queue = new BoundedQueue({ capacity, onFull, pressure, ledger })
-    this.supervisor = new SupervisedWorker<EntryApi>(entry, options, clock, random, {
-      started: (worker) => {
-        this.worker = worker
-        this.send()
+    const { clock = currentWaits(), random = currentRandom(), ringBytes = RING_BYTES, workers = 1, ledger } = options
+    this.open = workers
+    const output: EdgeOutput<R> = {
+      get closed() {
+        return out.closed
       },
-      died: (fault) => this.died(fault),
-      gaveUp: (fault) => out.error(fault),
-    })
+      next: (result) => out.next(result),
+      error: (error) => out.error(error),
+      complete: () => this.edgeEnded(),
+    }
+    const hasThread = options.placement !== 'loop'
+    this.edges = Array.from(
+      { length: workers },
+      () =>
+        new WorkerEdge(
+          entry,
+          options,
+          { clock, random, ledger, ringBytes, hasThread, placement: placementOf(options) },
+          output,
+        ),
+    )
   }
 
   receive(value: T): void {
-    if (!this.queue.add(value)) {
-      this.out.error(this.queue.full(this.name))
-      return
-    }
-    if (this.worker === undefined) return
-    if (this.queue.size >= this.options.batchMax) {
-      this.send()
-    } else if (!this.turnPlanned) {
-      this.turnPlanned = true // what else comes in this turn of the loop travels along
-      queueMicrotask(() => {
-        this.turnPlanned = false
-        this.send()
-      })
-    }
+    const edge = this.edgeFor(value)
+    if (edge !== undefined) edge.receive(value)
   }
 
   end(failure: { readonly error: unknown } | undefined): void {
     if (this.out.closed) return
     this.sourceEnded = { failure }
-    this.finishWhenDone()
+    for (const edge of this.edges) edge.end()
   }
 
   close(): void {
-    this.watch?.cancel()
-    const held = this.sent.reduce((sum, { state, values }) => sum + (state === 'lost' ? 0 : values.length), 0)
-    drop(this.ledger, 'stopped', held)
-    this.sent.length = 0
-    this.again = []
-    this.queue.clear('stopped')
-    void this.supervisor.stop()
+    for (const edge of this.edges) edge.close()
   }
 
-  private send(): void {
-    if (this.sending) return // a batch that cannot be encoded is lost within the call; the loop below goes on to the next
-    this.sending = true
-    while (this.worker !== undefined && !this.out.closed) {
-      if (this.again.length > 0) {
-        if (this.away > 0) break
-        this.alone = true
-        this.offer(this.worker, this.again.shift()!)
-      } else {
-        if (this.alone && this.away > 0) break
-        this.alone = false
-        if (this.sent.length >= this.concurrency || this.queue.size === 0) break
-        const batch: Batch<T, R> = {
-          values: this.queue.take(this.options.batchMax),
-          state: 'again',
-          offers: 0,
-          results: [],
-        }
-        this.sent.push(batch)
-        this.offer(this.worker, batch)
-      }
-    }
-    this.sending = false
-  }
-
-  private offer(worker: WorkerHandle<EntryApi>, batch: Batch<T, R>): void {
-    const { encode = encodeValues } = this.options
-    let sending: WorkerMessage
+  /** Undefined for a value whose key cannot be told: it is given up. */
+  private edgeFor(value: T): WorkerEdge<T, R> | undefined {
+    const { keyOf, ledger, onFault } = this.options
+    if (keyOf === undefined || this.edges.length === 1) return this.edges[0]
     try {
-      sending = encode(batch.values)
-    } catch (error) {
-      this.lose(batch, asFault('encode', error))
-      return
-    }
-    batch.state = 'away'
-    batch.offers++
-    if (this.away++ === 0) this.progressUs = this.clock.nowUs()
-    this.watchProgress(this.options.deadlineMs)
-    worker.call('run', [sending.message], { transfer: sending.transfer ?? [] }).then(
-      (reply) => this.came(batch, reply),
-      (error: unknown) => {
-        // Of a death `died` is told, for all batches together; anything else is about this one.
-        if (worker.fault === undefined && batch.state === 'away') {
-          this.landed()
-          this.lose(batch, error as Fault)
-          this.send()
-        }
-      },
-    )
-  }
-
-  private came(batch: Batch<T, R>, reply: unknown): void {
-    if (batch.state !== 'away' || this.out.closed) return
-    const decode = this.options.decode ?? (decodeArray as (reply: unknown) => R[])
-    this.landed()
-    try {
-      batch.results = [...decode(reply, batch.values)]
-      batch.state = 'back'
-      this.release()
-    } catch (error) {
-      this.lose(batch, asFault('decode', error))
-    }
-    this.send()
-  }
-
-  private landed(): void {
-    this.away--
-    this.progressUs = this.clock.nowUs()
-    this.supervisor.succeeded()
-  }
-
-  private lose(batch: Batch<T, R>, fault: Fault): void {
-    batch.state = 'lost'
-    drop(this.ledger, 'failed', batch.values.length)
-    if (this.options.onFault === undefined) this.out.error(fault)
-    else this.report(fault)
-    this.release()
-  }
-
-  private report(fault: Fault): void {
-    try {
-      this.options.onFault?.(fault)
-    } catch (error) {
-      this.out.error(error)
+      return this.edges[hashOf(keyOf(value)) % this.edges.length]
+    } catch (cause) {
+      receive(ledger, 1)
+      drop(ledger, 'failed', 1)
+      const fault = new Fault(
+        'STAGE_FAILED',
+        `onWorker could not tell the key of a value: ${messageOf(cause)}`,
+        {},
+        { cause },
+      )
+      if (onFault === undefined) this.out.error(fault)
+      else onFault(fault)
+      return undefined
     }
   }
 
-  /** Emits, in order, whatever no longer waits for anything before it. */
-  private release(): void {
-    if (this.releasing) return
-    this.releasing = true
-    for (let batch = this.sent[0]; batch?.state === 'back' || batch?.state === 'lost'; batch = this.sent[0]) {
-      this.sent.shift()
-      if (batch.state === 'lost') continue
-      pass(this.ledger, batch.values.length)
-      for (const result of batch.results) this.out.next(result)
-    }
-    this.releasing = false
-    this.finishWhenDone()
-  }
-
-  private finishWhenDone(): void {
-    if (this.sourceEnded === undefined || this.queue.size > 0 || this.sent.length > 0) return
-    const { failure } = this.sourceEnded
+  private edgeEnded(): void {
+    if (--this.open > 0) return
+    const { failure } = this.sourceEnded!
     if (failure === undefined) this.out.complete()
     else this.out.error(failure.error)
   }
+}
 
-  private died(fault: Fault): void {
-    this.worker = undefined
-    this.away = 0
-    this.alone = false
-    const interrupted = this.sent.filter(({ state }) => state === 'away')
-    const givenUp = interrupted.filter(({ offers }) => offers > 1)
-    for (const batch of interrupted) batch.state = 'again'
-    this.again = [...interrupted.filter((batch) => !givenUp.includes(batch)), ...this.again]
-    this.report(fault)
-    for (const batch of givenUp) this.lose(batch, diedTwice(fault, batch.values.length))
-  }
+/** What is measured differs from run to run: only threads that are real are worth measuring. */
+function placementOf<T, R>({ placement = 'worker' }: OnWorkerOptions<T, R>): PlacementRule {
+  if (placement !== 'auto') return fixedPlacement(placement)
+  return currentSpawn() === spawnWorker ? new MeasuredPlacement(threadTimeUs) : fixedPlacement('worker')
+}
 
-  /** One timer, not one for each batch: it fires, looks at the last answer, and sleeps for what remains. */
-  private watchProgress(delayMs: number): void {
-    this.watch ??= this.clock.after(delayMs, () => {
-      this.watch = undefined
-      if (this.away === 0) return
-      const { deadlineMs } = this.options
-      const remainingMs = deadlineMs - (this.clock.nowUs() - this.progressUs) / 1_000
-      if (remainingMs > 0) this.watchProgress(remainingMs)
-      else if (this.worker !== undefined) this.supervisor.condemn(tooSlow(this.worker.name, deadlineMs))
-    })
+/** A source that several queues hold back goes on when the last of them lets it. */
+function pressureOfMany(pressure: Pressure): Pressure {
+  let paused = 0
+  return {
+    pause() {
+      if (paused++ === 0) pressure.pause()
+    },
+    resume() {
+      if (--paused === 0) pressure.resume()
+    },
   }
 }
 
-/**
- * The values themselves. Typed arrays go as copies that are handed over: the clone of a view would carry the whole of
- * the buffer behind it, which for a frame from a socket can be thousands of times larger.
- */
-function encodeValues(values: readonly unknown[]): WorkerMessage {
-  const transfer: ArrayBuffer[] = []
-  const message = values.map((value) => {
-    if (!ArrayBuffer.isView(value) || !(value.buffer instanceof ArrayBuffer)) return value
-    const bytes = value.buffer.slice(value.byteOffset, value.byteOffset + value.byteLength)
-    transfer.push(bytes)
-    if (value instanceof Uint8Array) return new Uint8Array(bytes) // a Buffer, too
-    return new (value.constructor as new (bytes: ArrayBuffer) => ArrayBufferView)(bytes)
-  })
-  return { message, transfer }
+/** FNV-1a: the same key goes to the same worker, also after a restart and in another process. */
+function hashOf(key: string | number): number {
+  const text = String(key)
+  let hash = 0x811c9dc5
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+  return hash >>> 0
 }
 
-function decodeArray(reply: unknown): unknown[] {
-  if (Array.isArray(reply)) return reply
-  throw new TypeError('The worker did not answer with an array of results: give `decode`, or answer with one.')
-}
+const RING_BYTES = 2 ** 20
 
-function asFault(step: 'encode' | 'decode', error: unknown): Fault {
-  if (error instanceof Fault) return error
-  return new Fault(
-    'STAGE_FAILED',
-    `onWorker could not ${step} a batch: ${messageOf(error)}`,
-    { step },
-    { cause: error },
-  )
-}
+const PLACEMENTS: readonly Placement[] = ['loop', 'worker', 'auto']
 
-function diedTwice(cause: Fault, values: number): Fault {
-  const given = values === 1 ? 'one value' : `${values} values`
-  const message = `Gave up ${given}: the worker died each of the two times it had ${values === 1 ? 'it' : 'them'}. ${cause.message}`
-  return new Fault('WORKER_DIED', message, { ...cause.details, values }, { cause })
-}
-
-function tooSlow(worker: string, deadlineMs: number): Fault {
-  const message = `Worker ${worker} had work and gave no answer for ${deadlineMs} ms: raise \`deadlineMs\`, or send smaller batches.`
-  return new Fault('WORKER_DIED', message, { worker, reason: 'deadline', deadlineMs })
-}
+const NOTHING_TO_PAUSE =
+  'onWorker: onFull is block and there is no pressure; give what pauses the source, or choose what to drop.'
 
 function check<T>(options: OnWorkerOptions<T, unknown>): void {
-  const { capacity, batchMax, concurrency = 2, restart, deadlineMs, onFull } = options
+  const { capacity, batchMax, concurrency = 2, restart, deadlineMs, onFull, ringBytes = RING_BYTES } = options
+  const { workers = 1, keyOf, rebuild, placement = 'worker', here } = options
   const { atMost, withinMs, backoffMs } = restart
   const problem =
     (spillOf(onFull) === undefined ? undefined : 'it cannot spill by itself; give the stage a mailbox that does') ??
     notCount('capacity', capacity) ??
     notCount('batchMax', batchMax) ??
     notCount('concurrency', concurrency) ??
+    notCount('workers', workers) ??
+    (workers === 1 || typeof keyOf === 'function'
+      ? undefined
+      : `there are ${workers} workers; give keyOf, which says what values belong together`) ??
+    (rebuild === undefined ? undefined : notCount('rebuild.everyValues', rebuild.everyValues)) ??
+    (PLACEMENTS.includes(placement)
+      ? undefined
+      : `placement is ${JSON.stringify(placement)}; give one of ${PLACEMENTS.join(', ')}`) ??
+    (placement === 'worker' || typeof here === 'function'
+      ? undefined
+      : `placement is ${placement}; give the same work as a function of this thread in here`) ??
+    (placement === 'worker' || rebuild === undefined
+      ? undefined
+      : `placement is ${placement}, and the entry keeps state: state that is kept in two places is kept in none`) ??
+    (ringBytes >= 1_024 && ringBytes <= 2 ** 30 && Number.isInteger(Math.log2(ringBytes))
+      ? undefined
+      : `ringBytes is ${ringBytes}; give a power of two from 1,024 to 2^30`) ??
     (deadlineMs > 0 && deadlineMs <= LONGEST_WAIT_MS
       ? undefined
       : `deadlineMs is ${deadlineMs}; give milliseconds above 0 and at most ${LONGEST_WAIT_MS}`) ??

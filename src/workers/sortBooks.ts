@@ -1,8 +1,8 @@
 import path from 'node:path'
 import type { OperatorFunction } from 'rxjs'
 import { Fault } from '../model/fault'
-import { packBooks, unpackDepths } from './bookColumns'
-import type { BookDepth, BookSides } from './bookDepth'
+import { columnsOf, unpackDepths } from './bookColumns'
+import { bookDepth, type BookDepth, type BookSides } from './bookDepth'
 import { onWorker, type OnWorkerOptions } from './onWorker'
 
 /** A book that was sent, and its depth. */
@@ -10,7 +10,10 @@ export interface SortedBook<T> extends BookDepth {
   readonly book: T
 }
 
-export type SortBooksOptions<T> = Omit<OnWorkerOptions<T, SortedBook<T>>, 'encode' | 'decode' | 'workerData'>
+export type SortBooksOptions<T> = Omit<
+  OnWorkerOptions<T, SortedBook<T>>,
+  'encode' | 'decode' | 'workerData' | 'here' | 'rebuild'
+>
 
 /**
  * Sorts and adds up whole books on a worker thread: full depth both sides, cumulative size and notional, price buckets.
@@ -20,16 +23,14 @@ export type SortBooksOptions<T> = Omit<OnWorkerOptions<T, SortedBook<T>>, 'encod
  * Errors     as {@link onWorker}
  * Holds      as {@link onWorker}; a batch of results shares one buffer
  *
- * What it costs this thread is one copy of the columns and one message for a batch of books. It pays from about a
- * thousand unsorted levels a batch; a single small book is sorted faster where it is, by {@link bookDepth}.
+ * What it costs this thread is one copy of the columns of a batch of books, and a notification. It pays from about a
+ * hundred unsorted levels a batch; a single small book is sorted faster where it is: by {@link bookDepth}, or with `placement: 'auto'`.
  */
 export function sortBooks<T extends BookSides>(options: SortBooksOptions<T>): OperatorFunction<T, SortedBook<T>> {
   return onWorker<T, SortedBook<T>>(path.join(__dirname, 'entries', 'sortBook'), {
     ...options,
-    encode(books) {
-      const packed = packBooks(books)
-      return { message: packed, transfer: [packed.buffer] }
-    },
+    here: (books) => books.map((book) => ({ book, ...bookDepth(book) })),
+    encode: (books) => ({ message: books.map(columnsOf) }),
     decode(reply, books) {
       const depths = reply instanceof Float64Array ? unpackDepths(reply) : []
       if (depths.length !== books.length) {

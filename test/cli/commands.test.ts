@@ -10,7 +10,7 @@ import { millrace, needsBuild, ROOT, startMillrace } from './millrace'
 
 const COMMANDS = [
   ...['run', 'record', 'audit', 'decode', 'simulate', 'graph'],
-  ...['quarantine', 'seeds', 'exchanges', 'init', 'doctor'],
+  ...['quarantine', 'seeds', 'bench', 'exchanges', 'init', 'doctor'],
 ]
 
 describe('millrace', function () {

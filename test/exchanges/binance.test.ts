@@ -289,6 +289,16 @@ describe('binance', () => {
       )
     })
 
+    it('are for changes at the slowest pace that is often enough', () => {
+      const keys = [0, 100, 999, 1_000, 5_000].map(
+        (bookEveryMs) => binance.channels.book?.topics(btc, { ...options, bookEveryMs })?.[0]?.key,
+      )
+      expect(keys).to.deep.equal([
+        ...['btcusdt@depth@100ms', 'btcusdt@depth@100ms', 'btcusdt@depth@100ms'],
+        ...['btcusdt@depth', 'btcusdt@depth'],
+      ])
+    })
+
     it('are asked for as documented', () => {
       const topics = ['trades', 'ticker'].flatMap((channel) =>
         binance.channels[channel as 'trades']!.topics(btc, options)!,

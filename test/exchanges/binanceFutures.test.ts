@@ -237,6 +237,16 @@ describe('binance-futures', () => {
       ])
     })
 
+    it('are for changes at the slowest pace that is often enough', () => {
+      const keys = [0, 99, 100, 250, 400, 1_000].map(
+        (bookEveryMs) => binanceFutures.channels.book?.topics(btc, { ...options, bookEveryMs })?.[0]?.key,
+      )
+      expect(keys).to.deep.equal([
+        ...['btcusdt@depth@0ms', 'btcusdt@depth@0ms', 'btcusdt@depth@100ms'],
+        ...['btcusdt@depth', 'btcusdt@depth', 'btcusdt@depth@500ms'],
+      ])
+    })
+
     it('know no candles of a second', () => {
       expect(() => binanceFutures.channels.candles?.topics(btc, { ...options, intervalMs: 1_000 })).to.throw(
         Fault,

@@ -92,7 +92,8 @@ export class FakeLine implements FeedConnection {
   /** A frame of the exchange. */
   say(frame: object | string): void {
     this.clock.after(WAY_MS, () => {
-      if (!this.ended) this.events.received(typeof frame === 'string' ? frame : JSON.stringify(frame))
+      const text = typeof frame === 'string' ? frame : JSON.stringify(frame)
+      if (!this.ended) this.events.received(Buffer.from(text), true, this.clock.nowUs())
     })
   }
 

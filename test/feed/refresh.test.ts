@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { LiveFeed, type LiveFeedOptions } from '../../src/feed/liveFeed'
-import type { SessionRecord } from '../../src/feed/record'
+import { kept, type SessionRecord } from '../../src/feed/record'
 import { Sessions } from '../../src/feed/sessions'
 import type { MarketEvent } from '../../src/model/events'
 import type { Fault } from '../../src/model/fault'
@@ -41,7 +41,7 @@ describe('LiveFeed.refresh', () => {
       random: () => 0.5,
       transport: network,
       onEvents: (batch) => events.push(...batch),
-      onRecord: (record) => records.push(record),
+      onRecord: (record) => records.push(kept(record)),
       onFault: (fault) => faults.push(fault),
       ...options,
     })

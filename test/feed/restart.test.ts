@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { LiveFeed, type LiveFeedOptions } from '../../src/feed/liveFeed'
-import type { SessionRecord } from '../../src/feed/record'
+import { kept, type SessionRecord } from '../../src/feed/record'
 import type { FeedWish } from '../../src/feed/subscriptionPlan'
 import type { Fault } from '../../src/model/fault'
 import { fakeProtocol } from './fakeProtocol'
@@ -42,7 +42,7 @@ describe('LiveFeed', () => {
       transport: network,
       limits: { retries: { atMost: 3, withinMs: 600_000 } },
       onEvents: () => undefined,
-      onRecord: (record) => records.push(record),
+      onRecord: (record) => records.push(kept(record)),
       onFault: (fault) => faults.push(fault),
       onTerminal: ({ code }, exchange) => terminal.push([code, exchange]),
       ...options,

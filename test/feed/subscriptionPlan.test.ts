@@ -51,6 +51,20 @@ describe('planLinks', () => {
     expect(keys(plan([book(), book()]))).to.deep.equal([['book:AB']])
   })
 
+  it('asks for a book as often as the one of its wishes that wants it most often', () => {
+    const book = (bookEveryMs?: number): FeedWish => ({
+      exchange: 'fake',
+      instruments: ['A-B'],
+      channels: ['book'],
+      bookEveryMs,
+    })
+    const pace = (...wishes: FeedWish[]) => plan(wishes)[0]!.topics.map(({ options }) => options.bookEveryMs)
+    expect(pace(book(1_000), book(250))).to.deep.equal([250])
+    expect(pace(book(1_000), book())).to.deep.equal([100])
+    expect(pace(book(), book(0))).to.deep.equal([0])
+    expect(pace(book(), book())).to.deep.equal([undefined])
+  })
+
   it('spreads topics over as many connections as the exchange makes necessary', () => {
     const links = plan([{ exchange: 'fake', instruments: ['AB', 'CD', 'EF'], channels: ['trades', 'book'] }], {
       limits: { topicsPerConnection: 4 },
@@ -151,7 +165,7 @@ describe('problemsOf', () => {
   const good: FeedWish = { exchange: 'fake', instruments: ['AB'], channels: ['trades'] }
 
   it('has nothing against a good wish', () => {
-    expect(problemsOf([good, { ...good, depth: 5, intervalMs: 1_000 }])).to.deep.equal([])
+    expect(problemsOf([good, { ...good, depth: 5, bookEveryMs: 0, intervalMs: 1_000 }])).to.deep.equal([])
   })
 
   it('names every way in which a wish is none', () => {
@@ -162,8 +176,9 @@ describe('problemsOf', () => {
       { ...good, depth: 0 },
       { ...good, depth: 1.5 },
       { ...good, intervalMs: NaN },
+      { ...good, bookEveryMs: -1 },
     ])
-    expect(problems).to.have.length(6)
+    expect(problems).to.have.length(7)
     expect(problems[2]).to.match(/^There is no channel "trade"\. Did you mean trades/)
   })
 })

@@ -6,7 +6,7 @@ import { expect } from 'chai'
 import { Subject } from 'rxjs'
 import type { BookView } from '../../src/book/bookView'
 import { exchangeById } from '../../src/exchanges/exchanges'
-import type { SessionRecord } from '../../src/feed/record'
+import { kept, type SessionRecord } from '../../src/feed/record'
 import { Sessions } from '../../src/feed/sessions'
 import type { MarketEvent } from '../../src/model/events'
 import { toBooks } from '../../src/operators/toBooks'
@@ -62,7 +62,7 @@ describe('A refresh of books against the simulator', function () {
   it('gives a stage that begins anew every book, while those beside it never notice', async () => {
     const old = stage()
     await market.start({
-      record: (record) => records.push(record),
+      record: (record) => records.push(kept(record)),
       events: (_record, batch) => {
         events.push(...batch)
         batches.next(batch)

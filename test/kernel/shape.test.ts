@@ -80,11 +80,20 @@ describe('A shape', () => {
   })
 
   it('writes lists of levels and choices with the way to what follows them', () => {
-    for (const field of [pairs('asks'), choice('side', 'buy', 'a longer word')]) {
+    const objects = levels({ side: 'asks', head: '{"price":', middle: ',"qty":', foot: '}', bare: true })
+    for (const field of [objects, choice('side', 'buy', 'a longer word')]) {
       const { words } = compile(shape`${field}!`, 0)
       const next = words[0] === op.OP_LEVELS ? words[5]! : words[3]!
       expect(words.slice(next / 4)).to.deep.equal([op.OP_LITERAL, 1, wordOf('!'), op.OP_END])
     }
+  })
+
+  it('has a word of its own for the pairs that most exchanges write', () => {
+    expect(compile(shape`${pairs('bids')}${pairs('asks')}`, 0).words).to.deep.equal([
+      ...[op.OP_PAIRS, 0],
+      ...[op.OP_PAIRS, 1],
+      op.OP_END,
+    ])
   })
 
   it('lets a second list of levels go on with the time of the first', () => {

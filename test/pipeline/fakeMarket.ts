@@ -62,15 +62,21 @@ export class FakeMarket implements Market {
     return [{ exchange: 'kraken', url: 'fake', state: 'open', sinceUs: FIRST_US, attempts: 1 }]
   }
 
-  /** A record with these events, received a millisecond after the last one unless a time is given. */
+  /**
+   * A record with these events, received a millisecond after the last one unless a time is given. Its bytes are lent, as a
+   * socket's are: who keeps them reads zeros.
+   */
   send(events: readonly MarketEvent[], timeUs = this.timeUs + 1_000): void {
-    const record = this.record(timeUs)
+    const data = Buffer.from('frame')
+    const record = this.record(timeUs, data)
     this.output!.record(record)
     if (events.length > 0) this.output!.events(record, events)
+    data.fill(0)
   }
 
   close(timeUs = this.timeUs + 1_000): void {
-    this.output!.record({ ...this.record(timeUs), dir: 'close', code: 1_000, reason: '' })
+    this.timeUs = timeUs
+    this.output!.record({ ...OF_KRAKEN, timeUs, dir: 'close', code: 1_000, reason: '' })
   }
 
   fault(fault: Fault): void {
@@ -81,8 +87,10 @@ export class FakeMarket implements Market {
     this.output!.ended()
   }
 
-  private record(timeUs: number): SessionRecord {
+  private record(timeUs: number, data: Uint8Array): SessionRecord {
     this.timeUs = timeUs
-    return { dir: 'in', exchange: 'kraken', connection: 0, timeUs, ns: 0, data: 'frame' }
+    return { ...OF_KRAKEN, timeUs, dir: 'in', data, isText: true }
   }
 }
+
+const OF_KRAKEN = { exchange: 'kraken', connection: 0, ns: 0 }

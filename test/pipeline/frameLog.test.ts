@@ -13,7 +13,7 @@ describe('The frame log', () => {
     expect(log.find({ exchange: 'kraken', receiveTimeUs: 2 })).to.deep.equal([
       { record: frame(2, 'a'), url: 'wss://exchange/spot' },
     ])
-    expect(log.find({ exchange: 'kraken', receiveTimeUs: 3 })[0]!.record).to.equal(binary)
+    expect(log.find({ exchange: 'kraken', receiveTimeUs: 3 })[0]!.record).to.deep.equal(binary)
     expect(log.find({ exchange: 'kraken', receiveTimeUs: 4 })).to.deep.equal([])
     expect(log.find({ exchange: 'bybit', receiveTimeUs: 2 })).to.deep.equal([])
   })
@@ -58,6 +58,30 @@ describe('The frame log', () => {
     log.saw({ ...base(2), dir: 'close', code: 1_000, reason: '' })
     log.saw(frame(3, 'late'))
     expect(log.find({ exchange: 'kraken', receiveTimeUs: 3 })[0]!.url).to.equal(undefined)
+  })
+
+  it('has memory of its own: what becomes of the memory of a frame, or of a block that is used again, changes nothing', () => {
+    const log = new FrameLog({ records: 200, bytes: 1024 * 1024 })
+    const socket = new Uint8Array(100_000)
+    const found: { readonly at: number; readonly data: Uint8Array }[] = []
+    for (let at = 1; at <= 3_000; at++) {
+      const size = at % 50 === 0 ? 80_000 : (at * 37) % 3_000
+      const slice = socket.subarray(7, 7 + size).fill(at % 251)
+      log.saw({ ...base(at), dir: 'in', data: slice, isText: at % 2 === 0 })
+      slice.fill(255)
+      const back = log.find({ exchange: 'kraken', receiveTimeUs: at - (at % 60) })
+      for (const { record } of back) {
+        if (record.dir !== 'in') continue
+        expect(record.isText === true).to.equal(record.timeUs % 2 === 0)
+        found.push({ at: record.timeUs, data: record.data as Uint8Array })
+      }
+    }
+    expect(found.length).to.be.greaterThan(1_000)
+    for (const { at, data } of found) {
+      expect(data).to.have.length(at % 50 === 0 ? 80_000 : (at * 37) % 3_000)
+      expect(data.every((byte) => byte === at % 251)).to.equal(true)
+    }
+    expect(log.size).to.be.within(1, 200)
   })
 
   it('gives what came at one time in its order', () => {

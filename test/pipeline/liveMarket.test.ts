@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { VirtualClock } from '../../src/clock/virtualClock'
-import type { SessionRecord } from '../../src/feed/record'
+import { kept, type SessionRecord } from '../../src/feed/record'
 import type { Fault } from '../../src/model/fault'
 import { LiveMarket } from '../../src/pipeline/liveMarket'
 import type { MarketOutput } from '../../src/pipeline/market'
@@ -68,7 +68,7 @@ describe('LiveMarket', () => {
     network = new FakeTransport(clock, { rest, requested, ...behaviour })
     market = new LiveMarket({ wishes, addresses: undefined, clock, random: () => 0.5, transport: network, env: {} })
     const output: MarketOutput = {
-      record: (record) => records.push(record),
+      record: (record) => records.push(kept(record)),
       events: () => undefined,
       fault: ({ code }) => told.push(code),
       ended: () => told.push('ended'),

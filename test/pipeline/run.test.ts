@@ -109,13 +109,14 @@ describe('A run', () => {
     expect(books.values.map(({ kind }) => kind)).to.deep.equal(['notice', 'snapshot'])
   })
 
-  it('gives sources of frames the records themselves', async () => {
+  it('gives sources of frames the records themselves, to keep', async () => {
     const kept = memory<unknown>({ capacity: 10 })
     const { run, market } = started(({ source, sink }) => sink(source('frames', frames(WISH), roomy), kept, atOnce))
     market.send([trade()])
     market.close()
     expectBalanced(await run.stop())
     expect(kept.values).to.have.length(2)
+    expect(kept.values[0]).to.include({ dir: 'in', data: 'frame' })
     expect(kept.values[1]).to.include({ dir: 'close' })
   })
 

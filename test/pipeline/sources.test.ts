@@ -98,7 +98,7 @@ describe('A source of market events', () => {
 })
 
 describe('A source of frames', () => {
-  it('gives every record as a batch of one', async () => {
+  it('gives every record as a batch of one, to keep', async () => {
     const market = new FakeMarket()
     const taken: Batch<SessionRecord>[] = []
     new FrameSource(wish, () => ({ market })).subscribe((batch) => taken.push(batch))
@@ -107,6 +107,7 @@ describe('A source of frames', () => {
     market.send([])
     market.close()
     expect(taken.map((batch) => [...batch].map(({ dir }) => dir))).to.deep.equal([['in'], ['in'], ['close']])
+    expect([...taken[0]!][0]).to.include({ dir: 'in', data: 'frame' })
   })
 })
 

@@ -2,14 +2,15 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { Fault } from '../../src/model/fault'
 import {
-  packBooks,
+  columnsOf,
   packColumns,
   packDepths,
-  unpackBooks,
+  sortedColumns,
   unpackColumns,
   unpackDepths,
 } from '../../src/workers/bookColumns'
 import { bookDepth } from '../../src/workers/bookDepth'
+import { Transferred } from '../../src/workers/transferred'
 
 const column = fc.array(fc.double(), { maxLength: 20 }).map((values) => Float64Array.from(values))
 const records = fc
@@ -45,9 +46,10 @@ describe('columns in one buffer', () => {
           askSizes: asks.sizes,
           bucketSize,
         }))
-        expect(unpackBooks(packBooks(sides))).to.deep.equal(sides)
         const depths = sides.map(bookDepth)
         expect(unpackDepths(packDepths(depths))).to.deep.equal(depths)
+        const sorted = sortedColumns(sides.map(columnsOf))
+        expect(unpackDepths(sorted instanceof Transferred ? sorted.value : sorted)).to.deep.equal(depths)
       }),
     )
   })
@@ -62,8 +64,8 @@ describe('columns in one buffer', () => {
   it('refuse books whose columns do not match', () => {
     const one = Float64Array.of(1)
     const none = new Float64Array(0)
-    refused(() => packBooks([{ bidPrices: one, bidSizes: none, askPrices: none, askSizes: none }]))
-    refused(() => packBooks([{ bidPrices: one, bidSizes: one, askPrices: none, askSizes: one }]))
+    refused(() => columnsOf({ bidPrices: one, bidSizes: none, askPrices: none, askSizes: none }))
+    refused(() => columnsOf({ bidPrices: one, bidSizes: one, askPrices: none, askSizes: one }))
     refused(() => packColumns([[one], [one, one]]))
   })
 
@@ -84,7 +86,6 @@ describe('columns in one buffer', () => {
     ]) {
       refused(() => unpackColumns(Float64Array.from(wrong)))
     }
-    refused(() => unpackBooks(packColumns([[Float64Array.of(1)]])))
     refused(() => unpackDepths(packColumns([[Float64Array.of(1)]])))
   })
 

@@ -16,9 +16,11 @@ import {
 import { balances, emptyLedger, type Ledger } from '../../src/actors/ledger'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { Fault } from '../../src/model/fault'
+import { runWithSpawn } from '../../src/workers/currentSpawn'
 import { onWorker, type OnWorkerOptions } from '../../src/workers/onWorker'
 import { eventually } from '../kit/eventually'
 import { compileEntries, type CompiledEntries } from './compiledEntries'
+import type { Addend, Total } from './entries/totals'
 import type { Done, Job } from './entries/work'
 
 const jobs = (count: number, act: Partial<Job> = {}): Job[] =>
@@ -140,6 +142,37 @@ describe('onWorker', function () {
     expect(batch[3]).to.deep.equal([3, 16]) // bytes that travelled: not the whole pool
     expect(pooled.toString()).to.equal('abc')
     expect(numbers).to.have.length(2)
+  })
+
+  it('keeps the order of what crosses in shared memory and of what is a message, there and back', async () => {
+    const values = Array.from({ length: 300 }, (_, id) =>
+      id % 3 === 0 ? Float64Array.of(id) : id % 3 === 1 ? new Date(id) : { id, name: `value ${id}` },
+    )
+    const echoed = from(values).pipe(
+      onWorker<unknown, unknown>(entry('echo'), {
+        ...base,
+        batchMax: 1,
+        concurrency: 8,
+        decode: (reply) => [(reply as unknown[])[0]],
+      }),
+      toArray(),
+    )
+    expect(await lastValueFrom(echoed)).to.deep.equal(values)
+  })
+
+  it('takes what is larger than its ring, and goes on with what is not', async () => {
+    const values = Array.from({ length: 200 }, (_, id) => new Float64Array(id % 7 === 0 ? 200 : id % 50).fill(id))
+    const echoed = from(values).pipe(
+      onWorker<unknown, unknown>(entry('echo'), {
+        ...base,
+        ringBytes: 1_024,
+        batchMax: 1,
+        concurrency: 16,
+        decode: (reply) => [(reply as unknown[])[0]],
+      }),
+      toArray(),
+    )
+    expect(await lastValueFrom(echoed)).to.deep.equal(values)
   })
 
   describe('when work fails', () => {
@@ -279,6 +312,200 @@ describe('onWorker', function () {
     })
   })
 
+  describe('with several workers', () => {
+    const keyOf = ({ id }: Job): number => id % 5
+
+    it('gives all values of a key to one of them, in order, and uses more than one', async () => {
+      const done = await resultsOf(from(jobs(500)), { workers: 3, keyOf })
+      for (let key = 0; key < 5; key++) {
+        const ofKey = done.filter(({ id }) => id % 5 === key)
+        expect(ids(ofKey)).to.deep.equal(
+          jobs(500)
+            .map(({ id }) => id)
+            .filter((id) => id % 5 === key),
+        )
+        expect(new Set(ofKey.map(({ threadId }) => threadId)).size).to.equal(1)
+      }
+      expect(new Set(done.map(({ threadId }) => threadId)).size).to.be.above(1)
+      expect(ledger).to.deep.equal({ in: 500, out: 500, dropped: {}, inFlight: 0 })
+    })
+
+    it('lets no key wait for another that is slow, keeps the order after a death, and passes on an error last', async () => {
+      const failure = new Error('source')
+      const deaths = new Int32Array(new SharedArrayBuffer(4))
+      const acts = jobs(300).map((job) => (job.id === 101 ? { ...job, act: 'dieOnce' as const, seen: deaths } : job))
+      const seen: Done[] = []
+      const source = concat(
+        from(acts),
+        throwError(() => failure),
+      )
+      const error = await new Promise((resolve) =>
+        run(source, { workers: 2, keyOf }).subscribe({ next: (done) => seen.push(done), error: resolve }),
+      )
+      expect(error).to.equal(failure)
+      expect(seen).to.have.length(300)
+      for (let key = 0; key < 5; key++) {
+        const ofKey = ids(seen).filter((id) => id % 5 === key)
+        expect(ofKey).to.deep.equal(ofKey.toSorted((a, b) => a - b))
+      }
+      expect(faults.map(({ code }) => code)).to.deep.equal(['WORKER_DIED'])
+    })
+
+    it('gives up a value whose key cannot be told, and tells why', async () => {
+      const broken = ({ id }: Job): number => {
+        if (id === 3) throw new Error('no key')
+        return id
+      }
+      const done = await resultsOf(from(jobs(10)), { workers: 2, keyOf: broken })
+      expect(ids(done).toSorted((a, b) => a - b)).to.deep.equal([0, 1, 2, 4, 5, 6, 7, 8, 9])
+      expect(faults.map(({ message }) => message)).to.deep.equal(['onWorker could not tell the key of a value: no key'])
+      expect(ledger).to.deep.equal({ in: 10, out: 9, dropped: { failed: 1 }, inFlight: 0 })
+    })
+
+    it('pauses a source while any of them has too much, and lets it go on when none has', async () => {
+      const source = new Subject<Job>()
+      const calls: string[] = []
+      const pressure = { pause: () => calls.push('pause'), resume: () => calls.push('resume') }
+      const finished = resultsOf(source, { workers: 2, keyOf, capacity: 10, onFull: 'block', pressure })
+      for (let id = 0; id < 200;) {
+        if (calls.at(-1) === 'pause') await new Promise((resolve) => setImmediate(resolve))
+        else source.next({ id: id++ })
+      }
+      source.complete()
+      expect(await finished).to.have.length(200)
+      expect(calls.length).to.be.above(2)
+      expect(calls).to.deep.equal(calls.map((_, index) => (index % 2 === 0 ? 'pause' : 'resume')))
+    })
+  })
+
+  describe('with an entry that keeps state', () => {
+    const addends = (count: number, act: (id: number) => Partial<Addend> = () => ({})): Addend[] =>
+      Array.from({ length: count }, (_, id) => ({ key: `k${id % 7}`, value: id, ...act(id) }))
+    const dies = (times: number): Partial<Addend> => {
+      const deaths = new Int32Array(new SharedArrayBuffer(4))
+      deaths[0] = times
+      return { act: 'die', deaths }
+    }
+    const totals = (source: Addend[], options: Partial<OnWorkerOptions<Addend, Total>> = {}): Promise<Total[]> =>
+      lastValueFrom(
+        from(source).pipe(
+          onWorker<Addend, Total>(entry('totals'), {
+            ...base,
+            restart: { atMost: 100, withinMs: 60_000, backoffMs: [1, 2] },
+            ledger,
+            onFault: (fault) => faults.push(fault),
+            ...options,
+          }),
+          toArray(),
+        ),
+      )
+    const expected = (source: Addend[]): string[] => {
+      const sums = new Map<string, number>()
+      return source.map(({ key, value }) => {
+        const total = (sums.get(key) ?? 0) + value
+        sums.set(key, total)
+        return `${key} ${total}`
+      })
+    }
+    const rows = (results: Total[]): string[] => results.map(({ key, total }) => `${key} ${total}`)
+
+    for (const everyValues of [1, 25, 100_000]) {
+      it(`rebuilds it after each death, as if there had been none (saved every ${everyValues} values)`, async () => {
+        const source = addends(400, (id) => (id % 50 === 33 ? dies(1) : {}))
+        const results = await totals(source, { rebuild: { everyValues }, concurrency: 3 })
+        expect(rows(results)).to.deep.equal(expected(source))
+        expect(faults.filter(({ code }) => code === 'WORKER_DIED')).to.have.length(8)
+        expect(new Set(results.map(({ threadId }) => threadId)).size).to.equal(9)
+      })
+    }
+
+    it('rebuilds each of several workers by itself', async () => {
+      const source = addends(400, (id) => (id % 50 === 33 ? dies(1) : {}))
+      const results = await totals(source, { rebuild: { everyValues: 20 }, workers: 2, keyOf: ({ key }) => key })
+      expect(rows(results).toSorted()).to.deep.equal(expected(source).toSorted())
+    })
+
+    it('knows of values that it threw on, and forgets those that killed it twice', async () => {
+      const source = addends(40, (id) =>
+        id === 10 ? { act: 'throw' } : id === 20 ? dies(2) : id === 30 ? dies(1) : {},
+      )
+      const results = await totals(source, { rebuild: { everyValues: 1_000 }, batchMax: 1 })
+      const known = source.filter((_, id) => id !== 20)
+      expect(rows(results)).to.deep.equal(expected(known).filter((_, id) => id !== 10))
+      expect(ledger).to.deep.equal({ in: 40, out: 38, dropped: { failed: 2 }, inFlight: 0 })
+    })
+
+    it('begins with nothing when nobody asked for more', async () => {
+      const source = addends(40, (id) => (id === 20 ? dies(1) : {}))
+      const results = await totals(source, { batchMax: 1, concurrency: 1 })
+      expect(rows(results)).to.deep.equal([...expected(source.slice(0, 20)), ...expected(source.slice(20))])
+    })
+
+    it('ends with a sentence when the entry offers nothing to save', async () => {
+      const source = from(jobs(100)).pipe(
+        onWorker<Job, Done>(entry('work'), { ...base, ledger, rebuild: { everyValues: 5 }, batchMax: 5 }),
+      )
+      const error = await errorOf(source)
+      expect(error).to.be.instanceOf(Fault).with.property('message').that.includes('run, save and restore')
+      balanced()
+    })
+  })
+
+  describe('where the work is done', () => {
+    const here = (some: readonly Job[]): Done[] =>
+      some.map(({ id, act }) => {
+        if (act === 'throw') throw new TypeError(`no job ${id}`)
+        return { id, threadId: 0, together: some.length }
+      })
+
+    it('is here when it is to be, at once and without a thread', () => {
+      const seen: number[] = []
+      run(from(jobs(20)), { placement: 'loop', here }).subscribe(({ id }) => seen.push(id))
+      expect(seen).to.deep.equal(jobs(20).map(({ id }) => id))
+      expect(threads()).to.equal(threadsBefore)
+      expect(ledger).to.deep.equal({ in: 20, out: 20, dropped: {}, inFlight: 0 })
+    })
+
+    it('gives up here what it would give up there', async () => {
+      const acts = jobs(20).map((job) => (job.id === 5 ? { ...job, act: 'throw' as const } : job))
+      const done = await resultsOf(from(acts), { placement: 'loop', here })
+      expect(done).to.have.length(19)
+      expect(faults.map(({ code, message }) => `${code} ${message}`)).to.deep.equal([
+        'STAGE_FAILED onWorker could not do the work on a batch: no job 5',
+      ])
+    })
+
+    it('keeps the order while it is measured, on either side', async () => {
+      const source = new Subject<Job>()
+      const done: Done[] = []
+      let isOver = false
+      run(source, { placement: 'auto', here, batchMax: 3 }).subscribe({
+        next: (each) => done.push(each),
+        complete: () => (isOver = true),
+      })
+      for (let id = 0; !done.some(({ threadId }) => threadId > 0); id += 3) {
+        for (const job of jobs(3)) source.next({ id: id + job.id })
+        await eventually(() => void expect(done).to.have.length(id + 3))
+        await new Promise((resolve) => setImmediate(resolve)) // the thread becomes ready in a turn of its own
+      }
+      const before = done.length
+      for (const { id } of jobs(600)) source.next({ id: before + id })
+      source.complete()
+      await eventually(() => void expect(isOver).to.equal(true))
+      expect(ids(done)).to.deep.equal(jobs(before + 600).map(({ id }) => id))
+      expect(new Set(done.map(({ threadId }) => threadId)).size).to.equal(2)
+      balanced()
+    })
+
+    it('is not measured where threads are simulated: that would differ from run to run', async () => {
+      const spawn = () => Promise.reject(new Fault('OPTION_INVALID', 'Asked for a thread.', {}))
+      const source = runWithSpawn(spawn, () =>
+        errorOf(run(from(jobs(3)), { placement: 'auto', here: () => expect.fail('it was done here') })),
+      )
+      expect(await source).to.have.property('message', 'Asked for a thread.')
+    })
+  })
+
   describe('when more wait than it may hold', () => {
     it('ends with a fault, unless told what to drop', async () => {
       expect(await errorOf(run(from(jobs(20)), { capacity: 10 }))).to.have.property('code', 'EDGE_FULL')
@@ -337,6 +564,11 @@ describe('onWorker', function () {
     { batchMax: 0.5 },
     { concurrency: 0 },
     { deadlineMs: Number.NaN },
+    { ringBytes: 1_000 },
+    { workers: 2 },
+    { rebuild: { everyValues: 0 } },
+    { placement: 'auto' as const },
+    { placement: 'loop' as const, here: () => [], rebuild: { everyValues: 1 } },
     { restart: { atMost: 1, withinMs: 0, backoffMs: [1, 2] as const } },
     { restart: { atMost: 1, withinMs: 1_000, backoffMs: [3, 2] as const } },
   ]) {

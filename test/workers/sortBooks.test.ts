@@ -24,25 +24,28 @@ describe('sortBooks', () => {
     bucketSize: index % 3 === 0 ? undefined : index,
   }))
 
-  it('gives each book back, in order, with the depth that this thread would compute', async () => {
-    const ledger = emptyLedger()
-    const sent = structuredClone(books)
-    const sorted = await lastValueFrom(
-      from(books).pipe(
-        sortBooks({
-          capacity: 100,
-          onFull: 'fail',
-          batchMax: 16,
-          restart: { atMost: 3, withinMs: 60_000, backoffMs: [100, 1_000] },
-          deadlineMs: 20_000,
-          ledger,
-        }),
-        toArray(),
-      ),
-    )
-    expect(sorted.map(({ book }) => book)).to.deep.equal(books)
-    for (const { book, ...depth } of sorted) expect(depth).to.deep.equal(bookDepth(book))
-    expect(books).to.deep.equal(sent) // packed as copies: what was sent is whole
-    expect(ledger).to.deep.equal({ in: 40, out: 40, dropped: {}, inFlight: 0 })
-  })
+  for (const placement of ['worker', 'loop', 'auto'] as const) {
+    it(`gives each book back, in order, with the depth that this thread would compute (${placement})`, async () => {
+      const ledger = emptyLedger()
+      const sent = structuredClone(books)
+      const sorted = await lastValueFrom(
+        from(books).pipe(
+          sortBooks({
+            capacity: 100,
+            onFull: 'fail',
+            batchMax: 16,
+            restart: { atMost: 3, withinMs: 60_000, backoffMs: [100, 1_000] },
+            deadlineMs: 20_000,
+            placement,
+            ledger,
+          }),
+          toArray(),
+        ),
+      )
+      expect(sorted.map(({ book }) => book)).to.deep.equal(books)
+      for (const { book, ...depth } of sorted) expect(depth).to.deep.equal(bookDepth(book))
+      expect(books).to.deep.equal(sent) // packed as copies: what was sent is whole
+      expect(ledger).to.deep.equal({ in: 40, out: 40, dropped: {}, inFlight: 0 })
+    })
+  }
 })

@@ -2,7 +2,7 @@ import { every } from '../../clock/clock'
 import { liveClock } from '../../clock/liveClock'
 import { EXCHANGES } from '../../exchanges/exchanges'
 import { CHANNELS, type ChannelName } from '../../exchanges/protocol'
-import type { SessionRecord } from '../../feed/record'
+import { kept, type SessionRecord } from '../../feed/record'
 import { openRecording, type RecordingSummary, type RecordingWriter } from '../../feed/recording/recordingWriter'
 import { Fault } from '../../model/fault'
 import { LiveMarket } from '../../pipeline/liveMarket'
@@ -26,6 +26,10 @@ const OPTIONS = {
   instruments: { value: 'A,B', meaning: "unified names (BTC-USDT) or the exchange's own symbols" },
   channels: { value: 'A,B', meaning: `of ${CHANNELS.join(', ')}` },
   depth: { value: 'N', meaning: 'book levels a side that are wanted (default: what the exchange is best at)' },
+  'book-every': {
+    value: 'MS',
+    meaning: 'milliseconds between two frames of a book that are often enough, where the exchange offers several paces',
+  },
   out: {
     value: 'FILE',
     meaning: 'the recording; gzip when it ends in .gz. REST answers go to the .rest file beside it',
@@ -56,6 +60,7 @@ ${optionsHelp(OPTIONS)}
     const channels = listed(required(parsed.text('channels'), '--channels', CHANNELS.join(',')))
     const out = required(parsed.text('out'), '--out', 'such as session.ndjson.gz')
     const depth = parsed.number('depth', { min: 1, max: 100_000, integer: true })
+    const bookEveryMs = parsed.number('book-every', { min: 0, max: 1e9, integer: true })
     const seconds = parsed.number('seconds', { min: 0.001, max: 1e9 })
     const wish = wishOf(
       {
@@ -63,6 +68,7 @@ ${optionsHelp(OPTIONS)}
         instruments,
         channels: channels as ChannelName[],
         ...(depth === undefined ? {} : { depth }),
+        ...(bookEveryMs === undefined ? {} : { bookEveryMs }),
       },
       [...EXCHANGES.keys()],
     )
@@ -159,7 +165,7 @@ class RecordingToCome {
       this.fail(new Fault('SINK_REJECTED', 'The disk takes too long to create the recording.'))
       return
     }
-    this.early.push(record)
+    this.early.push(kept(record))
     if (record.dir === 'open') this.opening ??= this.open()
   }
 

@@ -6,7 +6,7 @@
  *        what follows on its connection. `dir` has two words more: `close` (`code`, `reason`) and `gap` (`lost`: lines
  *        that the recorder had no room for).
  */
-import type { RestRole, SessionRecord } from '../record'
+import { textOf, type RestRole, type SessionRecord } from '../record'
 import { redactUrl } from './redactUrl'
 
 /**
@@ -20,10 +20,12 @@ export function recordLine(record: SessionRecord, venue: string | undefined): st
   const without = record.dir === 'rest' ? -1 : 0
   const numbered = record.connection === without ? named : `${named},"c":${record.connection}`
   switch (record.dir) {
-    case 'in':
-      return typeof record.data === 'string'
-        ? `${numbered},"raw":${JSON.stringify(record.data)}}\n`
-        : `${numbered},"b64":"${base64(record.data)}"}\n`
+    case 'in': {
+      const text = textOf(record)
+      return text === undefined
+        ? `${numbered},"b64":"${base64(record.data as Uint8Array)}"}\n`
+        : `${numbered},"raw":${JSON.stringify(text)}}\n`
+    }
     case 'out':
       return `${numbered},"raw":${JSON.stringify(record.data)}}\n`
     case 'open':

@@ -15,7 +15,7 @@ import { LONGEST_WAIT_MS, type Clock } from '../../clock/clock'
 import type { CounterSpecs } from '../../metrics/counters'
 import { Fault, messageOf } from '../../model/fault'
 import { fileProblem } from '../../model/fileFault'
-import type { SessionRecord } from '../record'
+import { textOf, type SessionRecord } from '../record'
 import { ConnectionVenues } from './connectionVenues'
 import { LineFile, type LineFileCounters, type LineFileOptions, type WritableFile } from './lineFile'
 import { recordLine, timeText } from './recordLine'
@@ -162,8 +162,10 @@ class Writer implements RecordingWriter {
   private writeSession(record: Exclude<SessionRecord, { dir: 'rest' }>): void {
     const { dir, connection, exchange } = record
     const known = this.venues.of(connection) === exchange && !(this.several && dir === 'open')
-    const kind = dir === 'in' && typeof record.data !== 'string' ? 'in-binary' : dir
-    const taken = this.session.append(recordLine(record, known ? undefined : exchange), kind, timeText(record))
+    const text = record.dir === 'in' ? textOf(record) : undefined
+    const written = record.dir === 'in' && text !== undefined ? { ...record, data: text } : record
+    const kind = dir === 'in' && text === undefined ? 'in-binary' : dir
+    const taken = this.session.append(recordLine(written, known ? undefined : exchange), kind, timeText(record))
     if (dir === 'close') this.venues.forget(connection)
     else if (taken && !known) this.venues.learn(connection, exchange)
   }

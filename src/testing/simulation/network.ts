@@ -490,12 +490,23 @@ class Line implements FeedConnection {
     }
   }
 
-  private frame(text: string): Frame {
+  /** A text frame of the exchange's, of which `start` is where its payload begins. */
+  private frame(bytes: Buffer, start: number): Frame {
     return {
-      bytes: text.length,
+      bytes: bytes.length - start,
       arrive: () => {
-        if (this.client === 'open') this.events.received(text)
+        if (this.client === 'open') this.lend(bytes, start)
       },
+    }
+  }
+
+  /** As a socket does: the bytes hold until the callback returns. Whoever keeps them reads nonsense, and is found out. */
+  private lend(bytes: Buffer, start: number): void {
+    const lent = new Uint8Array(bytes.subarray(start))
+    try {
+      this.events.received(lent, true, this.around.clock.nowUs())
+    } finally {
+      lent.fill(0)
     }
   }
 
@@ -505,7 +516,7 @@ class Line implements FeedConnection {
       get readyState(): number {
         return state()
       },
-      send: (text: string): void => this.sendDown(this.frame(text)),
+      send: (text: string): void => this.sendDown(this.frame(Buffer.from(text), 0)),
       ping: (): void =>
         this.sendDown({
           bytes: 2,
@@ -538,7 +549,7 @@ class Line implements FeedConnection {
       get writableLength(): number {
         return waiting()
       },
-      write: (bytes: Buffer): void => this.sendDown(this.frame(textOf(bytes))),
+      write: (bytes: Buffer): void => this.sendDown(this.frame(bytes, payloadStart(bytes))),
       cork: (): void => {
         this.gathered ??= []
       },
@@ -556,10 +567,10 @@ class Line implements FeedConnection {
   }
 }
 
-/** The text of a WebSocket frame as the simulator writes it: unmasked and whole. */
-function textOf(frame: Buffer): string {
+/** Of a WebSocket frame as the simulator writes it: unmasked and whole. */
+function payloadStart(frame: Buffer): number {
   const length = frame[1]!
-  return frame.toString('utf8', length < 126 ? 2 : length === 126 ? 4 : 10)
+  return length < 126 ? 2 : length === 126 ? 4 : 10
 }
 
 interface Frame {

@@ -8,11 +8,10 @@
 import path from 'node:path'
 import type { Timer } from '../../clock/clock'
 import { Fault, messageOf } from '../../model/fault'
-import { packDepths, unpackBooks } from '../../workers/bookColumns'
-import { bookDepth } from '../../workers/bookDepth'
+import { sortedColumns } from '../../workers/bookColumns'
 import { thrownFromData, thrownToData } from '../../workers/crossing'
 import type { SpawnWorker } from '../../workers/currentSpawn'
-import { Transferred, transferred } from '../../workers/entry'
+import { Transferred } from '../../workers/transferred'
 import type { CallOptions, WorkerHandle } from '../../workers/spawn'
 import type { ThreadWeather } from './weather'
 import type { World } from './world'
@@ -24,12 +23,7 @@ export type EntryFunctions = ((...args: never[]) => unknown) | Readonly<Record<s
 export type Entries = Readonly<Record<string, EntryFunctions>>
 
 /** Those of the engine itself. */
-const OWN_ENTRIES: Entries = {
-  sortBook: (packedBooks: Float64Array) => {
-    const packed = packDepths(unpackBooks(packedBooks).map(bookDepth))
-    return transferred(packed, [packed.buffer])
-  },
-}
+const OWN_ENTRIES: Entries = { sortBook: sortedColumns }
 
 export function simulatedThreads(world: World, weather: ThreadWeather, entries: Entries = {}): SpawnWorker {
   const random = world.random('threads')

@@ -83,6 +83,28 @@ describe('openRecording', () => {
       ])
     })
 
+    it('the same for frames that are still bytes: a text frame as text, unless it is no UTF-8', async () => {
+      const { writer, file } = await record('a.ndjson')
+      const frame = (data: Uint8Array, isText?: boolean): SessionRecord => ({
+        ...{ ...base, ns: 1, dir: 'in', data },
+        ...(isText !== undefined && { isText }),
+      })
+      writer.write(frame(Buffer.from('{"a":"é"}'), true))
+      writer.write(frame(Buffer.from('{}'), false))
+      writer.write(frame(Buffer.from('{}')))
+      writer.write(frame(Uint8Array.of(0xc3), true))
+      await writer.close()
+      const [header, ...lines] = (await readFile(file, 'utf8')).split('\n')
+      expect(lines).to.deep.equal([
+        '{"t":"1626992740000000001","dir":"in","raw":"{\\"a\\":\\"é\\"}"}',
+        '{"t":"1626992740000000001","dir":"in","b64":"e30="}',
+        '{"t":"1626992740000000001","dir":"in","b64":"e30="}',
+        '{"t":"1626992740000000001","dir":"in","b64":"ww=="}',
+        '',
+      ])
+      expect(JSON.parse(header!)).to.have.property('counts').that.deep.equals({ in: 1, 'in-binary': 3 })
+    })
+
     it('with a header that tells the totals once the recording has ended', async () => {
       const { writer, file } = await record(
         'a.ndjson.gz',

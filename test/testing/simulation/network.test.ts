@@ -14,6 +14,8 @@ interface Client extends ConnectionEvents {
   readonly heard: string[]
   readonly frames: string[]
   readonly arrivedMs: number[]
+  /** The bytes of the last frame, kept against the rule. */
+  lent: Uint8Array | undefined
   end: ConnectionEnd | undefined
   line: FeedConnection
 }
@@ -37,6 +39,18 @@ describe('SimulatedNetwork', () => {
       expect(deltas.length).to.be.greaterThan(20)
       const numbers = deltas.map(({ data }) => data!.u)
       expect(numbers).to.deep.equal(numbers.map((_, index) => snapshot!.data!.u + 1 + index))
+    })
+  })
+
+  it('lends the bytes of a frame until the callback returns, so that whoever keeps them is found out', async () => {
+    await within({}, async () => {
+      const client = connect()
+      await world.sleep(50)
+      client.line.send(SUBSCRIBE)
+      await world.sleep(500)
+      expect(client.frames.at(-1)).to.match(/^\{"topic"/)
+      expect(client.lent).to.have.length(client.frames.at(-1)!.length)
+      expect(client.lent!.every((byte) => byte === 0)).to.equal(true)
     })
   })
 
@@ -212,11 +226,13 @@ describe('SimulatedNetwork', () => {
       heard: [],
       frames: [],
       arrivedMs: [],
+      lent: undefined,
       end: undefined,
       line: undefined as unknown as FeedConnection,
       opened: () => void client.heard.push('opened'),
-      received(data) {
-        client.frames.push(String(data))
+      received(bytes) {
+        client.frames.push(Buffer.from(bytes).toString())
+        client.lent = bytes
         client.arrivedMs.push(world.elapsedMs)
       },
       signed: () => void client.heard.push('signed'),

@@ -1,0 +1,135 @@
+/** The headlines of a run, as the README tells them. */
+import { rowsIn, type BenchDocument } from './document'
+import type { Row } from './report'
+
+const BEGIN = '<!-- numbers: written by `npm run bench -- --markdown README.md` -->'
+const END = '<!-- end of numbers -->'
+
+interface Headline {
+  readonly title: string
+  /** What the ratio is to, in the head of its column; without it there is none. */
+  readonly against?: string
+  readonly rows: readonly (readonly [name: string, says: string])[]
+}
+
+const HEADLINES: readonly Headline[] = [
+  {
+    title: 'Bytes to a book whose best prices are read (Binance depth stream, 50 symbols, 1,000 levels)',
+    against: 'x `JSON.parse`',
+    rows: [
+      ['book.time.teamPipeline', 'RxJS pipeline as teams write it: parse, `Map`, sort on every update'],
+      ['book.time.ccxtWatching', 'ccxt, awaiting `watchOrderBook`'],
+      ['book.time.ccxt', 'ccxt, `handleMessage` alone'],
+      ['book.time.tardis', 'tardis-dev, mapper and order book'],
+      ['book.time.sortedArrays', '`JSON.parse` and a book in sorted typed arrays'],
+      ['book.time.jsonParse', '`JSON.parse` alone: the floor'],
+      ['book.time.millrace', '**millrace**, `fromFrames` and `toBooks`'],
+    ],
+  },
+  {
+    title: 'Recorded sessions to verified books',
+    against: 'x `JSON.parse`',
+    rows: [
+      ['decode.binance.millrace', 'Binance spot'],
+      ['decode.binance-futures.millrace', 'Binance USD-M futures'],
+      ['decode.bybit.millrace', 'Bybit'],
+      ['decode.kraken.millrace', 'Kraken, every checksum verified'],
+      ['decode.okx.millrace', 'OKX, every checksum verified'],
+      ['decode.coinbase.millrace', 'Coinbase'],
+    ],
+  },
+  {
+    title: 'Pipelines',
+    against: 'x `JSON.parse`',
+    rows: [
+      ['pipeline.frames.millrace', 'bytes to books, four operators, JSON lines in a file'],
+      ['pipeline.frames.teamPipeline', 'the same as teams write it'],
+      ['pipeline.latency.p50.toSink', 'from when a frame was due to its row at the sink, p50, 5,000 frames/s'],
+      ['pipeline.latency.p99.toSink', 'the same, p99'],
+    ],
+  },
+  {
+    title: 'From what the project was made from: before and after',
+    against: 'x before',
+    rows: [
+      ['S1.fastPath.p99.mergeMapByKey', 'S1 fast path p99 beside handlers of 0.6-1.2 s, in order per symbol'],
+      ['S2.loopDelay.p99.books', 'S2 loop delay p99, 5,000 updates/s into books of 1,000 levels'],
+      ['S3.memory.p99.sampled', 'S3 loop delay p99, memory sampled beside the stream'],
+      ['S4.loopDelay.p99.timers', 'S4 loop delay p99, 1,000 retries waiting'],
+      ['S5.samples.longestGap.health', 'S5 longest time without a health sample while a check hangs'],
+      ['S6.loopDelay.max.jsonReport', 'S6 longest stall of the loop while a 50 MB report is written'],
+    ],
+  },
+  {
+    title: 'Scale: bytes to best prices',
+    against: 'x `JSON.parse`',
+    rows: [
+      ['scale.symbols.1.time.millrace', '1 symbol of 1,000 levels'],
+      ['scale.symbols.100.time.millrace', '100 symbols'],
+      ['scale.symbols.5000.time.millrace', '5,000 symbols'],
+      ['scale.levels.10.time.millrace', '50 symbols of 10 levels'],
+      ['scale.levels.10000.time.millrace', '50 symbols of 10,000 levels'],
+    ],
+  },
+  {
+    title: 'Memory of books',
+    rows: [
+      ['scale.levels.10000.memory.level.millrace', 'a level, in books of 10,000'],
+      ['scale.symbols.5000.memory.symbol.millrace', 'a book of 1,000 levels, of 5,000 such'],
+    ],
+  },
+  {
+    title: 'Start',
+    rows: [
+      ['startup.ms.millrace', "`import 'millrace'`, cold"],
+      ['startup.rss.millrace', 'resident memory it adds'],
+    ],
+  },
+]
+
+/** The text with the numbers between its marks; at its end, with marks, where it has none. */
+export function markdownInto(text: string, document: BenchDocument): string {
+  const marked = `${BEGIN}\n\n${markdownOf(document)}\n\n${END}`
+  const begin = text.indexOf(BEGIN)
+  const end = text.indexOf(END)
+  if (begin < 0 || end < begin) return `${text}${text === '' ? '' : '\n'}${marked}\n`
+  return `${text.slice(0, begin)}${marked}${text.slice(end + END.length)}`
+}
+
+export function markdownOf(document: BenchDocument): string {
+  const known = rowsIn(document)
+  const { cpu, cores, node, versions } = document.machine
+  const peers = ['ccxt', 'tardis-dev'].flatMap((peer) =>
+    versions[peer] === undefined ? [] : `${peer} ${versions[peer]}`,
+  )
+  const on = [`Node ${node.replace(/^v/, '')}`, `${cores} cores (${cpu})`, ...peers].join(', ')
+  const tables = HEADLINES.flatMap(({ title, against, rows }) => {
+    const lines = rows.flatMap(([name, says]) => {
+      const row = known.get(name)
+      return row === undefined
+        ? []
+        : [`| ${[says, valueOf(row), ...(against === undefined ? [] : [ratioOf(row)])].join(' | ')} |`]
+    })
+    if (lines.length === 0) return []
+    const head = [title, 'median', ...(against === undefined ? [] : [against])]
+    return [[`| ${head.join(' | ')} |`, `|---|${'--:|'.repeat(head.length - 1)}`, ...lines].join('\n')]
+  })
+  return [`${on}. Medians of interleaved repetitions; ratios within one run, with their range.`, ...tables].join('\n\n')
+}
+
+function valueOf({ value, unit }: Row): string {
+  return `${figures(value)} ${unit}`
+}
+
+function ratioOf({ ratio, ratioMin, ratioMax }: Row): string {
+  if (ratio === undefined) return '1'
+  if (ratioMin === undefined || ratioMax === undefined) return figures(ratio)
+  return `${figures(ratio)} (${figures(ratioMin)}-${figures(ratioMax)})`
+}
+
+/** As many figures as mean something. */
+export function figures(value: number): string {
+  const size = Math.abs(value)
+  if (size >= 1_000) return Math.round(value).toLocaleString('en-US')
+  return String(Number(value.toPrecision(size >= 100 ? 3 : 2)))
+}

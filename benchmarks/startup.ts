@@ -1,0 +1,45 @@
+/**
+ * What `import 'millrace'` costs before anything is done with it.
+ *
+ * Why      a notebook cell, a script and a command wait for it; the target is under 100 ms
+ * Input    fresh processes, which load the compiled package and nothing else
+ * Variants `rxjs`      RxJS alone, which everyone who composes streams has loaded anyway
+ *          `millrace`  the whole public API
+ *          `operators` `millrace/operators` alone
+ * Measures `ms`   from before the first `require` to after the last, in a process that has just started
+ *          `rss`  what resident memory grew by, MB
+ *          `files` modules that were loaded
+ * Baseline `rxjs`
+ */
+import path from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { measure, type Sample } from './kit/variants'
+
+const SOURCES = path.resolve(__dirname, '../src')
+
+function load(file: string): Sample {
+  const rss = process.memoryUsage.rss()
+  const filesBefore = Object.keys(require.cache).length
+  const startedMs = performance.now()
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- it is the loading that is measured
+  require(file)
+  const ms = performance.now() - startedMs
+  return {
+    ms,
+    rss: Math.max(0, process.memoryUsage.rss() - rss) / 1e6,
+    files: Object.keys(require.cache).length - filesBefore,
+  }
+}
+
+void measure(__filename, [
+  {
+    name: 'startup',
+    measures: { ms: 'ms', rss: 'MB', files: 'modules' },
+    baseline: 'rxjs',
+    variants: [
+      { name: 'rxjs', run: () => load('rxjs') },
+      { name: 'millrace', run: () => load(path.join(SOURCES, 'index.js')) },
+      { name: 'operators', run: () => load(path.join(SOURCES, 'operators', 'index.js')) },
+    ],
+  },
+])

@@ -262,7 +262,7 @@ export class Scanner {
     if (shape.frame.channel === 'book' && routed !== undefined) {
       const known = this.bookKeys.get(routed)
       if (known === undefined) this.bookKeys.set(routed, { text: keyText, ids: [id] })
-      else known.ids.push(id)
+      else if (!known.ids.includes(id)) known.ids.push(id)
     }
     this.useless.delete(id)
     this.keys.set(id, this.slots.length)

@@ -19,19 +19,13 @@ export class Stamper {
 
   constructor(private readonly clock: Clock) {}
 
-  /**
-   * The clock's time, or one nanosecond after the stamp before it where that is not earlier.
-   *
-   * @param atUs  when it happened, for frames that the socket gave in one chunk: reading the clock for each would cost a tenth
-   *              of their way to a book. They get a microsecond each, about what they take one after another, because
-   *              events carry whole microseconds, and by those a value is traced to its frame
-   */
-  next(atUs?: number): Stamp {
-    const nowUs = atUs ?? this.clock.nowUs()
+  /** Now, or one nanosecond after the stamp before it where the clock has not moved on. */
+  next(): Stamp {
+    const nowUs = this.clock.nowUs()
     if (nowUs > this.timeUs) {
       this.timeUs = nowUs
       this.ns = 0
-    } else if (atUs === undefined && this.ns < 999) this.ns++
+    } else if (this.ns < 999) this.ns++
     else {
       this.timeUs++
       this.ns = 0

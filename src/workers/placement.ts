@@ -27,16 +27,18 @@ export function fixedPlacement(place: Place): PlacementRule {
   return { next: () => place, spent: () => undefined }
 }
 
-/** A look is over when so much was measured in it on so many batches, or much more on fewer. */
-const LOOK_US = 1_500
-const LOOK_BATCHES = 64
-const LONG_LOOK_US = 8_000
+/**
+ * A look is over when so much was measured in it. The kernel's books are some milliseconds late for a thread that does not
+ * sleep: in a shorter look that would be all there is.
+ */
+const LOOK_US = 10_000
 /** Looks that are judged together, by their median, and first ones that do not count: they are compiled meanwhile. */
 const LOOKS = 3
 const WARM_UP = 2
 /** Between two looks at the better place so many batches pass. */
 const BATCHES_BETWEEN = 256
-/** What being woken costs at most; what it is taken for where threads have no time of their own. */
+/** What being woken costs at least and at most; what it is taken for where threads have no time of their own. */
+const WAKE_UP_US_MIN = 5
 const WAKE_UP_US_MAX = 60
 const WAKE_UP_US = 20
 /** What the collector adds to work that is done here, at most: as much again. */
@@ -81,8 +83,7 @@ export class MeasuredPlacement implements PlacementRule {
     look.measuredUs += us
     look.batches++
     look.values += values
-    const isEnough = look.measuredUs >= LOOK_US && look.batches >= LOOK_BATCHES
-    if (!isEnough && look.measuredUs < LONG_LOOK_US) return
+    if (look.measuredUs < LOOK_US) return
     this[place].add(look, this.threadTimeUs())
     this.look = undefined
     if (this.tried === place) this.tried = undefined
@@ -141,9 +142,12 @@ class Costs {
   add({ fromUs, measuredUs, batches, values }: Look, nowUs: number | undefined): void {
     if (!this.isKnown) this.seen++
     if (!this.isKnown) return
-    const mostUs = this.place === 'loop' ? measuredUs * COLLECTING_MAX : measuredUs + WAKE_UP_US_MAX * batches
-    const supposedUs = this.place === 'loop' ? measuredUs : measuredUs + WAKE_UP_US * batches
-    const us = fromUs === undefined || nowUs === undefined ? supposedUs : Math.min(nowUs - fromUs, mostUs)
+    const [leastUs, supposedUs, mostUs] =
+      this.place === 'loop'
+        ? [measuredUs, measuredUs, measuredUs * COLLECTING_MAX]
+        : [WAKE_UP_US_MIN, WAKE_UP_US, WAKE_UP_US_MAX].map((us) => measuredUs + us * batches)
+    const isTold = fromUs !== undefined && nowUs !== undefined
+    const us = isTold ? Math.min(Math.max(nowUs - fromUs, leastUs!), mostUs!) : supposedUs!
     if (this.last.length === LOOKS) this.last.shift()
     this.last.push(us / values)
     this.usAValue = this.last.toSorted((a, b) => a - b)[this.last.length >> 1]!

@@ -38,7 +38,7 @@ const MEASURED_US = 10_000
 const MEASURED_US_MAX = 200_000
 /** Looks that are judged together, by their median, and first ones that do not count: they are compiled meanwhile. */
 const LOOKS = 3
-const WARM_UP = 2
+const WARM_UP = 1
 /** Between two looks at the better place so many batches pass. */
 const BATCHES_BETWEEN = 256
 /** What being woken costs at most; what it is taken for where threads have no time of their own. */
@@ -146,12 +146,12 @@ class Costs {
   constructor(private readonly place: Place) {}
 
   get isKnown(): boolean {
-    return this.seen > WARM_UP
+    return this.seen >= WARM_UP + LOOKS
   }
 
   add({ fromUs, measuredUs, batches, values }: Look, nowUs: number | undefined): void {
     if (!this.isKnown) this.seen++
-    if (!this.isKnown) return
+    if (this.seen <= WARM_UP) return
     const isLoop = this.place === 'loop'
     const mostUs = isLoop ? measuredUs * COLLECTING_MAX : measuredUs + WAKE_UP_US_MAX * batches
     const supposedUs = isLoop ? measuredUs : measuredUs + WAKE_UP_US * batches

@@ -11,6 +11,8 @@
  *          `tardis`        tardis-dev's mapper and order book
  *          `ccxt`          ccxt pro's `handleMessage`; `ccxtWatching` awaits `watchOrderBook` for each frame
  * Measures `time`       ns a frame, both best prices read after each
+ *          `cpu`        the same by what all threads of the process took of processors: on a machine that others use too,
+ *                       the steadier of the two
  *          `allocated`  bytes of the JavaScript heap a frame takes in steady state, with a young generation so large that
  *                       nothing is collected while it is looked at; `external` beside it, memory outside of the heap
  * Baseline `jsonParse`. After the last frame every variant's best prices must be those of the stream
@@ -57,7 +59,7 @@ async function time(read: Reader): Promise<Sample> {
   const span = new Span(stream.frames, TIMED)
   const touches = await read(stream, span)
   believe(stream, touches, span.handedOut)
-  return { '': span.nsPerItem }
+  return { ...span.cost }
 }
 
 /** What Node tells of a garbage collection; its types leave the detail out. */
@@ -131,7 +133,7 @@ const variantsOf = (run: (read: Reader) => Promise<Sample>): Variant[] =>
   READERS.map(({ read, ...rest }) => ({ ...rest, run: () => run(read) }))
 
 void measure(__filename, [
-  { name: 'book.time', measures: { '': 'ns/frame' }, baseline: 'jsonParse', variants: variantsOf(time) },
+  { name: 'book', measures: { time: 'ns/frame', cpu: 'ns/frame' }, baseline: 'jsonParse', variants: variantsOf(time) },
   {
     name: 'book.allocated',
     measures: { heap: 'bytes/frame', external: 'bytes/frame' },

@@ -8,7 +8,7 @@
  *          `millrace`   `fromFrames` and `toBooks`; on Kraken and OKX every checksum is verified
  *          `tardis`     tardis-dev's mapper and order book; it verifies nothing, and knows no book of Bybit's of 500 levels
  *          `ccxt`       ccxt pro's `handleMessage`, where it reads the recording and its checksums do not throw
- * Measures ns a frame
+ * Measures `time` ns a frame; `cpu` the same by what all threads of the process took of processors
  * Baseline `jsonParse`
  */
 import { existsSync } from 'node:fs'
@@ -18,7 +18,7 @@ import { fromFrames, type FromFramesOptions } from '../src/feed/fromFrames'
 import { replayRecords } from '../src/feed/recording/mergeRecordings'
 import { toBooks } from '../src/operators/toBooks'
 import { ccxtOf, ccxtSnapshot, tardisMapper, type TardisBook } from './kit/booksOf'
-import { nsPerItem } from './kit/passes'
+import { costPerItem } from './kit/passes'
 import { measure, type Benchmark, type Sample, type Variant } from './kit/variants'
 
 /** Two folders above the checkout's `.bench`. */
@@ -97,7 +97,7 @@ let sink = 0
 
 function jsonParse({ frames }: Recorded): Sample {
   return {
-    '': nsPerItem(frames.length, () => frames.forEach((frame) => (sink += parsed(frame) === undefined ? 0 : 1))),
+    ...costPerItem(frames.length, () => frames.forEach((frame) => (sink += parsed(frame) === undefined ? 0 : 1))),
   }
 }
 
@@ -111,7 +111,7 @@ function millrace(exchange: string, { frames, options }: Recorded): Sample {
   }
   pass()
   if (!(sink > 0)) throw new Error(`No book of ${exchange} came to life.`)
-  return { '': nsPerItem(frames.length, pass) }
+  return { ...costPerItem(frames.length, pass) }
 }
 
 function tardis(exchange: string, { frames, options }: Recorded): Sample {
@@ -135,7 +135,7 @@ function tardis(exchange: string, { frames, options }: Recorded): Sample {
   }
   pass()
   if (!(sink > 0)) throw new Error(`tardis-dev found no book in the recording of ${exchange}.`)
-  return { '': nsPerItem(frames.length, pass) }
+  return { ...costPerItem(frames.length, pass) }
 }
 
 /** `handleMessage` with each frame, and a look at the best prices of a book. */
@@ -165,7 +165,7 @@ function ccxt({ id, url, market }: NonNullable<Session['ccxt']>, { frames, optio
   }
   pass()
   if (!(sink > 0)) throw new Error(`ccxt found no book in the recording of ${id}.`)
-  return { '': nsPerItem(frames.length, pass) }
+  return { ...costPerItem(frames.length, pass) }
 }
 
 function parsed(frame: Buffer): unknown {
@@ -186,7 +186,12 @@ if (existsSync(RECORDED)) {
     if (ccxtSession !== undefined) {
       variants.push({ name: 'ccxt', peer: 'ccxt', run: on((recorded) => ccxt(ccxtSession, recorded)) })
     }
-    return { name: `decode.${exchange}`, measures: { '': 'ns/frame' }, baseline: 'jsonParse', variants }
+    return {
+      name: `decode.${exchange}`,
+      measures: { time: 'ns/frame', cpu: 'ns/frame' },
+      baseline: 'jsonParse',
+      variants,
+    }
   })
   void measure(__filename, benchmarks)
 } else {

@@ -8,7 +8,7 @@
  *          instrument in every 100 ms of the stream's time, `map`, `drain` into JSON lines; `teamPipeline`: the same as teams
  *          write it. Of `latency`: parsing alone, and the road through four operators into a sink. Of `flagship`: how many
  *          frames a second are asked of the simulator
- * Measures `frames` ns a frame until the file is closed. `latency` from when a frame was due (not from when it was looked at)
+ * Measures `frames` ns a frame until the file is closed, by the clock (`time`) and of processors (`cpu`). `latency` from when a frame was due (not from when it was looked at)
  *          until its row was offered to the sink, ms, at 5,000 frames a second. `flagship` from the receive stamp until the
  *          quote is safe in its file, ms, and what the process took of a core for an event, µs; the simulator's own work is in it
  * Baseline `jsonParse`, `parsing`, and the lowest rate
@@ -71,7 +71,7 @@ function floor(): Sample {
   const span = new Span(depthStream(FRAMES).frames, FRAMES)
   for (const frame of span) sink += (JSON.parse(frame.toString()) as Wire).data.b.length
   requireRead()
-  return { '': span.nsPerItem }
+  return { ...span.cost }
 }
 
 interface Wire {
@@ -114,7 +114,7 @@ function ours(): Promise<Sample> {
       onFault: ({ message }) => (problem ??= message),
     })
     if (problem !== undefined) throw new Error(problem)
-    return { '': span.nsPerItemUntil(performance.now()), rows: path.join(folder, 'rows.jsonl') }
+    return { ...span.costByNow(), rows: path.join(folder, 'rows.jsonl') }
   })
 }
 
@@ -184,12 +184,14 @@ function teamPipeline(): Promise<Sample> {
       .subscribe((rows) => output.write(rows.map((row) => `${JSON.stringify(row)}\n`).join('')))
     output.end()
     await once(output, 'close')
-    return { '': span.nsPerItemUntil(performance.now()), rows: file }
+    return { ...span.costByNow(), rows: file }
   })
 }
 
 /** In a folder of its own, which is gone afterwards; what was measured must have left rows there. */
-async function inFolder(run: (folder: string) => Promise<{ '': number; rows: string }>): Promise<Sample> {
+async function inFolder(
+  run: (folder: string) => Promise<{ time: number; cpu: number; rows: string }>,
+): Promise<Sample> {
   const folder = mkdtempSync(path.join(tmpdir(), 'millrace-bench-'))
   mkdirSync(folder, { recursive: true })
   try {
@@ -317,7 +319,7 @@ async function flagship(messagesPerSecond: number): Promise<Sample> {
 void measure(__filename, [
   {
     name: 'pipeline.frames',
-    measures: { '': 'ns/frame' },
+    measures: { time: 'ns/frame', cpu: 'ns/frame' },
     baseline: 'jsonParse',
     variants: [
       { name: 'jsonParse', run: floor },

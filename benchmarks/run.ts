@@ -20,6 +20,9 @@ import { pageOf } from './kit/page'
 import { installPeers, NO_PEERS, peerVersions } from './kit/peers'
 import { machine, type Row } from './kit/report'
 
+/** From `.bench/benchmarks`, where this is compiled to. */
+const SOURCES = path.resolve(__dirname, '../../benchmarks')
+
 /** A benchmark that takes longer is ended. */
 const BENCHMARK_MS_MAX = 20 * 60_000
 
@@ -105,9 +108,10 @@ async function run(suite: string, quick: boolean): Promise<Suite> {
   return { suite, rows, failed }
 }
 
+/** Told by the sources: what was compiled of a benchmark that is gone may still lie beside the others. */
 function benchmarksOf(suite: string): string[] {
-  const named = new RegExp(`^(${suite}(?:[A-Z]\\w*)?)\\.js$`)
-  return readdirSync(__dirname).flatMap((file) => named.exec(file)?.[1] ?? [])
+  const named = new RegExp(`^(${suite}(?:[A-Z]\\w*)?)\\.ts$`)
+  return readdirSync(SOURCES).flatMap((file) => named.exec(file)?.[1] ?? [])
 }
 
 function inItsOwnProcess(benchmark: string, quick: boolean): Promise<{ output: string; isFine: boolean }> {

@@ -13,7 +13,7 @@
  */
 import { concatMap, filter, map, mergeMap, of, scan, Subject, type Observable } from 'rxjs'
 import { mergeMapByKey } from '../src/operators/mergeMapByKey'
-import { nsPerItem, nsPerItemAsync } from './kit/passes'
+import { costPerItem, costPerItemAsync, type Cost } from './kit/passes'
 import { measure, type Variant } from './kit/variants'
 
 interface Event {
@@ -48,8 +48,8 @@ function synchronous(wire: (source: Observable<Event>) => Observable<Event>): Va
   return () => {
     const source = new Subject<Event>()
     wire(source).subscribe((event) => (out += event.value))
-    const ns = nsPerItem(EVENTS, () => events.forEach((event) => source.next(event)))
-    return measured(ns)
+    const cost = costPerItem(EVENTS, () => events.forEach((event) => source.next(event)))
+    return measured(cost)
   }
 }
 
@@ -62,7 +62,7 @@ function asynchronous(wire: (source: Observable<Event>) => Observable<Event>): V
       out += event.value
       if (--waiting === 0) portionDone?.()
     })
-    const ns = await nsPerItemAsync(EVENTS, async () => {
+    const cost = await costPerItemAsync(EVENTS, async () => {
       for (let from = 0; from < EVENTS; from += PORTION) {
         const until = Math.min(EVENTS, from + PORTION)
         waiting = until - from
@@ -71,7 +71,7 @@ function asynchronous(wire: (source: Observable<Event>) => Observable<Event>): V
         await done
       }
     })
-    return measured(ns)
+    return measured(cost)
   }
 }
 
@@ -89,12 +89,12 @@ function inBatches(): ReturnType<Variant['run']> {
     .subscribe((batch) => {
       for (const event of batch) out += event.value
     })
-  return measured(nsPerItem(EVENTS, () => batches.forEach((batch) => source.next(batch))))
+  return measured(costPerItem(EVENTS, () => batches.forEach((batch) => source.next(batch))))
 }
 
-function measured(ns: number): { '': number } {
+function measured({ time }: Cost): { '': number } {
   if (out === 0) throw new Error('Nothing came out.')
-  return { '': ns }
+  return { '': time }
 }
 
 const operators4 = (source: Observable<Event>): Observable<Event> =>

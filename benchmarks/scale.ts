@@ -7,6 +7,7 @@
  *          10,000 levels a book at 50 symbols
  * Variants `jsonParse` the same frames parsed and nothing else; `millrace` `fromFrames` and `toBooks`
  * Measures `time`   ns a frame, both best prices read after each
+ *          `cpu`    the same by what all threads of the process took of processors
  *          `level`  bytes that a level of a book takes, on the heap and outside of it, guard and view included; `symbol` the
  *                   same for a whole book
  * Baseline `jsonParse` at the same place of the curve
@@ -36,7 +37,7 @@ async function time(read: Reader, size: Size): Promise<Sample> {
   const span = new Span(stream.frames, TIMED)
   await read(stream, span)
   if (!wasRead()) throw new Error('Nothing was read.')
-  return { time: span.nsPerItem }
+  return { ...span.cost }
 }
 
 /** What is kept after some frames, while the books live. */
@@ -70,7 +71,7 @@ function at(curve: string, place: number, size: Size): Benchmark[] {
   return [
     {
       name,
-      measures: { time: 'ns/frame' },
+      measures: { time: 'ns/frame', cpu: 'ns/frame' },
       baseline: 'jsonParse',
       ...(place !== NOISE_AT && { again: false as const }),
       curve: { name: `scale.${curve}`, at: place },

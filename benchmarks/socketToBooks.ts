@@ -172,10 +172,10 @@ async function verify(host: string, touches: ReadonlyMap<string, Touch>): Promis
 class WsOnly implements FeedConnection {
   private readonly websocket: WebSocket
 
-  constructor({ url, maxPayloadBytes, clock }: ConnectionOptions, events: ConnectionEvents) {
+  constructor({ url, maxPayloadBytes }: ConnectionOptions, events: ConnectionEvents) {
     this.websocket = new WebSocket(url, { perMessageDeflate: false, maxPayload: maxPayloadBytes })
     this.websocket.on('open', () => events.opened())
-    this.websocket.on('message', (data: Buffer, isBinary: boolean) => events.received(data, !isBinary, clock.nowUs()))
+    this.websocket.on('message', (data: Buffer, isBinary: boolean) => events.received(data, !isBinary))
   }
 
   send(text: string): boolean {

@@ -7,6 +7,7 @@
  *          `millrace`  the whole public API
  *          `operators` `millrace/operators` alone
  * Measures `ms`   from before the first `require` to after the last, in a process that has just started
+ *          `cpu`  the same by what all threads of the process took of processors, ms
  *          `rss`  what resident memory grew by, MB
  *          `files` modules that were loaded
  * Baseline `rxjs`
@@ -20,12 +21,15 @@ const SOURCES = path.resolve(__dirname, '../src')
 function load(file: string): Sample {
   const rss = process.memoryUsage.rss()
   const filesBefore = Object.keys(require.cache).length
+  const cpu = process.cpuUsage()
   const startedMs = performance.now()
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- it is the loading that is measured
   require(file)
   const ms = performance.now() - startedMs
+  const { user, system } = process.cpuUsage(cpu)
   return {
     ms,
+    cpu: (user + system) / 1e3,
     rss: Math.max(0, process.memoryUsage.rss() - rss) / 1e6,
     files: Object.keys(require.cache).length - filesBefore,
   }
@@ -34,7 +38,7 @@ function load(file: string): Sample {
 void measure(__filename, [
   {
     name: 'startup',
-    measures: { ms: 'ms', rss: 'MB', files: 'modules' },
+    measures: { ms: 'ms', cpu: 'ms', rss: 'MB', files: 'modules' },
     baseline: 'rxjs',
     variants: [
       { name: 'rxjs', run: () => load('rxjs') },

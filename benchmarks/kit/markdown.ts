@@ -1,4 +1,7 @@
-/** The headlines of a run, as the README tells them. */
+/**
+ * The headlines of a run, as the README tells them. Costs of frames are those of processors (`cpu`): by the clock they would
+ * also tell who else used the machine.
+ */
 import { rowsIn, type BenchDocument } from './document'
 import type { Row } from './report'
 
@@ -17,33 +20,33 @@ const HEADLINES: readonly Headline[] = [
     title: 'Bytes to a book whose best prices are read (Binance depth stream, 50 symbols, 1,000 levels)',
     against: 'x `JSON.parse`',
     rows: [
-      ['book.time.teamPipeline', 'RxJS pipeline as teams write it: parse, `Map`, sort on every update'],
-      ['book.time.ccxtWatching', 'ccxt, awaiting `watchOrderBook`'],
-      ['book.time.ccxt', 'ccxt, `handleMessage` alone'],
-      ['book.time.tardis', 'tardis-dev, mapper and order book'],
-      ['book.time.sortedArrays', '`JSON.parse` and a book in sorted typed arrays'],
-      ['book.time.jsonParse', '`JSON.parse` alone: the floor'],
-      ['book.time.millrace', '**millrace**, `fromFrames` and `toBooks`'],
+      ['book.cpu.teamPipeline', 'RxJS pipeline as teams write it: parse, `Map`, sort on every update'],
+      ['book.cpu.ccxtWatching', 'ccxt, awaiting `watchOrderBook`'],
+      ['book.cpu.ccxt', 'ccxt, `handleMessage` alone'],
+      ['book.cpu.tardis', 'tardis-dev, mapper and order book'],
+      ['book.cpu.sortedArrays', '`JSON.parse` and a book in sorted typed arrays'],
+      ['book.cpu.jsonParse', '`JSON.parse` alone: the floor'],
+      ['book.cpu.millrace', '**millrace**, `fromFrames` and `toBooks`'],
     ],
   },
   {
     title: 'Recorded sessions to verified books',
     against: 'x `JSON.parse`',
     rows: [
-      ['decode.binance.millrace', 'Binance spot'],
-      ['decode.binance-futures.millrace', 'Binance USD-M futures'],
-      ['decode.bybit.millrace', 'Bybit'],
-      ['decode.kraken.millrace', 'Kraken, every checksum verified'],
-      ['decode.okx.millrace', 'OKX, every checksum verified'],
-      ['decode.coinbase.millrace', 'Coinbase'],
+      ['decode.binance.cpu.millrace', 'Binance spot'],
+      ['decode.binance-futures.cpu.millrace', 'Binance USD-M futures'],
+      ['decode.bybit.cpu.millrace', 'Bybit'],
+      ['decode.kraken.cpu.millrace', 'Kraken, every checksum verified'],
+      ['decode.okx.cpu.millrace', 'OKX, every checksum verified'],
+      ['decode.coinbase.cpu.millrace', 'Coinbase'],
     ],
   },
   {
     title: 'Pipelines',
     against: 'x `JSON.parse`',
     rows: [
-      ['pipeline.frames.millrace', 'bytes to books, four operators, JSON lines in a file'],
-      ['pipeline.frames.teamPipeline', 'the same as teams write it'],
+      ['pipeline.frames.cpu.millrace', 'bytes to books, four operators, JSON lines in a file'],
+      ['pipeline.frames.cpu.teamPipeline', 'the same as teams write it'],
       ['pipeline.latency.p50.toSink', 'from when a frame was due to its row at the sink, p50, 5,000 frames/s'],
       ['pipeline.latency.p99.toSink', 'the same, p99'],
     ],
@@ -53,8 +56,8 @@ const HEADLINES: readonly Headline[] = [
     against: 'x before',
     rows: [
       ['S1.fastPath.p99.mergeMapByKey', 'S1 fast path p99 beside handlers of 0.6-1.2 s, in order per symbol'],
-      ['S2.loopDelay.p99.books', 'S2 loop delay p99, 5,000 updates/s into books of 1,000 levels'],
-      ['S3.memory.p99.sampled', 'S3 loop delay p99, memory sampled beside the stream'],
+      ['S2.loopDelay.p99.books', 'S2 loop delay p99, 5,000 updates/s into books of 1,000 levels a side'],
+      ['S3.loopDelay.p99.sampled', 'S3 loop delay p99, memory sampled beside the stream'],
       ['S4.loopDelay.p99.timers', 'S4 loop delay p99, 1,000 retries waiting'],
       ['S5.samples.longestGap.health', 'S5 longest time without a health sample while a check hangs'],
       ['S6.loopDelay.max.jsonReport', 'S6 longest stall of the loop while a 50 MB report is written'],
@@ -64,11 +67,11 @@ const HEADLINES: readonly Headline[] = [
     title: 'Scale: bytes to best prices',
     against: 'x `JSON.parse`',
     rows: [
-      ['scale.symbols.1.time.millrace', '1 symbol of 1,000 levels'],
-      ['scale.symbols.100.time.millrace', '100 symbols'],
-      ['scale.symbols.5000.time.millrace', '5,000 symbols'],
-      ['scale.levels.10.time.millrace', '50 symbols of 10 levels'],
-      ['scale.levels.10000.time.millrace', '50 symbols of 10,000 levels'],
+      ['scale.symbols.1.cpu.millrace', '1 symbol of 1,000 levels'],
+      ['scale.symbols.100.cpu.millrace', '100 symbols'],
+      ['scale.symbols.5000.cpu.millrace', '5,000 symbols'],
+      ['scale.levels.10.cpu.millrace', '50 symbols of 10 levels'],
+      ['scale.levels.10000.cpu.millrace', '50 symbols of 10,000 levels'],
     ],
   },
   {
@@ -81,7 +84,8 @@ const HEADLINES: readonly Headline[] = [
   {
     title: 'Start',
     rows: [
-      ['startup.ms.millrace', "`import 'millrace'`, cold"],
+      ['startup.cpu.millrace', "`import 'millrace'`, cold"],
+      ['startup.cpu.rxjs', 'of that, `rxjs` alone'],
       ['startup.rss.millrace', 'resident memory it adds'],
     ],
   },
@@ -114,7 +118,10 @@ export function markdownOf(document: BenchDocument): string {
     const head = [title, 'median', ...(against === undefined ? [] : [against])]
     return [[`| ${head.join(' | ')} |`, `|---|${'--:|'.repeat(head.length - 1)}`, ...lines].join('\n')]
   })
-  return [`${on}. Medians of interleaved repetitions; ratios within one run, with their range.`, ...tables].join('\n\n')
+  return [
+    `${on}. Medians of interleaved repetitions; ratios within one run, with their range. Nanoseconds are processor time of all threads.`,
+    ...tables,
+  ].join('\n\n')
 }
 
 function valueOf({ value, unit }: Row): string {

@@ -5,6 +5,7 @@
  * every 256 frames. The result of `next` is one object for all frames, so that nothing is allocated by it.
  */
 import { performance } from 'node:perf_hooks'
+import type { Cost } from './passes'
 
 export interface SpanOptions {
   /** Warming up ends after so many frames, or so much time. */
@@ -22,6 +23,8 @@ export class Span<T> implements IterableIterator<T, undefined> {
   private warmedUpAt = -1
   private startedMs = 0
   private endedMs = 0
+  private cpuBefore = process.cpuUsage()
+  private cpu = process.cpuUsage()
   private readonly createdMs = performance.now()
 
   constructor(
@@ -55,14 +58,19 @@ export class Span<T> implements IterableIterator<T, undefined> {
     this.finish(performance.now())
   }
 
-  get nsPerItem(): number {
-    return this.nsPerItemUntil(this.endedMs)
+  /** What a frame cost until the last of them was taken. */
+  get cost(): Cost {
+    return this.costOf(this.endedMs, this.cpu)
   }
 
-  /** For work that ends after the last frame was taken: files that are still written. */
-  nsPerItemUntil(endedMs: number): number {
+  /** What a frame has cost by now, for work that ends after the last frame was taken: files that are still written. */
+  costByNow(): Cost {
+    return this.costOf(performance.now(), process.cpuUsage(this.cpuBefore))
+  }
+
+  private costOf(endedMs: number, { user, system }: NodeJS.CpuUsage): Cost {
     if (!this.result.done || this.counted <= 0) throw new Error('Not all frames were taken, so nothing was measured.')
-    return ((endedMs - this.startedMs) * 1e6) / this.counted
+    return { time: ((endedMs - this.startedMs) * 1e6) / this.counted, cpu: ((user + system) * 1e3) / this.counted }
   }
 
   private look(at: number): void {
@@ -72,6 +80,7 @@ export class Span<T> implements IterableIterator<T, undefined> {
       if (at === 0 || (at < warmUpFrames && nowMs - this.createdMs < warmUpMs && at < this.items.length)) return
       this.warmedUpAt = at
       this.onStart?.()
+      this.cpuBefore = process.cpuUsage()
       this.startedMs = performance.now()
     }
     if (at < this.items.length && (this.startedMs === 0 || nowMs - this.startedMs < msMax)) return
@@ -80,6 +89,7 @@ export class Span<T> implements IterableIterator<T, undefined> {
 
   private finish(nowMs: number): void {
     this.endedMs = nowMs
+    this.cpu = process.cpuUsage(this.cpuBefore)
     this.result.done = true
     this.result.value = undefined
   }

@@ -235,6 +235,18 @@ export class KernelBook implements LoggedBook {
     doubles.set(columns.decimals.subarray(from, to), column + (DECIMALS >> 3))
   }
 
+  /** As `put`, of the levels of an event. */
+  putLevels(asks: boolean, levels: readonly Level[], decimals: readonly number[]): void {
+    const { doubles } = this.memory
+    const column = (asks ? ASKS : BIDS) >> 3
+    for (let index = 0; index < levels.length; index++) {
+      const level = levels[index]!
+      doubles[column + (PRICES >> 3) + index] = level[0]
+      doubles[column + (SIZES >> 3) + index] = level[1]
+      doubles[column + (DECIMALS >> 3) + index] = decimals[index]!
+    }
+  }
+
   /** What lies in the columns of a side, copied. */
   taken(asks: boolean, from: number, to: number): Columns {
     const { doubles } = this.memory

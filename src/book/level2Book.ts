@@ -43,6 +43,17 @@ export class Level2Book {
 
   /** Changes levels in the order given: size 0 removes, and the removal of a level that is not held is normal. */
   delta(change: Change): void {
+    const { levels } = this
+    const { bids, asks, bidDigits, askDigits } = change
+    if (this.isExact && isExact(bids, bidDigits) && isExact(asks, askDigits)) {
+      levels.putLevels(false, bids, bidDigits.decimals)
+      levels.putLevels(true, asks, askDigits.decimals)
+      this.update(bids.length, asks.length)
+    } else this.applyInPieces(change)
+    if (change.depth !== undefined) this.cut(change.depth)
+  }
+
+  private applyInPieces(change: Change): void {
     if (this.plain === undefined) {
       const bids = columnsOf(change.bids, change.bidDigits.decimals)
       const asks = columnsOf(change.asks, change.askDigits.decimals)
@@ -54,16 +65,24 @@ export class Level2Book {
       this.plain.bids.change(change.bids, change.bidDigits)
       this.plain.asks.change(change.asks, change.askDigits)
     }
-    if (change.depth !== undefined) this.cut(change.depth)
   }
 
   /** Applies the levels that a scan has left in the kernel's columns: a delta of exact numbers. */
   scanned(bids: number, asks: number, depth: number | undefined): void {
-    const { levels } = this
-    if (this.plain !== undefined || levels.isEmpty || this.bidTexts.size > 0 || this.askTexts.size > 0) {
-      this.takeScanned(0, bids, 0, asks)
-    } else if (!levels.update(bids, asks)) this.takeScanned(levels.done(false), bids, levels.done(true), asks)
+    if (this.isExact) this.update(bids, asks)
+    else this.takeScanned(0, bids, 0, asks)
     if (depth !== undefined) this.cut(depth)
+  }
+
+  /** True when all levels are in the kernel, and none has a text beside it. */
+  private get isExact(): boolean {
+    return this.plain === undefined && !this.levels.isEmpty && this.bidTexts.size === 0 && this.askTexts.size === 0
+  }
+
+  /** Applies what lies in the columns of a book that is exact. */
+  private update(bids: number, asks: number): void {
+    const { levels } = this
+    if (!levels.update(bids, asks)) this.takeScanned(levels.done(false), bids, levels.done(true), asks)
   }
 
   /** Drops levels beyond the `depth` best of each side: an exchange that sends a fixed depth never removes them itself. */
@@ -255,6 +274,11 @@ const NO_LOG: LoggedBook = {
   bestPrice: () => NaN,
   bestSize: () => NaN,
   sideNow: () => new PlainSide(1).share(),
+}
+
+/** True of levels that the kernel takes as they are. */
+function isExact(levels: readonly Level[], { texts }: LevelDigits): boolean {
+  return levels.length <= LEVELS_MAX && (texts === undefined || texts.size === 0)
 }
 
 /** The best price of levels that are there; `sign` is 1 where higher is better. NaN without one. */

@@ -32,10 +32,10 @@ import {
 } from './binanceShared'
 import type { ExchangeProtocol } from './protocol'
 
-/** Changes of a book, by the milliseconds between them. */
+/** Milliseconds between two frames of a book, and how its stream's name ends. */
 const PACES = [
-  [100, 'depth@100ms'],
-  [1_000, 'depth'],
+  [100, '@100ms'],
+  [1_000, ''],
 ] as const
 
 export const binance: ExchangeProtocol = {
@@ -53,7 +53,7 @@ export const binance: ExchangeProtocol = {
       idleMsMax: undefined,
     },
     book: {
-      topics: (instrument, { bookEveryMs }) => [topic('book', instrument, depthStream(PACES, bookEveryMs), 'stream')],
+      topics: (instrument, options) => [topic('book', instrument, depthStream(PACES, options), 'stream')],
       decode: decodeBook,
       // Only changes are sent, and a small market may rest for minutes.
       idleMsMax: 300_000,

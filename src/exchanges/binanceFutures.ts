@@ -38,12 +38,12 @@ import {
 import type { ExchangeProtocol } from './protocol'
 import { stepOf } from './steps'
 
-/** Changes of a book, by the milliseconds between them. The first comes with every change; it is undocumented, and works. */
+/** Milliseconds between two frames of a book, and how its stream's name ends. The first is undocumented, and works. */
 const PACES = [
-  [0, 'depth@0ms'],
-  [100, 'depth@100ms'],
-  [250, 'depth'],
-  [500, 'depth@500ms'],
+  [0, '@0ms'],
+  [100, '@100ms'],
+  [250, ''],
+  [500, '@500ms'],
 ] as const
 
 export const binanceFutures: ExchangeProtocol = {
@@ -66,7 +66,7 @@ export const binanceFutures: ExchangeProtocol = {
       idleMsMax: undefined,
     },
     book: {
-      topics: (instrument, { bookEveryMs }) => [topic('book', instrument, depthStream(PACES, bookEveryMs), 'public')],
+      topics: (instrument, options) => [topic('book', instrument, depthStream(PACES, options), 'public')],
       decode: decodeBook,
       idleMsMax: 60_000,
     },

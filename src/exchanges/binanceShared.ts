@@ -9,7 +9,7 @@ import type { EventWriter } from '../model/codec/eventWriter'
 import { id, integer, invalid, isRecord, list, record, text, type WireRecord } from '../model/codec/wire'
 import * as scan from '../kernel/shape'
 import type { Instrument } from '../model/instrument'
-import type { ChannelName, ExchangeProtocol, RestSnapshot, Route, Topic } from './protocol'
+import type { ChannelName, ExchangeProtocol, RestSnapshot, Route, Topic, TopicOptions } from './protocol'
 import { stepOf, type Step } from './steps'
 
 // ── Requests ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -254,12 +254,30 @@ function symbolOfStream(stream: string): string | undefined {
   return end > 0 && end <= 128 && !stream.startsWith('!') ? stream.slice(0, end).toUpperCase() : undefined
 }
 
+/** Levels of complete tops. */
+const TOPS = [5, 10, 20]
+
 /**
- * The stream of changes that is asked for: the slowest that is often enough. Ten frames a second are the default.
+ * The stream of a book that is asked for, at the slowest pace that is often enough; ten frames a second are the default.
  *
- * @param paces  the milliseconds between two frames, the least first, and the stream's name
+ * @param paces  the milliseconds between two frames, the least first, and the end of the stream's name
+ * @throws       `Fault` OPTION_INVALID for a top that is deeper than those that are sent
  */
-export function depthStream(paces: readonly (readonly [everyMs: number, stream: string])[], everyMs = 100): string {
+export function depthStream(
+  paces: readonly (readonly [everyMs: number, suffix: string])[],
+  { depth = TOPS.at(-1)!, bookEveryMs = 100, bookTops }: TopicOptions,
+): string {
+  if (bookTops !== true) return `depth${suffixOf(paces, bookEveryMs)}`
+  const levels = TOPS.find((offered) => offered >= depth)
+  if (levels === undefined) {
+    const message = `Binance sends complete tops of ${TOPS.join(', ')} levels, and ${depth} are wished for: wish for fewer, or for the changes of the book.`
+    throw new Fault('OPTION_INVALID', message, { depth })
+  }
+  // Faster than this only changes are sent.
+  return `depth${levels}${suffixOf(paces, Math.max(100, bookEveryMs))}`
+}
+
+function suffixOf(paces: readonly (readonly [everyMs: number, suffix: string])[], everyMs: number): string {
   return (paces.findLast(([paceMs]) => paceMs <= everyMs) ?? paces[0]!)[1]
 }
 

@@ -109,6 +109,8 @@ export interface TopicOptions {
    * the pace is no matter of the depth. Undefined: its default.
    */
   readonly bookEveryMs?: number | undefined
+  /** A complete top of the book in every frame, in the place of changes, where the exchange offers both. */
+  readonly bookTops?: boolean | undefined
   /** Candle interval. */
   readonly intervalMs: number
 }

@@ -12,11 +12,10 @@
  */
 import type { Duplex } from 'node:stream'
 import type WebSocket from 'ws'
-import type { Clock } from '../clock/clock'
 import { FrameCutter } from './frameCutter'
 
 /** A message, as in `ConnectionEvents.received`. */
-export type Received = (bytes: Uint8Array, isText: boolean, atUs: number) => void
+export type Received = (bytes: Uint8Array, isText: boolean) => void
 
 /**
  * To be called while `ws` tells that it is open, before anything was read.
@@ -29,13 +28,11 @@ export function receiveInBulk(
   websocket: WebSocket,
   socket: Duplex,
   payloadBytesMax: number,
-  clock: Clock,
   received: Received,
 ): boolean {
   const [reader, ...others] = socket.listeners('data') as ((this: Duplex, bytes: Uint8Array) => void)[]
   if (reader === undefined || others.length > 0 || websocket.extensions !== '') return false
 
-  let atUs = 0
   let messages = 0
   let isOver = false
   // To a socket that is no more nothing can be given back, and `ws` too gives what was read of it.
@@ -43,7 +40,7 @@ export function receiveInBulk(
 
   const cutter = new FrameCutter(payloadBytesMax, {
     frame(bytes, isText) {
-      received(bytes, isText, atUs)
+      received(bytes, isText)
       return goesOn()
     },
     lend(bytes, ends) {
@@ -60,7 +57,6 @@ export function receiveInBulk(
     },
   })
   const cut = (chunk: Buffer): void => {
-    atUs = clock.nowUs()
     const taken = cutter.cut(chunk)
     if (taken < chunk.length) socket.unshift(chunk.subarray(taken))
   }

@@ -31,9 +31,8 @@ export interface ConnectionEvents {
    *
    * @param bytes  a slice of the socket's memory, which holds until this returns
    * @param isText that it is a text frame: valid UTF-8
-   * @param atUs   when the socket gave the chunk that the frame came with
    */
-  received(bytes: Uint8Array, isText: boolean, atUs: number): void
+  received(bytes: Uint8Array, isText: boolean): void
   /** A ping or pong. */
   signed(): void
   ended(end: ConnectionEnd): void
@@ -140,8 +139,8 @@ export class Connection implements FeedConnection {
 
   private listen(): void {
     const { socket, events, options } = this
-    const received = (bytes: Uint8Array, isText: boolean, atUs: number): void => {
-      if (!this.ended) events.received(bytes, isText, atUs)
+    const received = (bytes: Uint8Array, isText: boolean): void => {
+      if (!this.ended) events.received(bytes, isText)
     }
     let line: Duplex | undefined
     socket.on('upgrade', (response) => {
@@ -151,11 +150,11 @@ export class Connection implements FeedConnection {
       if (this.ended) return
       this.opened = true
       this.deadline.cancel()
-      if (line !== undefined) receiveInBulk(socket, line, options.maxPayloadBytes, options.clock, received)
+      if (line !== undefined) receiveInBulk(socket, line, options.maxPayloadBytes, received)
       events.opened()
     })
     socket.on('message', (data: RawData, isBinary: boolean) => {
-      received(bytesOf(data), !isBinary, options.clock.nowUs())
+      received(bytesOf(data), !isBinary)
     })
     socket.on('ping', () => {
       if (!this.ended) events.signed()

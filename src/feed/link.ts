@@ -265,7 +265,7 @@ export class Link {
       { url, clock, env, connectMs, closeMs, maxPayloadBytes },
       {
         opened: () => this.opened(),
-        received: (bytes, isText, atUs) => this.received(bytes, isText, atUs),
+        received: (bytes, isText) => this.received(bytes, isText),
         signed: () => this.signed(),
         ended: (end) => this.ended(end),
       },
@@ -319,9 +319,10 @@ export class Link {
     this.asking.start()
   }
 
-  private received(data: Uint8Array, isText: boolean, atUs: number): void {
+  private received(data: Uint8Array, isText: boolean): void {
     const { stamper, planned, take } = this.options
-    const { timeUs, ns } = stamper.next(atUs)
+    // A time for each, though they came in one chunk: by it a value is traced to its frame.
+    const { timeUs, ns } = stamper.next()
     this.frames++
     this.bytes += data.length
     this.lastFrameUs = timeUs

@@ -19,15 +19,11 @@ export class Stamper {
 
   constructor(private readonly clock: Clock) {}
 
-  /**
-   * A time, or one nanosecond after the stamp before it where that is not earlier.
-   *
-   * @param atUs  when it happened. Frames that the socket gave in one chunk came at one time: reading the clock for each would
-   *              cost a tenth of their way to a book
-   */
-  next(atUs = this.clock.nowUs()): Stamp {
-    if (atUs > this.timeUs) {
-      this.timeUs = atUs
+  /** Now, or one nanosecond after the stamp before it where the clock has not moved on. */
+  next(): Stamp {
+    const nowUs = this.clock.nowUs()
+    if (nowUs > this.timeUs) {
+      this.timeUs = nowUs
       this.ns = 0
     } else if (this.ns < 999) this.ns++
     else {

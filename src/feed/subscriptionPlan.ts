@@ -21,6 +21,8 @@ export interface FeedWish {
   readonly depth?: number | undefined
   /** Milliseconds between two frames of a book that are often enough. Undefined: the exchange's default. */
   readonly bookEveryMs?: number | undefined
+  /** Complete tops in the place of changes, where the exchange offers both. Default false. */
+  readonly bookTops?: boolean | undefined
   /** Candle interval; default a minute. */
   readonly intervalMs?: number | undefined
   /**
@@ -199,8 +201,8 @@ function wantChannel(
   problems: Problems,
 ): boolean {
   const { protocol } = wanted
-  const { depth, bookEveryMs, intervalMs = INTERVAL_MS } = wish
-  const asked: TopicOptions = { depth, bookEveryMs, intervalMs }
+  const { depth, bookEveryMs, bookTops, intervalMs = INTERVAL_MS } = wish
+  const asked: TopicOptions = { depth, bookEveryMs, bookTops, intervalMs }
   const earlier = channel === 'book' ? takeBook(wanted, instrument) : undefined
   const options = earlier === undefined ? asked : both(asked, earlier.options)
   let topics: readonly Topic[] | undefined
@@ -248,12 +250,13 @@ function keyOf({ endpoint, key }: Topic): string {
   return `${endpoint} ${key}`
 }
 
-/** What two wishes for the same book are met by: the deeper, and the more frequent. */
+/** What two wishes for the same book are met by: the deeper, the more frequent, and the changes. */
 function both(one: TopicOptions, other: TopicOptions): TopicOptions {
   return {
     ...one,
     depth: deeper(one.depth, other.depth),
     bookEveryMs: oftener(one.bookEveryMs, other.bookEveryMs),
+    bookTops: one.bookTops === true && other.bookTops === true,
   }
 }
 

@@ -116,15 +116,6 @@ export class LiveMarket implements Market {
 }
 
 /** A wish names instruments for all its exchanges: each gives what it trades. */
-function perExchange({ exchanges, instruments, channels, depth, bookEveryMs, intervalMs, required }: Wish): FeedWish[] {
-  return exchanges.map((exchange) => ({
-    exchange,
-    instruments,
-    channels,
-    depth,
-    bookEveryMs,
-    intervalMs,
-    required,
-    wherever: exchanges.length > 1,
-  }))
+function perExchange({ exchanges, ...wish }: Wish): FeedWish[] {
+  return exchanges.map((exchange) => ({ ...wish, exchange, wherever: exchanges.length > 1 }))
 }

@@ -25,6 +25,11 @@ export interface FeedOptions {
    * Bybit the pace is a matter of the depth: 1, 50, 200 and 1000 levels every 10, 20, 100 and 200 ms.
    */
   readonly bookEveryMs?: number
+  /**
+   * Complete tops of a book, as deep as `depth`, in the place of its changes, where the exchange offers both (Binance and its
+   * futures: 5, 10 or 20 levels). There is nothing to join or to repair, and nothing is known below them. Default false.
+   */
+  readonly bookTops?: boolean
   /** Candle interval; default a minute. */
   readonly intervalMs?: number
 }
@@ -35,6 +40,7 @@ export interface Wish {
   readonly channels: readonly ChannelName[]
   readonly depth: number | undefined
   readonly bookEveryMs?: number | undefined
+  readonly bookTops?: boolean | undefined
   readonly intervalMs: number
   /** False for what a run may be ready without. Default true. */
   readonly required?: boolean | undefined
@@ -43,7 +49,15 @@ export interface Wish {
 /** @throws `Fault` OPTION_INVALID with all problems in one sentence each */
 export function wishOf(options: FeedOptions, exchangeIds: readonly string[]): Wish {
   // Plain JavaScript may leave out what the types require: that is a sentence, not a crash.
-  const { exchanges = [], instruments = [], channel, depth, bookEveryMs, intervalMs } = options as Partial<FeedOptions>
+  const {
+    exchanges = [],
+    instruments = [],
+    channel,
+    depth,
+    bookEveryMs,
+    bookTops,
+    intervalMs,
+  } = options as Partial<FeedOptions>
   const channels = options.channels ?? (channel === undefined ? [] : [channel])
   const problems = problemsOfWish({ instruments, channels, depth, bookEveryMs, intervalMs })
   if (exchanges.length === 0) problems.push('Name at least one exchange.')
@@ -57,6 +71,7 @@ export function wishOf(options: FeedOptions, exchangeIds: readonly string[]): Wi
     channels: [...new Set(channels)],
     depth,
     ...(bookEveryMs !== undefined && { bookEveryMs }),
+    ...(bookTops === true && { bookTops }),
     intervalMs: intervalMs ?? 60_000,
   }
 }

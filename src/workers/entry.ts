@@ -16,6 +16,7 @@ type Offered = (...args: never[]) => unknown
  * at the end of loading.
  *
  *     exposeEntry((books: Book[]) => books.map(sort))          // for onWorker: gets a batch, returns its results
+ *     exposeEntry({ run, save, restore })                      // the same with state, for `rebuild` of onWorker
  *     exposeEntry({ open, write, close })                      // several functions, called by name
  *
  * What a function throws reaches the caller as a `Fault`: with its code and details where it was one, else as

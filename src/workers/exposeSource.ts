@@ -1,5 +1,5 @@
 import { isMainThread } from 'node:worker_threads'
-import type { Observable } from 'rxjs'
+import { Subject, takeUntil, type Observable } from 'rxjs'
 import { BoundedQueue } from '../actors/boundedQueue'
 import { emptyLedger, type DropReason } from '../actors/ledger'
 import type { OnFull } from '../actors/overflow'
@@ -76,7 +76,8 @@ class Outlet<T> {
   /** Drops that the reader was told of. */
   private readonly told: Partial<Record<DropReason, number>> = {}
   private readonly finish: (error: { readonly error: unknown } | undefined) => void
-  private readonly subscription
+  /** Known before the first value, so that a synchronous endless source stops too. */
+  private readonly left = new Subject<void>()
   /** Values that were taken from the queue and found no room. */
   private held: T[] = []
   private isDraining = false
@@ -99,7 +100,7 @@ class Outlet<T> {
     })
     this.ended.catch(() => undefined) // whoever opened it is told
     this.finish = finish
-    this.subscription = source.subscribe({
+    source.pipe(takeUntil(this.left)).subscribe({
       next: (value) => this.receive(value),
       error: (error: unknown) => this.end({ error }),
       complete: () => this.end(undefined),
@@ -107,7 +108,7 @@ class Outlet<T> {
   }
 
   leave(): void {
-    this.subscription.unsubscribe()
+    this.left.next()
     this.ring.close()
     this.finish(undefined)
   }
@@ -115,7 +116,7 @@ class Outlet<T> {
   private receive(value: T): void {
     if (!this.queue.add(value)) {
       this.end({ error: this.queue.full('The edge from the worker') })
-      this.subscription.unsubscribe()
+      this.left.next()
       return
     }
     this.planDrain()
@@ -138,7 +139,7 @@ class Outlet<T> {
         while (this.writeDrops() && this.writeValues());
         this.ring.publish()
         if (this.ring.state !== 'open') {
-          this.subscription.unsubscribe()
+          this.left.next()
           break
         }
         if (this.held.length === 0 && this.queue.size === 0) break
@@ -149,7 +150,7 @@ class Outlet<T> {
         this.finish(this.sourceEnded.failure)
       }
     } catch (error) {
-      this.subscription.unsubscribe()
+      this.left.next()
       this.ring.close()
       this.finish({ error })
     } finally {

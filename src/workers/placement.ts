@@ -27,13 +27,18 @@ export function fixedPlacement(place: Place): PlacementRule {
   return { next: () => place, spent: () => undefined }
 }
 
-/** A look is over when so much was measured in it on so many batches, or much more on fewer. */
-const LOOK_US = 1_500
-const LOOK_BATCHES = 64
-const LONG_LOOK_US = 8_000
+/**
+ * A look is over when the thread has worked so much in it. That is looked up whenever so much more was measured at the
+ * batches; where threads have no time of their own, that is all there is. The kernel's books are some milliseconds late for a
+ * thread that does not sleep: in a shorter look that would be all there is.
+ */
+const LOOK_US = 20_000
+const MEASURED_US = 10_000
+/** What is measured by the clock is more than the thread works, where it has to wait for a processor; but not for ever. */
+const MEASURED_US_MAX = 200_000
 /** Looks that are judged together, by their median, and first ones that do not count: they are compiled meanwhile. */
 const LOOKS = 3
-const WARM_UP = 2
+const WARM_UP = 1
 /** Between two looks at the better place so many batches pass. */
 const BATCHES_BETWEEN = 256
 /** What being woken costs at most; what it is taken for where threads have no time of their own. */
@@ -61,7 +66,7 @@ export class MeasuredPlacement implements PlacementRule {
   next(canHop: boolean): Place {
     const place = canHop ? this.place : 'loop'
     if (this.look === undefined && this.isLookWanted(place)) {
-      this.look = { place, fromUs: this.threadTimeUs(), measuredUs: 0, batches: 0, values: 0 }
+      this.look = { place, fromUs: this.threadTimeUs(), measuredUs: 0, dueUs: MEASURED_US, batches: 0, values: 0 }
       this.batchesBetween = 0
     }
     return place
@@ -81,9 +86,13 @@ export class MeasuredPlacement implements PlacementRule {
     look.measuredUs += us
     look.batches++
     look.values += values
-    const isEnough = look.measuredUs >= LOOK_US && look.batches >= LOOK_BATCHES
-    if (!isEnough && look.measuredUs < LONG_LOOK_US) return
-    this[place].add(look, this.threadTimeUs())
+    if (look.measuredUs < look.dueUs) return
+    const nowUs = this.threadTimeUs()
+    if (nowUs !== undefined && look.fromUs !== undefined && look.measuredUs < MEASURED_US_MAX) {
+      look.dueUs = look.measuredUs + MEASURED_US
+      if (nowUs - look.fromUs < LOOK_US) return
+    }
+    this[place].add(look, nowUs)
     this.look = undefined
     if (this.tried === place) this.tried = undefined
   }
@@ -119,6 +128,8 @@ interface Look {
   /** The thread's time when it began, later by what came in between. */
   fromUs: number | undefined
   measuredUs: number
+  /** What is to be measured before the thread's time is looked up. */
+  dueUs: number
   batches: number
   values: number
 }
@@ -135,14 +146,15 @@ class Costs {
   constructor(private readonly place: Place) {}
 
   get isKnown(): boolean {
-    return this.seen > WARM_UP
+    return this.seen >= WARM_UP + LOOKS
   }
 
   add({ fromUs, measuredUs, batches, values }: Look, nowUs: number | undefined): void {
     if (!this.isKnown) this.seen++
-    if (!this.isKnown) return
-    const mostUs = this.place === 'loop' ? measuredUs * COLLECTING_MAX : measuredUs + WAKE_UP_US_MAX * batches
-    const supposedUs = this.place === 'loop' ? measuredUs : measuredUs + WAKE_UP_US * batches
+    if (this.seen <= WARM_UP) return
+    const isLoop = this.place === 'loop'
+    const mostUs = isLoop ? measuredUs * COLLECTING_MAX : measuredUs + WAKE_UP_US_MAX * batches
+    const supposedUs = isLoop ? measuredUs : measuredUs + WAKE_UP_US * batches
     const us = fromUs === undefined || nowUs === undefined ? supposedUs : Math.min(nowUs - fromUs, mostUs)
     if (this.last.length === LOOKS) this.last.shift()
     this.last.push(us / values)

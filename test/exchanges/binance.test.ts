@@ -299,6 +299,16 @@ describe('binance', () => {
       ])
     })
 
+    it('are for complete tops where they are wished for, of as many levels as there are, and no more often than they are sent', () => {
+      const key = (depth?: number, bookEveryMs?: number) =>
+        binance.channels.book?.topics(btc, { ...options, depth, bookEveryMs, bookTops: true })?.[0]?.key
+      expect([key(), key(1), key(6), key(20, 1_000), key(10, 0)]).to.deep.equal([
+        ...['btcusdt@depth20@100ms', 'btcusdt@depth5@100ms', 'btcusdt@depth10@100ms'],
+        ...['btcusdt@depth20', 'btcusdt@depth10@100ms'],
+      ])
+      expect(() => key(21)).to.throw(Fault, /tops of 5, 10, 20 levels, and 21 are wished for/)
+    })
+
     it('are asked for as documented', () => {
       const topics = ['trades', 'ticker'].flatMap((channel) =>
         binance.channels[channel as 'trades']!.topics(btc, options)!,

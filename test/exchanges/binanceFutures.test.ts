@@ -247,6 +247,17 @@ describe('binance-futures', () => {
       ])
     })
 
+    it('are for complete tops where they are wished for, no more often than they are sent', () => {
+      const keys = [0, undefined, 300, 500].map(
+        (bookEveryMs) =>
+          binanceFutures.channels.book?.topics(btc, { ...options, bookEveryMs, bookTops: true })?.[0]?.key,
+      )
+      expect(keys).to.deep.equal([
+        ...['btcusdt@depth20@100ms', 'btcusdt@depth20@100ms'],
+        ...['btcusdt@depth20', 'btcusdt@depth20@500ms'],
+      ])
+    })
+
     it('know no candles of a second', () => {
       expect(() => binanceFutures.channels.candles?.topics(btc, { ...options, intervalMs: 1_000 })).to.throw(
         Fault,

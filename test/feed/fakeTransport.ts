@@ -93,7 +93,7 @@ export class FakeLine implements FeedConnection {
   say(frame: object | string): void {
     this.clock.after(WAY_MS, () => {
       const text = typeof frame === 'string' ? frame : JSON.stringify(frame)
-      if (!this.ended) this.events.received(Buffer.from(text), true, this.clock.nowUs())
+      if (!this.ended) this.events.received(Buffer.from(text), true)
     })
   }
 

@@ -33,9 +33,9 @@ describe('FrameCutter', () => {
       { numRuns: 4_000 },
     )
     // Streams were drawn that show something.
-    expect(seen.cut).to.be.greaterThan(seen.messages * 0.7)
-    expect(seen.refusals).to.be.greaterThan(800)
-    expect(seen.goodbyes).to.be.greaterThan(100)
+    expect(seen.cut).to.be.greaterThan(seen.messages * 0.6)
+    expect(seen.refusals).to.be.greaterThan(600)
+    expect(seen.goodbyes).to.be.greaterThan(50)
   })
 
   it('cuts every frame of a chunk in one call, as slices of the chunk', () => {

@@ -65,6 +65,18 @@ describe('planLinks', () => {
     expect(pace(book(), book())).to.deep.equal([undefined])
   })
 
+  it('asks for the tops of a book only when nobody wishes for its changes', () => {
+    const book = (bookTops?: boolean): FeedWish => ({
+      ...{ exchange: 'fake', instruments: ['A-B'], channels: ['book'], bookTops },
+    })
+    const tops = (...wishes: FeedWish[]) => plan(wishes)[0]!.topics.map(({ options }) => options.bookTops)
+    expect([tops(book(true)), tops(book(true), book(true)), tops(book(true), book())]).to.deep.equal([
+      [true],
+      [true],
+      [false],
+    ])
+  })
+
   it('spreads topics over as many connections as the exchange makes necessary', () => {
     const links = plan([{ exchange: 'fake', instruments: ['AB', 'CD', 'EF'], channels: ['trades', 'book'] }], {
       limits: { topicsPerConnection: 4 },

@@ -111,6 +111,13 @@ describe('fromWorker', function () {
     })
   }
 
+  it('ends with a fault when none may be dropped and more wait than it may hold', async () => {
+    const full = await errorOf(counted({ rows: 50_000, aTurn: 1_000 }, { capacity: 20, onFull: 'fail' }))
+    expect(full).to.be.instanceOf(Fault).with.property('code', 'EDGE_FULL')
+    expect(balances(ledger)).to.equal(true)
+    expect(seen[1]).to.equal(1)
+  })
+
   it('opens the source anew on another thread when one dies', async () => {
     const rows = await lastValueFrom(counted({ rows: 10, end: 'die' }).pipe(toArray()))
     expect(rows.map(({ id }) => id)).to.deep.equal([...numbers(10), ...numbers(10)])

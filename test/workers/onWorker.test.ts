@@ -479,7 +479,12 @@ describe('onWorker', function () {
       const source = new Subject<Job>()
       const done: Done[] = []
       let isOver = false
-      run(source, { placement: 'auto', here, batchMax: 3 }).subscribe({
+      const busily = (some: readonly Job[]): Done[] => {
+        const untilMs = performance.now() + 0.3
+        while (performance.now() < untilMs); // it takes some work until anything is known
+        return here(some)
+      }
+      run(source, { placement: 'auto', here: busily, batchMax: 3 }).subscribe({
         next: (each) => done.push(each),
         complete: () => (isOver = true),
       })

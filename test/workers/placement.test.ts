@@ -37,7 +37,7 @@ describe('placement', () => {
       [18, 15, 'worker'],
     ] as const) {
       const tried = new Tried()
-      tried.run(5_000, { loop, worker })
+      tried.run(60_000, { loop, worker })
       expect(tried.placement.better).to.equal(better)
       expect(countOf(tried.run(1_000, { loop, worker }), better)).to.be.at.least(900)
     }
@@ -45,13 +45,13 @@ describe('placement', () => {
 
   it('costs about one part in a hundred for measuring, however dear the other place is', () => {
     for (const [loop, worker] of [
-      [2, 15],
-      [14, 15],
-      [1, 100],
+      [20, 150],
+      [140, 150],
+      [10, 200],
       [2_000, 20],
     ] as const) {
       const tried = new Tried()
-      tried.run(5_000, { loop, worker })
+      tried.run(60_000, { loop, worker })
       const batches = 1_000_000
       const places = tried.run(batches, { loop, worker })
       const costUs = countOf(places, 'loop') * loop + countOf(places, 'worker') * worker
@@ -66,7 +66,7 @@ describe('placement', () => {
       [40, 'loop'],
     ] as const) {
       const tried = new Tried(wakeUpUs)
-      tried.run(5_000, { loop: 30, worker: 10 + wakeUpUs })
+      tried.run(60_000, { loop: 30, worker: 10 + wakeUpUs })
       expect(tried.placement.better).to.equal(better)
     }
   })
@@ -77,7 +77,7 @@ describe('placement', () => {
       [35, 'worker'],
     ] as const) {
       const placement = new MeasuredPlacement(() => undefined)
-      for (let batch = 0; batch < 5_000; batch++) {
+      for (let batch = 0; batch < 10_000; batch++) {
         const place = placement.next(true)
         placement.spent(place, place === 'loop' ? loop : 10, 1)
       }
@@ -88,7 +88,7 @@ describe('placement', () => {
   it('does not take for its own what else the loop does meanwhile', () => {
     let threadTimeUs = 0
     const placement = new MeasuredPlacement(() => threadTimeUs)
-    for (let batch = 0; batch < 5_000; batch++) {
+    for (let batch = 0; batch < 10_000; batch++) {
       const place = placement.next(true)
       // While it waits for the worker, the loop works on other streams for most of a millisecond.
       threadTimeUs += place === 'loop' ? 200 : 800
@@ -101,25 +101,25 @@ describe('placement', () => {
     const placement = new MeasuredPlacement(() => undefined)
     for (let batch = 0; batch < 3_000; batch++) {
       const place = placement.next(true)
-      if (place === 'loop') placement.spent('loop', 10, 1)
-      else placement.spent('worker', 40, 10)
+      if (place === 'loop') placement.spent('loop', 100, 1)
+      else placement.spent('worker', 400, 10)
     }
     expect(placement.better).to.equal('worker')
   })
 
   it('notices that the work has become dearer, or cheaper', () => {
     const tried = new Tried()
-    tried.run(5_000, { loop: 2, worker: 15 })
+    tried.run(60_000, { loop: 2, worker: 15 })
     expect(tried.placement.better).to.equal('loop')
-    tried.run(2_000, { loop: 2_000, worker: 30 })
+    tried.run(20_000, { loop: 2_000, worker: 30 })
     expect(tried.placement.better).to.equal('worker')
-    tried.run(200_000, { loop: 2, worker: 15 })
+    tried.run(2_000_000, { loop: 2, worker: 15 })
     expect(tried.placement.better).to.equal('loop')
   })
 
   it('stays here while there is no worker', () => {
     const tried = new Tried()
-    tried.run(5_000, { loop: 2_000, worker: 30 })
+    tried.run(60_000, { loop: 2_000, worker: 30 })
     expect(tried.placement.better).to.equal('worker')
     expect(tried.placement.next(false)).to.equal('loop')
   })

@@ -199,6 +199,57 @@ describe('spawnWorker', function () {
     })
   })
 
+  describe('a worker that is asked over rings', () => {
+    const ask = async (name: string, message: unknown): Promise<unknown> => {
+      const worker = await spawn(entry(name), { ringBytes: 4_096 })
+      return worker.ask!({ message })
+    }
+
+    it('answers as one that is called, whatever crosses how', async () => {
+      const values = [
+        0,
+        '',
+        null,
+        undefined,
+        [1, 2],
+        { a: Float64Array.of(1) },
+        new Map([[1, 2]]),
+        new Float64Array(900),
+      ]
+      for (const value of values) expect(await ask('echo', [value])).to.deep.include.members([value])
+      expect(await faultOf(ask('work', [{ id: 1, act: 'throwFault' }]))).to.include({ code: 'BOOK_GAP' })
+      expect(await faultOf(ask('work', [() => undefined]))).to.include({ code: 'STAGE_FAILED' })
+    })
+
+    it('empties what is handed over, in order with what is not', async () => {
+      const worker = await spawn(entry('echo'), { ringBytes: 4_096 })
+      const handed = Float64Array.of(1, 2)
+      const answers = await Promise.all([
+        worker.ask!({ message: [1] }),
+        worker.ask!({ message: [handed], transfer: [handed.buffer] }),
+        worker.ask!({ message: [3] }),
+      ])
+      expect(handed).to.have.length(0)
+      expect(answers.map((answer) => (answer as unknown[])[0])).to.deep.equal([1, Float64Array.of(1, 2), 3])
+    })
+
+    it('rejects every question when it dies, and later ones', async () => {
+      const worker = await spawn(entry('work'), { ringBytes: 4_096 })
+      const waiting = faultOf(worker.ask!({ message: [{ id: 1, waitMs: 60_000 }] }))
+      const deadly = faultOf(worker.ask!({ message: [{ id: 2, act: 'die' }] }))
+      for (const fault of await within(5_000, Promise.all([waiting, deadly]))) {
+        expect(fault).to.include({ code: 'WORKER_DIED' })
+        expect(fault.details).to.include({ callsLost: 2 })
+      }
+      expect(await faultOf(worker.ask!({ message: [] }))).to.equal(worker.fault)
+    })
+
+    it('has no rings when nobody asked for them, or its entry offers nothing to ask', async () => {
+      expect((await spawn(entry('echo'))).ask).to.equal(undefined)
+      expect((await spawn(entry('misbehave'), { ringBytes: 4_096 })).ask).to.equal(undefined)
+    })
+  })
+
   describe('an entry that does not load', () => {
     for (const [name, reason, said] of [
       ['throwsAtTop', 'error', 'broken at the top'],

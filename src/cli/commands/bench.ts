@@ -14,7 +14,7 @@ export const BENCH_SUITES: Readonly<Record<string, string>> = {
   rxjs: 'ns an event of RxJS and of our operators, one by one and in batches',
   sinks: 'rows a second into files',
   seed: 'six ways to block an event loop, and what is instead: S1 to S6',
-  scale: 'curves over symbols, levels and threads',
+  scale: 'curves over symbols and levels: time and memory',
   startup: 'time and memory of `import "millrace"`',
 }
 

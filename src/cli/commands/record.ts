@@ -30,6 +30,7 @@ const OPTIONS = {
     value: 'MS',
     meaning: 'milliseconds between two frames of a book that are often enough, where the exchange offers several paces',
   },
+  'book-tops': { meaning: 'complete tops of books in the place of their changes, where the exchange offers both' },
   out: {
     value: 'FILE',
     meaning: 'the recording; gzip when it ends in .gz. REST answers go to the .rest file beside it',
@@ -69,6 +70,7 @@ ${optionsHelp(OPTIONS)}
         channels: channels as ChannelName[],
         ...(depth === undefined ? {} : { depth }),
         ...(bookEveryMs === undefined ? {} : { bookEveryMs }),
+        bookTops: parsed.flag('book-tops'),
       },
       [...EXCHANGES.keys()],
     )

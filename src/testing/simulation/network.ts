@@ -504,7 +504,7 @@ class Line implements FeedConnection {
   private lend(bytes: Buffer, start: number): void {
     const lent = new Uint8Array(bytes.subarray(start))
     try {
-      this.events.received(lent, true, this.around.clock.nowUs())
+      this.events.received(lent, true)
     } finally {
       lent.fill(0)
     }

@@ -163,7 +163,8 @@ export const kraken: ExchangeProtocol = {
   },
   heartbeat: { everyMs: 5_000, message: (id) => JSON.stringify({ method: 'ping', req_id: id }) },
   idleMsMax: 10_000, // the server sends a heartbeat every second, and answers pings where nothing is subscribed
-  numbersAsText: true,
+  // v1 sends lists, whose digits are texts already.
+  numbersAsText: (text) => !text.startsWith('['),
   plainTexts: [],
   route,
 

@@ -39,7 +39,7 @@ export interface ExchangeProtocol {
   /** Silence of a whole connection (control frames and pongs included) after which it is dead, in milliseconds. */
   readonly idleMsMax: number
   /** True where digits of JSON numbers count, so that they are read as text. */
-  readonly numbersAsText: boolean
+  readonly numbersAsText: boolean | ((text: string) => boolean)
   /** Texts that are not JSON and are meant so (`pong`). */
   readonly plainTexts: readonly string[]
   /** Where a parsed frame belongs. Pure, but may read and write `writer.memory`. Never throws on foreign shapes: returns `unknown`. */

@@ -8,7 +8,7 @@ import type { ExchangeProtocol } from '../exchanges/protocol'
 import { parseWireJson } from '../model/codec/wireJson'
 import type { MarketEvent } from '../model/events'
 import { Fault, messageOf } from '../model/fault'
-import { InstrumentTable } from '../model/instrument'
+import { InstrumentTable, type Instrument } from '../model/instrument'
 import type { BookKeeper } from './bookKeeper'
 import type { OpenRecord, RestRecord, SessionRecord } from './record'
 import { Session, sessionCounts, type SessionControl, type SessionCounts } from './session'
@@ -170,9 +170,7 @@ export class Sessions {
     const request = protocol.instruments.requests.find((candidate) => path.startsWith(candidate.path))
     try {
       const table = this.instruments(record.exchange)
-      for (const instrument of protocol.instruments.decode(parseWireJson(record.body, protocol), request?.market)) {
-        table.add(instrument)
-      }
+      for (const instrument of instrumentsIn(protocol, record.body, request)) table.add(instrument)
     } catch (thrown) {
       const fault =
         thrown instanceof Fault ? thrown : new Fault('FRAME_UNREADABLE', messageOf(thrown), {}, { cause: thrown })
@@ -202,6 +200,31 @@ export class Sessions {
     this.exchangeOf.set(record.connection, record.exchange)
     return session
   }
+}
+
+interface KnownAnswer {
+  readonly body: string
+  readonly instruments: readonly Instrument[]
+}
+
+/** The last answer to each request of an exchange, and what it lists: several recordings, and a feed that begins again, hold the same. */
+const answers = new WeakMap<
+  ExchangeProtocol,
+  Map<string, { readonly body: string; readonly instruments: Instrument[] }>
+>()
+
+function instrumentsIn(
+  protocol: ExchangeProtocol,
+  body: string,
+  request: ExchangeProtocol['instruments']['requests'][number] | undefined,
+): readonly Instrument[] {
+  let known = answers.get(protocol)
+  if (known === undefined) answers.set(protocol, (known = new Map<string, KnownAnswer>()))
+  const last = known.get(request?.path ?? '')
+  if (last?.body === body) return last.instruments
+  const instruments = protocol.instruments.decode(parseWireJson(body, protocol), request?.market)
+  known.set(request?.path ?? '', { body, instruments })
+  return instruments
 }
 
 function pathOf(url: string): string {

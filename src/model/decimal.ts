@@ -54,3 +54,37 @@ function withoutExponent(text: string, decimals: number): string | undefined {
   const printedSign = /[1-9]/.test(digits) ? sign : ''
   return printedSign + integer + (decimals > 0 ? `.${digits.slice(integers, end)}` : '')
 }
+
+const POWERS = Array.from({ length: 16 }, (_, power) => 10 ** power)
+
+/** Digits after the point of what {@link shortDecimal} has read last. */
+let shortPlaces = 0
+
+/**
+ * The number of a plain text of at most fifteen digits, without sign or exponent: what exchanges write nearly all of their
+ * numbers as, and always exact. NaN for any other, which is then read with all care. {@link shortDecimals} tells its decimals.
+ *
+ * A whole number below 2^53, divided by a power of ten up to 10^22, is the double nearest to the text.
+ */
+export function shortDecimal(text: unknown): number {
+  if (typeof text !== 'string' || text.length === 0 || text.length > 16) return NaN
+  let digits = 0
+  let point = -1
+  for (let index = 0; index < text.length; index++) {
+    const c = text.charCodeAt(index)
+    if (c >= 48 && c <= 57) digits = digits * 10 + (c - 48)
+    else if (c === 46 && point < 0 && index > 0) point = index
+    else return NaN
+  }
+  if (point < 0) {
+    if (text.length > 15) return NaN
+    shortPlaces = 0
+    return digits
+  }
+  shortPlaces = text.length - 1 - point
+  return shortPlaces === 0 ? NaN : digits / POWERS[shortPlaces]!
+}
+
+export function shortDecimals(): number {
+  return shortPlaces
+}

@@ -1,6 +1,13 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { decimalsOf, isDecimal, isExactDecimal, printDecimal } from '../../src/model/decimal'
+import {
+  decimalsOf,
+  isDecimal,
+  isExactDecimal,
+  printDecimal,
+  shortDecimal,
+  shortDecimals,
+} from '../../src/model/decimal'
 
 describe('isDecimal', () => {
   for (const text of ['0', '1', '-1', '0.1', '100.50', '00.10', '1e5', '1.5E-7', '1e+3', '9'.repeat(40)]) {
@@ -38,6 +45,48 @@ describe('decimalsOf', () => {
   ] as const) {
     it(`is ${decimals} of ${text}`, () => expect(decimalsOf(text)).to.equal(decimals))
   }
+})
+
+describe('shortDecimal', () => {
+  const digits = fc.stringMatching(/^\d{0,9}$/)
+
+  it('reads plain texts as the double nearest to them, with their decimals', () => {
+    fc.assert(
+      fc.property(digits, digits, fc.boolean(), (whole, fraction, hasPoint) => {
+        const text = hasPoint ? `${whole}.${fraction}` : whole + fraction
+        const value = shortDecimal(text)
+        const isShort = isDecimal(text) && text.replace('.', '').length <= 15
+        expect(Number.isNaN(value)).to.equal(!isShort)
+        if (!isShort) return
+        expect(value).to.equal(Number(text))
+        expect(shortDecimals()).to.equal(decimalsOf(text))
+        expect(isExactDecimal(text, value, shortDecimals())).to.equal(true)
+      }),
+      { numRuns: 5_000 },
+    )
+  })
+
+  it('leaves everything else to whoever reads with care', () => {
+    for (const text of [
+      '',
+      '.',
+      '.5',
+      '5.',
+      '-1',
+      '+1',
+      '1e5',
+      ' 1',
+      '1 ',
+      '1..2',
+      '1.2.3',
+      '1,5',
+      '١',
+      '9'.repeat(16),
+    ]) {
+      expect(shortDecimal(text), text).to.be.NaN
+    }
+    for (const value of [1, null, undefined, {}, ['1'], true]) expect(shortDecimal(value)).to.be.NaN
+  })
 })
 
 describe('A decimal text', () => {

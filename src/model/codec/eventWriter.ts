@@ -4,7 +4,7 @@
  * A decoder reads the exchange's words and calls the writer; the writer turns number texts into doubles with their
  * decimals, counts what a double cannot hold, names the instrument, and appends the finished event to the batch.
  */
-import { decimalsOf, isExactDecimal } from '../decimal'
+import { decimalsOf, isExactDecimal, shortDecimal, shortDecimals } from '../decimal'
 import type { Instrument } from '../instrument'
 import type { Level, LevelDigits, LevelText, MarketEvent, NoticeCode, Side, Ticker, Trade } from '../events'
 import { decimalText, invalid, list } from './wire'
@@ -361,6 +361,19 @@ export class LevelsBuilder {
    * @throws `Fault` VALUE_INVALID when the price is not above zero or the size is negative or either is no decimal
    */
   add(wirePrice: unknown, wireSize: unknown): void {
+    const price = shortDecimal(wirePrice)
+    const priceDecimals = shortDecimals()
+    const size = shortDecimal(wireSize)
+    if (!(price > 0 && size >= 0)) {
+      this.addWithCare(wirePrice, wireSize)
+      return
+    }
+    this.levels.push([price, size])
+    this.decimals.push(packDecimals(priceDecimals, shortDecimals()))
+  }
+
+  /** Numbers of any length and form, and those that are none. */
+  private addWithCare(wirePrice: unknown, wireSize: unknown): void {
     const priceText = decimalText(wirePrice, 'price')
     const sizeText = decimalText(wireSize, 'size')
     const inexactBefore = this.counts.inexactNumbers

@@ -9,8 +9,8 @@
 import { Fault } from '../fault'
 
 export interface WireJsonOptions {
-  /** True where digits count: every JSON number arrives as its text. */
-  readonly numbersAsText: boolean
+  /** True where digits count: every JSON number arrives as its text. A function where that depends on the frame. */
+  readonly numbersAsText: boolean | ((text: string) => boolean)
 }
 
 /** Frames above this many characters are refused; the largest documented snapshots are about 2 million. */
@@ -39,7 +39,8 @@ export function parseWireJson(text: string, { numbersAsText }: WireJsonOptions):
   }
   if (text.length > DEPTH_CHECKED_FROM_CHARS) checkDepth(text)
   try {
-    return JSON.parse(numbersAsText ? quoteNumbers(text) : text) as unknown
+    const areTexts = typeof numbersAsText === 'function' ? numbersAsText(text) : numbersAsText
+    return JSON.parse(areTexts ? quoteNumbers(text) : text) as unknown
   } catch (cause) {
     throw new Fault('FRAME_UNREADABLE', `The frame is not JSON: ${(cause as Error).message}.`, {
       start: text.slice(0, 80),

@@ -208,10 +208,7 @@ interface KnownAnswer {
 }
 
 /** The last answer to each request of an exchange, and what it lists: several recordings, and a feed that begins again, hold the same. */
-const answers = new WeakMap<
-  ExchangeProtocol,
-  Map<string, { readonly body: string; readonly instruments: Instrument[] }>
->()
+const answers = new WeakMap<ExchangeProtocol, Map<string, KnownAnswer>>()
 
 function instrumentsIn(
   protocol: ExchangeProtocol,

@@ -46,9 +46,6 @@ import type { BookViewHead, OfBook } from './bookView'
 const LOG_RECORDS_MIN = 64
 const LOG_RECORDS_MAX = 1_024
 const REST_LEVELS_MIN = 256
-/** A whole number of ticks up to here is a double. */
-const TICKS_MAX = 1e15
-
 /** What is given back when a book is collected without having been emptied. */
 interface Held {
   at: number
@@ -458,18 +455,26 @@ interface Ticks {
 
 /** The coarsest tick that all prices are whole numbers of; undefined when their digits are too many. */
 function ticksOf(prices: Float64Array, decimals: Float64Array): Ticks | undefined {
+  // Zeros at the end of a text say nothing of the tick: the decimals that are needed, not those that were sent.
   let places = 0
-  for (const each of decimals) places = Math.max(places, Math.floor(each / 128))
-  // Zeros at the end say nothing of the tick, and would make whole numbers of it larger than they need be.
-  while (places > POWERS_MAX) places--
+  for (let index = 0; index < prices.length; index++) {
+    const most = Math.min(POWERS_MAX, Math.floor(decimals[index]! / 128))
+    while (places < most && !isWhole(prices[index]!, places)) places++
+  }
   const power = 10 ** places
   let unit = 0
   for (const price of prices) {
     const whole = Math.round(price * power)
-    if (!(whole <= TICKS_MAX) || whole / power !== price) return undefined
-    for (let rest = whole; rest !== 0;) [unit, rest] = [rest, unit % rest]
+    if (!(whole <= Number.MAX_SAFE_INTEGER) || whole / power !== price) return undefined
+    for (let rest = whole; rest !== 0; ) [unit, rest] = [rest, unit % rest]
   }
   return { unit: unit === 0 ? 1 : unit, power }
+}
+
+/** True when a price needs no more decimals. */
+function isWhole(price: number, places: number): boolean {
+  const power = 10 ** places
+  return Math.round(price * power) / power === price
 }
 
 function giveBack({ at, rests, log }: Held): void {

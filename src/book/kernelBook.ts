@@ -466,7 +466,7 @@ function ticksOf(prices: Float64Array, decimals: Float64Array): Ticks | undefine
   for (const price of prices) {
     const whole = Math.round(price * power)
     if (!(whole <= Number.MAX_SAFE_INTEGER) || whole / power !== price) return undefined
-    for (let rest = whole; rest !== 0; ) [unit, rest] = [rest, unit % rest]
+    for (let rest = whole; rest !== 0;) [unit, rest] = [rest, unit % rest]
   }
   return { unit: unit === 0 ? 1 : unit, power }
 }

@@ -60,6 +60,11 @@ const SHAPES: readonly FrameShape[] = [
     stepsOfOne: true,
   },
   {
+    event: 'snapshot',
+    channel: 'book',
+    shape: shape`{"topic":"${key}","type":"snapshot","ts":${SENT},"data":{"s":"${symbol}","b":${BIDS},"a":${ASKS},"u":${SEQ},"seq":${skipNumber}},"cts":${TIME}}`,
+  },
+  {
     event: 'trade',
     channel: 'trades',
     shape: shape`{"topic":"${key}","type":"snapshot","ts":${SENT},"data":${rows(shape`{"T":${TIME},"s":"${symbol}","S":"${SIDE}","v":"${SIZE}","p":"${PRICE}","L":"${skipText}","i":"${ID}","BT":${IS_BLOCK},"RPI":${IS_RPI},"seq":${skipNumber}}`)}}`,

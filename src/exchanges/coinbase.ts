@@ -18,6 +18,7 @@ import {
   integer,
   key,
   levels,
+  pairs,
   shape,
   skipNumber,
   skipText,
@@ -52,6 +53,16 @@ const SHAPES: readonly FrameShape[] = [
     event: 'delta',
     channel: 'book',
     shape: shape`{"type":"l2update","product_id":"${key}","changes":${CHANGES},"time":"${TIME}"}`,
+  },
+  {
+    event: 'snapshot',
+    channel: 'book',
+    shape: shape`{"type":"snapshot","product_id":"${key}","asks":${pairs('asks')},"bids":${pairs('bids')}}`,
+  },
+  {
+    event: 'snapshot',
+    channel: 'book',
+    shape: shape`{"type":"snapshot","product_id":"${key}","asks":${pairs('asks')},"bids":${pairs('bids')},"time":"${TIME}"}`,
   },
   {
     // The maker's side: when a seller rested, the taker bought.

@@ -105,6 +105,11 @@ const SHAPES: readonly FrameShape[] = [
     channel: 'book',
     shape: shape`[${skipNumber},{"a":${ASKS_V1}},{"b":${BIDS_V1},"c":"${CHECKSUM}"},${NAME_AND_PAIR}]`,
   },
+  {
+    event: 'snapshot',
+    channel: 'book',
+    shape: shape`[${skipNumber},{"as":${ASKS_V1},"bs":${BIDS_V1}},${NAME_AND_PAIR}]`,
+  },
   { event: 'trade', channel: 'trades', shape: shape`[${skipNumber},${rows(ROW_V1)},${NAME_AND_PAIR}]` },
   {
     event: 'ticker',

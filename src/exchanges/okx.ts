@@ -84,6 +84,16 @@ const SHAPES: readonly FrameShape[] = [
     shape: shape`{"arg":{"channel":${ARGUMENT}},"action":"update","data":[{"asks":${ASKS},"bids":${BIDS},"ts":"${TIME}","checksum":${CHECKSUM}}]}`,
   },
   {
+    event: 'snapshot',
+    channel: 'book',
+    shape: shape`{"arg":{"channel":${ARGUMENT}},"action":"snapshot","data":[{"asks":${ASKS},"bids":${BIDS},"ts":"${TIME}","checksum":${CHECKSUM},"seqId":${SEQ},"prevSeqId":-1}]}`,
+  },
+  {
+    event: 'snapshot',
+    channel: 'book',
+    shape: shape`{"arg":{"channel":${ARGUMENT}},"action":"snapshot","data":[{"asks":${ASKS},"bids":${BIDS},"ts":"${TIME}","checksum":${CHECKSUM}}]}`,
+  },
+  {
     event: 'trade',
     channel: 'trades',
     shape: shape`{"arg":{"channel":${ARGUMENT}},"data":${rows(shape`{"instId":"${symbol}","tradeId":"${textField('id')}","px":"${PRICE}","sz":"${SIZE}","side":"${SIDE}","ts":"${TIME}","count":"${skipText}","seqId":${skipNumber}}`)}}`,

@@ -84,7 +84,7 @@ export interface Channel {
 export type FrameShape =
   /** Fields: `exchangeTimeUs`, `seq`, `prevSeq`, `firstSeq`, `checksum`, and levels. */
   | {
-      readonly event: 'delta'
+      readonly event: 'delta' | 'snapshot'
       readonly channel: 'book'
       readonly shape: Shape
       /** True where each `seq` is one more than the last, so that `prevSeq` is not sent. */

@@ -21,6 +21,8 @@ import {
   DECIMALS,
   ENTRY_BYTES,
   FRAME,
+  LISTS,
+  LIST_COUNT,
   PRICES,
   PROGRAM,
   READ,
@@ -40,7 +42,7 @@ import {
 } from '../kernel/layout'
 import { compile, type Program } from '../kernel/shape'
 import type { EventWriter } from '../model/codec/eventWriter'
-import type { Level, LevelDigits, MarketEvent } from '../model/events'
+import type { BookChange, Level, LevelDigits, MarketEvent } from '../model/events'
 import type { KeptBook } from './bookKeeper'
 
 /** What is known of a key. */
@@ -89,6 +91,8 @@ const USELESS_MAX = 1_000
 /** A key that was of no use is considered again after so many frames: the one that it was judged by may have been odd. */
 const USELESS_FRAMES = 100
 const ENTRIES_MIN = 64
+/** Bytes from which a frame is shown to the plain decoder without its levels. */
+const BARE_FROM = 1_024
 /** Length of the key of an entry that has been forgotten. */
 const FORGOTTEN = -1
 
@@ -157,8 +161,8 @@ export class Scanner {
       const result = kernel.code.scan(this.chain, FRAME, FRAME + length, this.table)
       if (result === READ) {
         const slot = this.slots[kernel.words[SLOT >> 2]!]
-        if (slot !== undefined && isUsable(kernel.doubles, slot.shape)) return slot
-      } else if (result === UNKNOWN_KEY) this.consider()
+        if (slot !== undefined && isUsable(kernel, slot.shape)) return slot
+      } else if (result === UNKNOWN_KEY) this.consider(length)
     }
     return undefined
   }
@@ -189,14 +193,22 @@ export class Scanner {
     const { doubles, words } = kernel
     const { shape } = slot
     switch (shape.frame.event) {
-      case 'delta': {
+      case 'delta':
+      case 'snapshot': {
         const seq = numberAt(doubles, shape.seq)
-        writer.scannedDelta(slot, numberAt(doubles, shape.exchangeTimeUs), this.side(false), this.side(true), {
-          seq,
-          prevSeq: shape.stepsOfOne && seq !== undefined ? seq - 1 : numberAt(doubles, shape.prevSeq),
-          firstSeq: numberAt(doubles, shape.firstSeq),
-          checksum: numberAt(doubles, shape.checksum),
-        })
+        writer.scannedChange(
+          shape.frame.event,
+          slot,
+          numberAt(doubles, shape.exchangeTimeUs),
+          this.side(false),
+          this.side(true),
+          {
+            seq,
+            prevSeq: shape.stepsOfOne && seq !== undefined ? seq - 1 : numberAt(doubles, shape.prevSeq),
+            firstSeq: numberAt(doubles, shape.firstSeq),
+            checksum: numberAt(doubles, shape.checksum),
+          },
+        )
         return
       }
       case 'trade': {
@@ -223,6 +235,27 @@ export class Scanner {
         })
       }
     }
+  }
+
+  /**
+   * The frame that was just missed without its levels, where they are most of it: for the plain decoder, which has only to say
+   * what the frame's key means. `restored` puts the levels back that the scan has read.
+   */
+  get bare(): string | undefined {
+    return this.candidate?.bare
+  }
+
+  /** The event of the bare frame with its levels; undefined when it is not the one that was scanned. */
+  restored(events: readonly MarketEvent[]): MarketEvent[] | undefined {
+    const [event] = events
+    const own = this.candidate?.nameless[0]
+    if (event === undefined || events.length > 1 || own === undefined || !isChange(event) || !isChange(own))
+      return undefined
+    if (event.kind !== own.kind || event.bids.length + event.asks.length > 0) return undefined
+    const { bids, asks, bidDigits, askDigits } = own
+    // Where levels carry the time, the bare frame has none.
+    const exchangeTimeUs = event.exchangeTimeUs ?? own.exchangeTimeUs
+    return [{ ...event, exchangeTimeUs, bids, asks, bidDigits, askDigits }]
   }
 
   /** A frame that was missed has been routed: what is remembered of its book may change. */
@@ -322,7 +355,7 @@ export class Scanner {
   }
 
   /** A frame with an unknown key: its events are kept, for comparison with what the plain decoder says. */
-  private consider(): void {
+  private consider(length: number): void {
     const { kernel } = this
     const shape = this.shapes[kernel.words[PROGRAM >> 2]!]!
     const keyText = this.textAt(TEXTS + T_KEY * 8)
@@ -338,7 +371,7 @@ export class Scanner {
       this.useless.set(id, useless + 1)
       return
     }
-    if (!isUsable(kernel.doubles, shape)) return
+    if (!isUsable(kernel, shape)) return
     // The columns and texts will be overwritten: the events are written now, and the names put in when they are known.
     const { events } = this.writer
     this.writer.events = []
@@ -348,11 +381,26 @@ export class Scanner {
     this.candidate = {
       shape,
       keyText,
+      nameless,
+      bare: shape.frame.channel === 'book' && length >= BARE_FROM ? this.bareFrame(length) : undefined,
       own: ({ symbol, instrument, depth }) =>
         nameless.map((event) =>
           'depth' in event ? { ...event, symbol, instrument, depth } : { ...event, symbol, instrument },
         ),
     }
+  }
+
+  /** The frame with its lists of levels emptied. It is plain text: its shape, its key and its numbers are. */
+  private bareFrame(length: number): string {
+    const { bytes, words } = this.kernel
+    let text = ''
+    let from = FRAME
+    for (let list = 0; list < words[LIST_COUNT >> 2]!; list++) {
+      const at = (LISTS >> 2) + list * 2
+      text += bytes.toString('latin1', from, words[at])
+      from = words[at + 1]!
+    }
+    return text + bytes.toString('latin1', from, FRAME + length)
   }
 
   private forgetKey(id: string): void {
@@ -433,7 +481,10 @@ interface BookKey {
 interface Candidate {
   readonly shape: ReadShape
   readonly keyText: string
-  /** The events as the scan read them, of an instrument. */
+  /** The events as the scan read them, without what belongs to the key. */
+  readonly nameless: readonly MarketEvent[]
+  readonly bare: string | undefined
+  /** The same, of an instrument. */
   readonly own: (slot: Slot) => MarketEvent[]
 }
 
@@ -467,21 +518,34 @@ function keyBytes(id: string): Buffer {
 function slotFor(shape: ReadShape, event: MarketEvent, routed: string | undefined): Slot | undefined {
   if (event.kind !== shape.frame.event) return undefined
   const { symbol, instrument } = event
-  return { book: undefined, shape, routed, symbol, instrument, depth: event.kind === 'delta' ? event.depth : undefined }
+  return { book: undefined, shape, routed, symbol, instrument, depth: isChange(event) ? event.depth : undefined }
+}
+
+function isChange(event: MarketEvent): event is BookChange {
+  return event.kind === 'delta' || event.kind === 'snapshot'
 }
 
 /** What a description demands beyond its shape. */
-function isUsable(doubles: Float64Array, { frame, seq, firstSeq, idText, price }: ReadShape): boolean {
+function isUsable({ doubles, words }: Kernel, { frame, seq, firstSeq, idText, price }: ReadShape): boolean {
   switch (frame.event) {
     case 'delta':
       // A range that ends before it begins; a numbering that begins anew, which is a snapshot.
       if (firstSeq !== 0 && doubles[seq]! < doubles[firstSeq]!) return false
       return frame.stepsOfOne !== true || doubles[seq]! > 1
+    case 'snapshot':
+      // A level without a size is none, and what that means is the decoder's to say.
+      return hasSizes(doubles, BIDS, words[BID_COUNT >> 2]!) && hasSizes(doubles, ASKS, words[ASK_COUNT >> 2]!)
     case 'trade':
       return idText >= 0 && price !== 0
     case 'ticker':
       return true
   }
+}
+
+function hasSizes(doubles: Float64Array, column: number, count: number): boolean {
+  const from = (column + SIZES) >> 3
+  for (let index = from; index < from + count; index++) if (doubles[index] === 0) return false
+  return true
 }
 
 function numberAt(doubles: Float64Array, place: Place): number | undefined {
@@ -515,7 +579,7 @@ function readShape(frame: FrameShape, number: number, { registers, texts }: Prog
   return {
     frame,
     number,
-    stepsOfOne: frame.event === 'delta' && frame.stepsOfOne === true,
+    stepsOfOne: frame.channel === 'book' && frame.stepsOfOne === true,
     exchangeTimeUs: place('exchangeTimeUs'),
     seq: place('seq'),
     prevSeq: place('prevSeq'),

@@ -191,6 +191,8 @@ export class Session {
         kept.scanned(delta, timeUs)
         return true
       }
+      case 'snapshot':
+        return false
       case 'trade':
         counts.trades += Math.max(1, scanner.rows)
         return true
@@ -218,6 +220,8 @@ export class Session {
 
   /** The plain road: JSON, route, decoder. */
   private decodeFrame(data: string | Uint8Array, timeUs: number): void {
+    const bare = this.scanner?.bare
+    if (bare !== undefined && this.decodeBare(bare, timeUs)) return
     const text = typeof data === 'string' ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()
     let route: Route
     try {
@@ -228,6 +232,33 @@ export class Session {
       return
     }
     this.follow(route, timeUs)
+  }
+
+  /**
+   * A frame of a book whose levels the scanner has read: the decoder says of the rest what it means. False when it has to see
+   * the whole frame.
+   */
+  private decodeBare(text: string, timeUs: number): boolean {
+    const { protocol, writer } = this
+    let route: Route
+    let events: MarketEvent[] | undefined
+    try {
+      route = protocol.route(parseWireJson(text, protocol), writer)
+      if (route.to !== 'channel' || route.channel !== 'book') return false
+      protocol.channels.book?.decode(route.wire, writer)
+      events = this.scanner!.restored(writer.events)
+    } catch (thrown) {
+      if (!(thrown instanceof Fault)) throw thrown
+      return false
+    } finally {
+      writer.events = []
+    }
+    if (events === undefined) return false
+    const whole = events
+    this.control?.heard('book', route.symbol, timeUs)
+    this.scanner!.routed('book', route.symbol)
+    this.decode('book', route.symbol, () => (writer.events = whole), 'frame')
+    return true
   }
 
   /** A REST snapshot of a book. */

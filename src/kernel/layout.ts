@@ -140,6 +140,10 @@ export const SLOT: i32 = RESULTS + 4
 export const BID_COUNT: i32 = RESULTS + 8
 export const ASK_COUNT: i32 = RESULTS + 12
 export const ROW_COUNT: i32 = RESULTS + 16
+/** How many lists of levels it had, and where what is in each begins and ends. */
+export const LIST_COUNT: i32 = RESULTS + 28
+export const LISTS: i32 = RESULTS + 32
+export const LISTS_MAX: i32 = 4
 /** Words that an update leaves: how many levels of each side it has changed. */
 export const BIDS_DONE: i32 = RESULTS + 20
 export const ASKS_DONE: i32 = RESULTS + 24

@@ -3,12 +3,12 @@
  *
  * A program is the shape of one kind of frame, compiled from an exchange's description (`shape.ts`): literals that must
  * stand there byte by byte, and fields between them. A scan accepts a frame only if every byte of it is accounted for;
- * anything else (another order of keys, a space, an escape, an exponent, a number of more than fifteen digits) is missed, and
+ * anything else (another order of keys, a space, an escape, an exponent, a number of more digits than a double keeps) is missed, and
  * the frame goes to the plain decoder, which decides. So a scan may be strict but must never be wrong: what it reads are the
  * events that the plain decoder would have written.
  *
  * Programs form a chain: one that misses hands the frame to the next. Behind the frame lie zeros, which end every loop.
- * Numbers become the nearest double as an integer of at most fifteen digits divided by a power of ten.
+ * Numbers become the nearest double as an integer of at most 2^52 divided by a power of ten.
  */
 import {
   ASKS,
@@ -18,6 +18,9 @@ import {
   DECIMALS,
   ENTRY_BYTES,
   LEVELS_MAX,
+  LISTS,
+  LISTS_MAX,
+  LIST_COUNT,
   MISSED,
   OP_CHOICE,
   OP_DECIMAL,
@@ -92,7 +95,8 @@ const KEY_MAX: i32 = 96
 /** Characters of a text that is skipped, and of one that is kept, which is not empty either. */
 const TEXT_MAX: i32 = 256
 const KEPT_TEXT_MAX: i32 = 128
-const DIGITS_MAX: f64 = 999999999999999.0
+/** 2^52: whole numbers up to here, divided by a power of ten, print back as they were sent. */
+const DIGITS_MAX: f64 = 4503599627370496.0
 
 const TIME_US_MIN: f64 = 946684800000000.0
 const TIME_US_MAX: f64 = 4102444800000000.0
@@ -127,6 +131,7 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
   let bids: i32 = 0
   let asks: i32 = 0
   let rows: i32 = 0
+  let lists: i32 = 0
   let rowProgram: i32 = 0
 
   while (true) {
@@ -239,8 +244,9 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
         const footWord = load32(foot + 4)
         const footMask = maskOf(footLength)
         let timeUs: f64 = tail === 3 ? loadF64(REGISTERS + time * 8) : 0.0
-        if (load8(p) !== OPEN) return MISSED
+        if (load8(p) !== OPEN || lists === LISTS_MAX) return MISSED
         p++
+        store32(LISTS + lists * 8, p)
         if (load8(p) === CLOSE) p++
         else {
           while (true) {
@@ -303,6 +309,8 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
             if (c !== COMMA) return MISSED
           }
         }
+        store32(LISTS + lists * 8 + 4, p - 1)
+        lists++
         if (time !== 0) {
           // Without a level there is no time.
           if (timeUs === 0.0) return MISSED
@@ -313,8 +321,12 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
       }
       case OP_PAIRS: {
         const isAsk = load32(pc + 4) !== 0
+        if (lists === LISTS_MAX) return MISSED
+        store32(LISTS + lists * 8, p + 1)
         p = readPairs(p, isAsk ? ASKS : BIDS, isAsk ? asks : bids)
         if (p === 0) return MISSED
+        store32(LISTS + lists * 8 + 4, p - 1)
+        lists++
         if (isAsk) asks = rowsRead
         else bids = rowsRead
         pc += 8
@@ -385,6 +397,7 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
         store32(BID_COUNT, bids)
         store32(ASK_COUNT, asks)
         store32(ROW_COUNT, rows)
+        store32(LIST_COUNT, lists)
         if (isUnknown) return UNKNOWN_KEY
         store32(SLOT, entry === 0 ? -1 : load32(entry + 8))
         return READ
@@ -474,7 +487,7 @@ function quad(word: i32): i32 {
 }
 
 /**
- * A decimal without sign and exponent, of at most fifteen digits that count: the double nearest to it. Where it ends, and how
+ * A decimal without sign and exponent, whose digits a double keeps: the double nearest to it. Where it ends, and how
  * many decimals it has, are in `cursor` and `places`.
  *
  * How long a number is, is found by branches, which a processor foresees since exchanges write their numbers alike; it then

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import fc from 'fast-check'
 import { EXCHANGES } from '../../src/exchanges/exchanges'
 import { Kernel } from '../../src/kernel/kernel'
 import {
@@ -203,7 +204,8 @@ for (const language of ['wasm', 'typescript'] as const) {
         '0.000000000000001',
         '007.50',
       ]
-      for (const each of [...good, '999999999999999', '0.1234567890', '0.0000000000000000000001']) {
+      const long = ['999999999999999', '1234567890123456', '4503599627370496', '12345678.12345678', '0.1234567890']
+      for (const each of [...good, ...long, '0.0000000000000000000001']) {
         expect(one.value(`<${each}>`), each).to.equal(Number(each))
         expect(kernel.doubles[(REGISTERS >> 3) + R_FIELDS + 1], each).to.equal(each.split('.')[1]?.length ?? 0)
       }
@@ -216,12 +218,27 @@ for (const language of ['wasm', 'typescript'] as const) {
         '1e5',
         '1E5',
         '1.2.3',
-        '1234567890123456',
+        '4503599627370497',
+        '45035996273704.97',
         '0.12345678901234567',
         'NaN',
       ]) {
         expect(one.value(`<${bad}>`), bad).to.equal(undefined)
       }
+    })
+
+    it('reads only what prints back as it was sent', () => {
+      const one = scans(shape`<${decimal('p')}>`)
+      fc.assert(
+        fc.property(fc.integer({ min: 10 ** 14, max: 2 ** 52 }), fc.integer({ min: 1, max: 12 }), (digits, places) => {
+          const padded = String(digits)
+          const text = `${padded.slice(0, -places)}.${padded.slice(-places)}`
+          const value = one.value(`<${text}>`)
+          expect(value).to.equal(Number(text))
+          expect(value!.toFixed(places)).to.equal(text)
+        }),
+        { numRuns: 3_000 },
+      )
     })
 
     it('takes no zero for an amount, and no zeros in front of a JSON number', () => {

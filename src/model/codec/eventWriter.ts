@@ -143,21 +143,11 @@ export class EventWriter {
   ): void {
     const of = { symbol, instrument: this.instrumentOf(symbol)?.name, depth: chain.depth }
     const bidSide = { levels: bids.levels, digits: bids.digits() }
-    this.change(kind, of, exchangeTimeUs, bidSide, { levels: asks.levels, digits: asks.digits() }, chain)
+    this.scannedChange(kind, of, exchangeTimeUs, bidSide, { levels: asks.levels, digits: asks.digits() }, chain)
   }
 
-  /** A delta whose numbers have been read and checked. */
-  scannedDelta(
-    of: BookName,
-    exchangeTimeUs: number | undefined,
-    bids: SideLevels,
-    asks: SideLevels,
-    chain: Chain,
-  ): void {
-    this.change('delta', of, exchangeTimeUs, bids, asks, chain)
-  }
-
-  private change(
+  /** A change of a book whose numbers have been read and checked. */
+  scannedChange(
     kind: 'snapshot' | 'delta',
     of: BookName,
     exchangeTimeUs: number | undefined,

@@ -3,6 +3,8 @@
  *
  *     npx tsc -p tsconfig.bench.json && node .bench/benchmarks/scannerFuzz.js --frames 1000000 [--seed 1] [EXCHANGE...]
  *
+ * Why      a clever mistake in a scanner is a wrong price, and the suite harms only some thousand frames of each exchange
+ *
  * `--frames` counts per exchange. One JSON line an exchange; the first difference ends the run with its frame and status 1.
  */
 import { parseArgs } from 'node:util'

@@ -14,7 +14,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
   clock: ['model', 'node:perf_hooks'],
   // Scans and books in one block of memory, compiled to WebAssembly too.
-  kernel: ['assemblyscript', 'node:'],
+  kernel: [],
   book: ['model', 'kernel', 'node:zlib'],
   // `book/checksum` and `book/sequencing` name the rules that a description refers to.
   exchanges: ['model', 'book/sequencing', 'book/checksum', 'kernel/shape'],

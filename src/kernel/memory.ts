@@ -2,11 +2,17 @@
  * The memory of the kernel as TypeScript sees it: one buffer, read and written by address.
  *
  * The kernel (`scan.ts`, `books.ts`, `digits.ts`) is written once, in the part of TypeScript that AssemblyScript compiles
- * to WebAssembly too. There these functions are single instructions (`compile.ts` puts others of the same names in their
+ * to WebAssembly too. There these functions are single instructions (`test/kit/compileKernel.ts` puts others of the same names in their
  * place); here they index typed arrays. So both run the same lines and give the same results.
  *
  * Addresses are bytes. `load32` and the `F64` pair want aligned ones; `peek32` takes any.
  */
+declare global {
+  /** The names that AssemblyScript gives to numbers. */
+  type i32 = number
+  type f64 = number
+}
+
 let bytes = new Uint8Array(0)
 let words = new Int32Array(0)
 let halves = new Uint16Array(0)

@@ -1,4 +1,4 @@
-/** The kernel in WebAssembly, base64. Written by `compile.ts` from its sources: do not edit. */
+/** The kernel in WebAssembly, base64. Written by `npm run kernel` from its sources: do not edit. */
 export const KERNEL_BASE64 =
   'AGFzbQEAAAABTAxgA39/fwF/YAR/f39/AX9gAX8Bf2ABfwF8YAN/fH8Bf2AFf39/f38Bf2ACf38BfGACf38Bf2ACf3wAYAN/f3wAYAABf2AEf3' +
   '9/fwADFxYAAwEDBAUCBwQCCAEBAgAABgYFCQoLBQMBACAGFQR/AUEAC38BQQALfwFBAAt/AUEACwdpCwRiZXN0AAIGY2hhbmdlAAUDY3V0ABUG' +

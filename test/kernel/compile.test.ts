@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { compileKernel, sourceOf } from '../../src/kernel/compile'
+import { compileKernel, sourceOf } from '../kit/compileKernel'
 
 describe('The compiled kernel', () => {
   it('is what its sources compile to (npm run kernel)', async function () {

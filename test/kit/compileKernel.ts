@@ -62,6 +62,8 @@ interface Compiler {
 
 const COMPILER: string = 'assemblyscript/asc'
 
+const KERNEL = path.resolve(__dirname, '../../src/kernel')
+
 const SOURCES = ['main', 'scan', 'books', 'digits', 'layout']
 
 /** Functions that are to be compiled into their callers are marked by a comment, since TypeScript has no word for it. */
@@ -69,8 +71,8 @@ function sourceFor(text: string): string {
   return text.replaceAll('// inline\n', '@inline\n')
 }
 
-/** The kernel in WebAssembly, compiled from the sources beside this file. */
-export async function compileKernel(folder = __dirname): Promise<Uint8Array> {
+/** The kernel in WebAssembly, compiled from its sources. */
+export async function compileKernel(folder = KERNEL): Promise<Uint8Array> {
   const asc = (await import(COMPILER)) as Compiler
   const files = new Map<string, string>(
     SOURCES.map((name) => [`${name}.ts`, sourceFor(readFileSync(path.join(folder, `${name}.ts`), 'utf8'))]),
@@ -106,7 +108,7 @@ export function sourceOf(kernel: Uint8Array): string {
     Buffer.from(kernel)
       .toString('base64')
       .match(/.{1,110}/g) ?? []
-  return `/** The kernel in WebAssembly, base64. Written by \`compile.ts\` from its sources: do not edit. */
+  return `/** The kernel in WebAssembly, base64. Written by \`npm run kernel\` from its sources: do not edit. */
 export const KERNEL_BASE64 =
 ${lines.map((line) => `  '${line}'`).join(' +\n')}
 `
@@ -114,7 +116,7 @@ ${lines.map((line) => `  '${line}'`).join(' +\n')}
 
 if (require.main === module) {
   void compileKernel().then((kernel) => {
-    writeFileSync(path.join(__dirname, 'wasm.ts'), sourceOf(kernel))
+    writeFileSync(path.join(KERNEL, 'wasm.ts'), sourceOf(kernel))
     console.error(`The kernel has ${kernel.length} bytes.`)
   })
 }

@@ -139,7 +139,12 @@ export class Level2Book {
 
   private apply(bids: Columns, asks: Columns): void {
     if (bids.prices.length + asks.prices.length === 0) return
-    if (this.plain === undefined && this.levels.isEmpty && !this.begin(joined(bids, asks), bids, asks)) this.toPlain()
+    if (this.plain === undefined && this.levels.isEmpty) {
+      if (!this.begin(joined(bids, asks), bids, asks)) this.toPlain()
+      this.applySide(false, worstFirst(bids, 1))
+      this.applySide(true, worstFirst(asks, -1))
+      return
+    }
     this.applySide(false, bids)
     this.applySide(true, asks)
   }
@@ -178,8 +183,8 @@ export class Level2Book {
     const bids = this.levels.columns(false)
     const asks = this.levels.columns(true)
     if (!this.begin(joined(joined(bids, asks), more), bids, asks)) return false
-    this.applySide(false, bids)
-    this.applySide(true, asks)
+    this.applySide(false, worstFirst(bids, 1))
+    this.applySide(true, worstFirst(asks, -1))
     return true
   }
 
@@ -279,6 +284,18 @@ const NO_LOG: LoggedBook = {
 /** True of levels that the kernel takes as they are. */
 function isExact(levels: readonly Level[], { texts }: LevelDigits): boolean {
   return levels.length <= LEVELS_MAX && (texts === undefined || texts.size === 0)
+}
+
+/**
+ * Levels that come best first, as snapshots do, the other way round: lists are sorted so that the best is last, and each level
+ * is then put at the end of one instead of at its beginning. Others stay in their order, in which later ones of a price win.
+ */
+function worstFirst(columns: Columns, sign: 1 | -1): Columns {
+  const { prices, sizes, decimals } = columns
+  for (let index = 1; index < prices.length; index++) {
+    if (!((prices[index - 1]! - prices[index]!) * sign > 0)) return columns
+  }
+  return { prices: prices.toReversed(), sizes: sizes.toReversed(), decimals: decimals.toReversed() }
 }
 
 /** The best price of levels that are there; `sign` is 1 where higher is better. NaN without one. */

@@ -78,6 +78,8 @@ const VALUE: i32 = REGISTERS + (REGISTER_COUNT - 1) * 8
 /** Where the last decimal ended (0: there was none), and how many decimals it had. */
 let cursor: i32 = 0
 let places: i32 = 0
+/** Of the last decimals of a second. */
+let micros: i32 = 0
 /** How many levels the last list had, with those before it. */
 let rowsRead: i32 = 0
 
@@ -641,6 +643,25 @@ function readInteger(start: i32, mayBeNegative: boolean): i32 {
   return p
 }
 
+/** The decimals of a second, of which six count and nine may be there; 0 when they are none. Without a point there are none. */
+function readMicros(start: i32): i32 {
+  micros = 0
+  if (load8(start) !== POINT) return start
+  let p = start + 1
+  while (isDigit(load8(p))) {
+    if (p - start <= 6) micros = times(micros, 10) + (load8(p) - 48)
+    p++
+    if (p - start > 10) return 0
+  }
+  let count = p - start - 1
+  if (count === 0) return 0
+  while (count < 6) {
+    micros = times(micros, 10)
+    count++
+  }
+  return p
+}
+
 /** Seconds since 1970 with decimals, `1534614248.765567`; microseconds. */
 function readSeconds(start: i32): i32 {
   let p = start
@@ -651,22 +672,8 @@ function readSeconds(start: i32): i32 {
     if (p - start > 10) return 0
   }
   if (p === start) return 0
-  let micros: i32 = 0
-  if (load8(p) === POINT) {
-    p++
-    const point = p
-    while (isDigit(load8(p))) {
-      if (p - point < 6) micros = times(micros, 10) + (load8(p) - 48)
-      p++
-      if (p - point > 9) return 0
-    }
-    let places = p - point
-    if (places === 0) return 0
-    while (places < 6) {
-      micros = times(micros, 10)
-      places++
-    }
-  }
+  p = readMicros(p)
+  if (p === 0) return 0
   const timeUs = whole * 1000000.0 + toF64(micros)
   if (timeUs < TIME_US_MIN || timeUs > TIME_US_MAX) return 0
   storeF64(VALUE, timeUs)
@@ -695,22 +702,8 @@ function readRfc3339(start: i32): i32 {
   if (load8(start + 4) !== 45 || load8(start + 7) !== 45 || load8(start + 10) !== 84) return 0
   if (load8(start + 13) !== 58 || load8(start + 16) !== 58) return 0
   let p = start + 19
-  let micros: i32 = 0
-  if (load8(p) === POINT) {
-    p++
-    const point = p
-    while (isDigit(load8(p))) {
-      if (p - point < 6) micros = times(micros, 10) + (load8(p) - 48)
-      p++
-      if (p - point > 9) return 0
-    }
-    let places = p - point
-    if (places === 0) return 0
-    while (places < 6) {
-      micros = times(micros, 10)
-      places++
-    }
-  }
+  p = readMicros(p)
+  if (p === 0) return 0
   if (load8(p) !== 90) return 0
   p++
   // Days since 1970 of a year that begins in March.

@@ -240,24 +240,23 @@ export class Session {
    */
   private decodeBare(text: string, timeUs: number): boolean {
     const { protocol, writer } = this
+    // Routing a frame may change what is remembered of the connection, so it is done once: the first look is a trial.
+    const trial = writer.trial()
     let route: Route
-    let events: MarketEvent[] | undefined
     try {
-      route = protocol.route(parseWireJson(text, protocol), writer)
+      route = protocol.route(parseWireJson(text, protocol), trial)
       if (route.to !== 'channel' || route.channel !== 'book') return false
-      protocol.channels.book?.decode(route.wire, writer)
-      events = this.scanner!.restored(writer.events)
+      protocol.channels.book?.decode(route.wire, trial)
     } catch (thrown) {
       if (!(thrown instanceof Fault)) throw thrown
       return false
-    } finally {
-      writer.events = []
     }
+    const events = this.scanner!.restored(trial.events)
     if (events === undefined) return false
-    const whole = events
+    for (const [key, value] of trial.memory) writer.memory.set(key, value)
     this.control?.heard('book', route.symbol, timeUs)
     this.scanner!.routed('book', route.symbol)
-    this.decode('book', route.symbol, () => (writer.events = whole), 'frame')
+    this.decode('book', route.symbol, () => (writer.events = events), 'frame')
     return true
   }
 

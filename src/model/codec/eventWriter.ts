@@ -66,6 +66,14 @@ export class EventWriter {
     return events
   }
 
+  /** A writer that remembers the same and forgets what it learns: to see what would be made of a frame. */
+  trial(): EventWriter {
+    const trial = new EventWriter(this.exchange, this.market, this.instrumentOf)
+    trial.receiveTimeUs = this.receiveTimeUs
+    for (const [key, value] of this.memory) trial.memory.set(key, structuredClone(value))
+    return trial
+  }
+
   /** Throws the batch away. */
   drop(): void {
     if (this.events.length > 0) this.events = []

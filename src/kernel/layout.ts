@@ -8,7 +8,6 @@ export const REGISTERS: i32 = 1_024
 export const REGISTER_COUNT: i32 = 64
 /** Words: where texts stand that were kept, and how long they are. */
 export const TEXTS: i32 = 1_536
-export const TEXT_COUNT: i32 = 16
 
 // ── Tables ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 /** 10^0 to 10^22: the powers of ten that doubles hold exactly. */

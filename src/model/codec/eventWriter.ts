@@ -74,11 +74,6 @@ export class EventWriter {
     return trial
   }
 
-  /** Throws the batch away. */
-  drop(): void {
-    if (this.events.length > 0) this.events = []
-  }
-
   levels(): LevelsBuilder {
     return new LevelsBuilder(this.counts)
   }

@@ -14,6 +14,7 @@
 import type { BookChange, Level, LevelDigits, NoticeCode } from '../model/events'
 import { Fault } from '../model/fault'
 import type { ChecksumRule } from './checksum'
+import { Desk } from './desk'
 import { Level2Book } from './level2Book'
 import type { ChainNumbers, SequencingRule, Verdict } from './sequencing'
 
@@ -105,6 +106,8 @@ export class BookGuard {
   private replaced: { seq: number; prevSeq: number } | undefined
   /** Kept only where verification needs the levels, or somebody reads them here. */
   readonly book: Level2Book | undefined
+  /** Takes the deltas that need no guard, where the book is read here. */
+  readonly desk: Desk | undefined
 
   constructor(
     readonly symbol: string,
@@ -113,6 +116,7 @@ export class BookGuard {
     private readonly output: GuardOutput,
   ) {
     const keepsBook = options.keepsBook === true
+    if (keepsBook) this.desk = new Desk()
     if (keepsBook || options.checksum !== undefined || options.crossingMeansLoss) this.book = new Level2Book()
     // A book that is read here needs nobody's help to begin again.
     if (!keepsBook && options.sequencing.snapshot === 'rest') this.recent = new Recent()
@@ -128,6 +132,7 @@ export class BookGuard {
   }
 
   receive(change: BookChange): void {
+    this.closeDesk()
     if (change.kind === 'snapshot') this.receiveSnapshot(change)
     else if (this.live) this.receiveDelta(change)
     else if (this.options.sequencing.snapshot === 'rest') this.keep(change)
@@ -136,6 +141,7 @@ export class BookGuard {
 
   /** A REST answer. While the book is live it goes out too, made as new as the book is, unless it is too old for that. */
   answer(snapshot: BookChange): void {
+    this.closeDesk()
     const { seq } = this
     const older = this.live && snapshot.seq !== undefined && snapshot.seq <= seq
     if (!older) this.receive(snapshot)
@@ -153,25 +159,67 @@ export class BookGuard {
    *          nothing was changed then
    */
   scanned(numbers: ScannedNumbers, bids: number, asks: number, depth: number | undefined): boolean {
+    this.closeDesk()
     const { book } = this
     if (book === undefined || !this.live || this.verdictOn(numbers) !== 'apply') return false
     this.advance(numbers)
     book.scanned(bids, asks, depth)
-    this.verify(numbers.checksum)
+    if (this.verify(numbers.checksum)) this.openDesk()
     return true
+  }
+
+  /** The desk has taken a delta: all that is left to do is to count it. */
+  taken(isNumbered: boolean, isChecked: boolean): void {
+    const { counts } = this
+    counts.deltas++
+    if (isNumbered) counts.sequenceChecked++
+    if (isChecked) counts.checksumsChecked++
+  }
+
+  /** The desk has taken a delta and has a doubt about the book. */
+  doubted(isNumbered: boolean, checksum: number): void {
+    this.closeDesk()
+    this.taken(isNumbered, false)
+    if (this.verify(checksum)) this.openDesk()
+  }
+
+  /** The desk has begun with a delta whose levels lie in the kernel's columns, and came to one between the book's ticks. */
+  between(isNumbered: boolean, checksum: number, bids: number, asks: number, depth: number | undefined): void {
+    this.closeDesk()
+    this.taken(isNumbered, false)
+    this.book!.scannedRest(bids, asks, depth)
+    if (this.verify(checksum)) this.openDesk()
   }
 
   /** A frame of this book was lost or could not be read: the book cannot vouch for itself any more. */
   lose(fault: Fault): void {
+    this.closeDesk()
     if (this.live || this.waiting.length > 0) this.fail(fault)
   }
 
   /** The connection ended: the book with it. */
   reset(): void {
+    this.closeDesk()
     this.empty()
     this.waiting = []
     this.repairing = false
     this.misjoined = false
+  }
+
+  /** Lets the kernel take what simply goes on. */
+  private openDesk(): void {
+    const address = this.book?.address ?? 0
+    if (this.desk !== undefined && this.live && !this.joining && address !== 0) {
+      this.desk.open(address, this.seq, this.prevSeq)
+    }
+  }
+
+  private closeDesk(): void {
+    const { desk } = this
+    if (desk === undefined || !desk.isOpen) return
+    this.seq = desk.seq
+    this.prevSeq = desk.prevSeq
+    desk.close()
   }
 
   private receiveSnapshot(snapshot: BookChange): void {

@@ -38,17 +38,18 @@ const SEQ = 3
  * that the view shows.
  */
 export class BookView implements BookViewHead {
-  private readonly epoch: Epoch
-  private readonly position: number
-
-  constructor(
-    head: BookViewHead,
-    book: Level2Book,
-    private readonly depthMax: number,
-  ) {
-    this.position = book.record(head)
-    this.epoch = book.recorded
+  /** A view of a book as it is now. */
+  static of(head: BookViewHead, book: Level2Book, depthMax: number): BookView {
+    const position = book.record(head)
+    return new BookView(book.recorded, position, depthMax)
   }
+
+  /** @param position  behind what is written in the epoch's log of this view */
+  constructor(
+    private readonly epoch: Epoch,
+    private readonly position: number,
+    private readonly depthMax: number,
+  ) {}
 
   get kind(): 'view' {
     return 'view'

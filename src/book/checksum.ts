@@ -4,12 +4,15 @@
  */
 import { crc32 } from 'node:zlib'
 import { kernel } from '../kernel/kernel'
+import { VERIFY_KRAKEN, VERIFY_OKX } from '../kernel/layout'
 import type { Level2Book } from './level2Book'
 
 export interface ChecksumRule {
   readonly name: string
   /** Levels a side that take part. */
   readonly levels: number
+  /** How the kernel verifies it by itself. */
+  readonly verify: number
   /** True for values by which the exchange says "no checksum". */
   isNone(sent: number): boolean
   compute(book: Level2Book): number
@@ -24,6 +27,7 @@ export interface ChecksumRule {
 export const krakenChecksum: ChecksumRule = {
   name: 'CRC32 of the ten best levels',
   levels: 10,
+  verify: VERIFY_KRAKEN,
   isNone: () => false,
   compute(book) {
     const quick = book.address === 0 ? -1 : kernel().code.krakenChecksum(book.address, 10)
@@ -43,6 +47,7 @@ export const krakenChecksum: ChecksumRule = {
 export const okxChecksum: ChecksumRule = {
   name: 'CRC32 of the 25 best levels',
   levels: 25,
+  verify: VERIFY_OKX,
   isNone: (sent) => sent === 0,
   compute(book) {
     const quick = book.address === 0 ? -1 : kernel().code.okxChecksum(book.address, 25)

@@ -14,6 +14,8 @@ import {
   BOOK_BIDS,
   BOOK_BYTES,
   BOOK_HEAD_BYTES,
+  BOOK_LOG_AT,
+  BOOK_LOG_STOP,
   BOOK_PER_PRICE,
   BOOK_POWER,
   BOOK_UNIT,
@@ -67,8 +69,6 @@ export class KernelBook implements LoggedBook {
   private at = 0
   private epoch: Epoch | undefined
   private logStart = 0
-  private logAt = 0
-  private logStop = 0
   private logRecords = LOG_RECORDS_MIN
 
   get isEmpty(): boolean {
@@ -207,7 +207,7 @@ export class KernelBook implements LoggedBook {
     giveBack(this.held)
     this.held = undefined
     this.at = 0
-    this.logStart = this.logAt = this.logStop = 0
+    this.logStart = 0
   }
 
   /** All levels of a side, as columns: for whoever builds the book anew. */
@@ -267,6 +267,11 @@ export class KernelBook implements LoggedBook {
     doubles[at + 2] = NaN
     doubles[at + 3] = head.seq ?? NaN
     this.logAt += HEADER * 8
+    return this.position
+  }
+
+  /** The view that was written last. */
+  get position(): number {
     return (this.logAt - this.logStart) >> 3
   }
 
@@ -316,7 +321,7 @@ export class KernelBook implements LoggedBook {
     const frozen = (asks: boolean): FrozenSide => new UndoneSide(this.sideNow(asks), asks, this.length(asks))
     this.epoch!.endWith(frozen(false), frozen(true), this.written().slice())
     this.epoch = undefined
-    this.logAt = this.logStart
+    this.logAt = 0
   }
 
   /**
@@ -339,6 +344,23 @@ export class KernelBook implements LoggedBook {
 
   // ── Memory ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** Where the log goes on: known to the kernel, which writes it too. 0 without an epoch. */
+  private get logAt(): number {
+    return this.memory.words[(this.at + BOOK_LOG_AT) >> 2]!
+  }
+
+  private set logAt(at: number) {
+    this.memory.words[(this.at + BOOK_LOG_AT) >> 2] = at
+  }
+
+  private get logStop(): number {
+    return this.memory.words[(this.at + BOOK_LOG_STOP) >> 2]!
+  }
+
+  private set logStop(at: number) {
+    this.memory.words[(this.at + BOOK_LOG_STOP) >> 2] = at
+  }
+
   private sideOf(asks: boolean): number {
     return this.at + (asks ? BOOK_ASKS : BOOK_BIDS)
   }
@@ -346,6 +368,7 @@ export class KernelBook implements LoggedBook {
   private take(): void {
     const { memory } = this
     this.at = memory.allocate(BOOK_BYTES)
+    this.logAt = this.logStop = 0
     const none = (): Block => ({ at: 0, bytes: 0 })
     this.held = { at: this.at, rests: [none(), none()], log: none() }
     forgotten.register(this, this.held, this)
@@ -395,7 +418,8 @@ export class KernelBook implements LoggedBook {
 
   private takeLog(): void {
     const bytes = this.logRecords * LOG_RECORD_BYTES
-    this.logStart = this.logAt = this.memory.allocate(bytes)
+    this.logStart = this.memory.allocate(bytes)
+    this.logAt = this.logStart
     this.logStop = this.logStart + bytes
     this.held!.log = { at: this.logStart, bytes }
   }

@@ -74,6 +74,12 @@ export class Level2Book {
     if (depth !== undefined) this.cut(depth)
   }
 
+  /** The rest of levels that a scan has left in the columns, of which an update has applied the first (`KernelBook.done`). */
+  scannedRest(bids: number, asks: number, depth: number | undefined): void {
+    this.takeScanned(this.levels.done(false), bids, this.levels.done(true), asks)
+    if (depth !== undefined) this.cut(depth)
+  }
+
   /** True when all levels are in the kernel, and none has a text beside it. */
   private get isExact(): boolean {
     return this.plain === undefined && !this.levels.isEmpty && this.bidTexts.size === 0 && this.askTexts.size === 0
@@ -82,7 +88,7 @@ export class Level2Book {
   /** Applies what lies in the columns of a book that is exact. */
   private update(bids: number, asks: number): void {
     const { levels } = this
-    if (!levels.update(bids, asks)) this.takeScanned(levels.done(false), bids, levels.done(true), asks)
+    if (!levels.update(bids, asks)) this.scannedRest(bids, asks, undefined)
   }
 
   /** Drops levels beyond the `depth` best of each side: an exchange that sends a fixed depth never removes them itself. */

@@ -6,6 +6,8 @@
  * `firstSeq` the first number of the range it covers.
  */
 
+import { CHAIN_LINK, CHAIN_NONE, CHAIN_RANGE, CHAIN_STEP } from '../kernel/layout'
+
 /**
  * The numbers of one change. `undefined` and NaN both mean that the exchange did not say: objects of the first kind are
  * events, of the second the one that a guard uses again and again.
@@ -27,6 +29,8 @@ export interface SequencingRule {
   readonly name: 'range' | 'linkedRest' | 'linked' | 'step' | 'none'
   /** One line for people: how a book of this family is verified. */
   readonly meaning: string
+  /** `next` as the kernel follows it, where the frame has the numbers for it. */
+  readonly chain: number
   /** Where snapshots come from: the stream itself, or a REST answer that must be spliced into the stream. */
   readonly snapshot: 'stream' | 'rest'
   /** True where deltas carry numbers that are compared: without them the checked counter stays still. */
@@ -45,6 +49,7 @@ export interface SequencingRule {
  */
 export const rangeAfterSnapshot: SequencingRule = {
   name: 'range',
+  chain: CHAIN_RANGE,
   meaning: 'REST snapshot; each delta starts one after the previous one ended',
   snapshot: 'rest',
   numbered: (delta) => isSaid(delta.seq),
@@ -68,6 +73,7 @@ export const rangeAfterSnapshot: SequencingRule = {
  */
 export const linkedAfterSnapshot: SequencingRule = {
   name: 'linkedRest',
+  chain: CHAIN_LINK,
   meaning: 'REST snapshot; each delta names the one before it',
   snapshot: 'rest',
   numbered: (delta) => isSaid(delta.prevSeq),
@@ -86,6 +92,7 @@ export const linkedAfterSnapshot: SequencingRule = {
  */
 export const linkedInStream: SequencingRule = {
   name: 'linked',
+  chain: CHAIN_LINK,
   meaning: 'snapshot in-stream; each delta names the one before it',
   snapshot: 'stream',
   numbered: (delta) => isSaid(delta.prevSeq),
@@ -96,6 +103,7 @@ export const linkedInStream: SequencingRule = {
 /** Steps of one in the stream (Bybit): `seq` == previous `seq` + 1, which the decoder writes as `prevSeq` = `seq` - 1. */
 export const stepOfOne: SequencingRule = {
   name: 'step',
+  chain: CHAIN_STEP,
   meaning: 'snapshot in-stream; numbers rise by one',
   snapshot: 'stream',
   numbered: (delta) => isSaid(delta.prevSeq),
@@ -106,6 +114,7 @@ export const stepOfOne: SequencingRule = {
 /** No numbers (Kraken, Coinbase Exchange): snapshot in-stream, integrity by checksum or not at all. */
 export const unnumbered: SequencingRule = {
   name: 'none',
+  chain: CHAIN_NONE,
   meaning: 'snapshot in-stream; no numbers',
   snapshot: 'stream',
   numbered: () => false,

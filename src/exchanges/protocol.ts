@@ -82,14 +82,7 @@ export interface Channel {
  * from what the channel's decoder makes of the first frame with that key.
  */
 export type FrameShape =
-  /** Fields: `exchangeTimeUs`, `seq`, `prevSeq`, `firstSeq`, `checksum`, and levels. */
-  | {
-      readonly event: 'delta' | 'snapshot'
-      readonly channel: 'book'
-      readonly shape: Shape
-      /** True where each `seq` is one more than the last, so that `prevSeq` is not sent. */
-      readonly stepsOfOne?: boolean
-    }
+  | BookShape
   /** Fields, of the frame or of its rows: `exchangeTimeUs`, `id` (text or integer), `side` (0 buy, 1 sell), `price`, `size`. */
   | { readonly event: 'trade'; readonly channel: 'trades'; readonly shape: Shape }
   /** Fields: `exchangeTimeUs`, `bidPrice`, `bidSize`, `askPrice`, `askSize`, `lastPrice`. */
@@ -100,6 +93,15 @@ export type FrameShape =
       /** True where a price or size of 0 stands for an empty side. */
       readonly zeroIsNone: boolean
     }
+
+export interface BookShape {
+  readonly event: 'delta' | 'snapshot'
+  readonly channel: 'book'
+  /** Fields: `exchangeTimeUs`, `seq`, `prevSeq`, `firstSeq`, `checksum`, and levels. */
+  readonly shape: Shape
+  /** True where each `seq` is one more than the last, so that `prevSeq` is not sent. */
+  readonly stepsOfOne?: boolean
+}
 
 export interface TopicOptions {
   /** Levels a side that are wanted; the protocol picks the smallest depth it offers that is enough. Undefined: its default. */

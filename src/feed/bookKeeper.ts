@@ -6,6 +6,7 @@
  */
 import type { BookGuard } from '../book/bookGuard'
 import { BookView, type BookViewHead } from '../book/bookView'
+import type { KernelBook } from '../book/kernelBook'
 import type { Level2Book } from '../book/level2Book'
 import type { Batch, BookChange } from '../model/events'
 import type { ScannedDelta } from './scanner'
@@ -13,7 +14,6 @@ import type { ScannedDelta } from './scanner'
 /** A book, and what its next view will say beside its levels. NaN is what was not said. */
 export class KeptBook implements BookViewHead {
   exchangeTimeUs = NaN
-  receiveTimeUs = NaN
   seq = NaN
   private touched = false
 
@@ -24,6 +24,11 @@ export class KeptBook implements BookViewHead {
     readonly guard: BookGuard,
     private readonly keeper: BookKeeper,
   ) {}
+
+  /** Of the desk, which knows it too. */
+  get receiveTimeUs(): number {
+    return this.guard.desk!.receiveTimeUs
+  }
 
   /** The guard has let a change through. */
   changed({ exchangeTimeUs, receiveTimeUs, seq }: BookChange): void {
@@ -39,16 +44,22 @@ export class KeptBook implements BookViewHead {
     this.touch(receiveTimeUs)
   }
 
+  /** The guard's desk has taken a delta, and written the view of it. */
+  taken(): void {
+    this.keeper.taken(this.guard.book!.levels)
+  }
+
   /** A view of the book as it is; undefined when it has lost it since it was touched. */
   view(depth: number): BookView | undefined {
     this.touched = false
     const book: Level2Book | undefined = this.guard.book
-    return this.guard.state === 'live' && book !== undefined ? new BookView(this, book, depth) : undefined
+    return this.guard.state === 'live' && book !== undefined ? BookView.of(this, book, depth) : undefined
   }
 
   private touch(receiveTimeUs: number): void {
     // Deltas that waited for a REST snapshot were received before it, but this state of the book was not known before.
-    if (!(receiveTimeUs < this.receiveTimeUs)) this.receiveTimeUs = receiveTimeUs
+    const desk = this.guard.desk!
+    if (!(receiveTimeUs < desk.receiveTimeUs)) desk.receiveTimeUs = receiveTimeUs
     if (this.touched) return
     this.touched = true
     this.keeper.touched(this)
@@ -56,11 +67,17 @@ export class KeptBook implements BookViewHead {
 }
 
 export class BookKeeper {
+  /** The view of a frame that a desk has taken: it has no other. */
+  private view: BookView | undefined
   /** Books that the frame has touched, in order; the first has a place of its own, since most frames touch no other. */
   private first: KeptBook | undefined
   private readonly others: KeptBook[] = []
 
   constructor(private readonly depth: number) {}
+
+  taken(levels: KernelBook): void {
+    this.view = new BookView(levels.recorded, levels.position, this.depth)
+  }
 
   touched(book: KeptBook): void {
     if (this.first === undefined) this.first = book
@@ -69,7 +86,11 @@ export class BookKeeper {
 
   /** One view of each live book that was touched since the last call; undefined when there is none. */
   take(): Batch<BookView> | undefined {
-    const { first, others, depth } = this
+    const { first, others, depth, view: taken } = this
+    if (taken !== undefined) {
+      this.view = undefined
+      return [taken]
+    }
     if (first === undefined) return undefined
     this.first = undefined
     const view = first.view(depth)

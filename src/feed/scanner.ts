@@ -11,18 +11,26 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { ScannedNumbers } from '../book/bookGuard'
-import type { ChannelName, ExchangeProtocol, FrameShape } from '../exchanges/protocol'
+import type { BookShape, ChannelName, ExchangeProtocol, FrameShape } from '../exchanges/protocol'
 import { kernel, type Kernel } from '../kernel/kernel'
 import {
   ASKS,
   ASK_COUNT,
   BIDS,
   BID_COUNT,
+  CHAIN_LINK,
+  CHAIN_NONE,
+  CHAIN_RANGE,
+  CHAIN_STEP,
   DECIMALS,
   ENTRY_BYTES,
+  ENTRY_DESK,
+  ENTRY_KEY_LENGTH,
+  ENTRY_SLOT,
   FRAME,
   LISTS,
   LIST_COUNT,
+  MISSED,
   PRICES,
   PROGRAM,
   READ,
@@ -39,14 +47,17 @@ import {
   TEXTS,
   T_KEY,
   UNKNOWN_KEY,
+  VERIFY_NONE,
+  VERIFY_UNCROSSED,
 } from '../kernel/layout'
-import { compile, type Program } from '../kernel/shape'
+import { compile, type BookRule, type Program, type Shape } from '../kernel/shape'
 import type { EventWriter } from '../model/codec/eventWriter'
 import type { BookChange, Level, LevelDigits, MarketEvent } from '../model/events'
 import type { KeptBook } from './bookKeeper'
 
 /** What is known of a key. */
 export interface Slot {
+  readonly id: string
   /** Its book, once a session that keeps books has looked. */
   book: KeptBook | undefined
   readonly shape: ReadShape
@@ -64,6 +75,8 @@ export interface ReadShape {
   readonly number: number
   /** True where each `seq` is one more than the last. */
   readonly stepsOfOne: boolean
+  /** True where a delta has the number that chains it to the one before. */
+  readonly isNumbered: boolean
   readonly exchangeTimeUs: Place
   readonly seq: Place
   readonly prevSeq: Place
@@ -139,6 +152,8 @@ export class Scanner {
   /** What the last frame would be, were its key known. */
   private candidate: Candidate | undefined
   private readonly delta = new ScannedDelta()
+  /** What is known of the key of the last frame that was read. */
+  slot: Slot | undefined
 
   constructor(
     protocol: ExchangeProtocol,
@@ -151,20 +166,37 @@ export class Scanner {
     collected.register(this, this.held)
   }
 
-  /** What is known of the frame's key when it was read; undefined when the plain decoder must see it. */
-  scan(data: string | Uint8Array): Slot | undefined {
+  /**
+   * READ when the frame was read: `slot` says what is known of its key. TAKEN, DOUBTED or BETWEEN when it was a delta that a
+   * desk has taken too. MISSED when the plain decoder must see it.
+   */
+  scan(data: string | Uint8Array, receiveTimeUs: number): number {
     const { kernel } = this
     this.candidate = undefined
     if (this.table === 0) this.forget()
     const length = kernel.putFrame(data)
-    if (length >= 0) {
-      const result = kernel.code.scan(this.chain, FRAME, FRAME + length, this.table)
-      if (result === READ) {
-        const slot = this.slots[kernel.words[SLOT >> 2]!]
-        if (slot !== undefined && isUsable(kernel, slot.shape)) return slot
-      } else if (result === UNKNOWN_KEY) this.consider(length)
+    if (length < 0) return MISSED
+    const result = kernel.code.scan(this.chain, FRAME, FRAME + length, this.table, receiveTimeUs)
+    if (result >= READ && result !== UNKNOWN_KEY) {
+      const slot = (this.slot = this.slots[kernel.words[SLOT >> 2]!])
+      return slot !== undefined && (result > UNKNOWN_KEY || isUsable(kernel, slot.shape)) ? result : MISSED
     }
-    return undefined
+    if (result === UNKNOWN_KEY) this.consider(length)
+    return MISSED
+  }
+
+  /** Lets the desk of a key's book take its deltas. */
+  seat(slot: Slot, book: KeptBook): void {
+    const index = this.keys.get(slot.id)
+    slot.book = book
+    if (index !== undefined) {
+      this.kernel.words[(this.placeOf(slot.id, index) + ENTRY_DESK) >> 2] = book.guard.desk!.address
+    }
+  }
+
+  /** The checksum of the delta that was read; NaN without one. */
+  checksumOf({ shape }: Slot): number {
+    return shape.checksum === 0 ? NaN : this.kernel.doubles[shape.checksum]!
   }
 
   /** The numbers of the delta that was read; NaN for what its exchange does not send. */
@@ -284,7 +316,7 @@ export class Scanner {
     const { shape, keyText, own } = candidate
     const id = keyIn(shape, keyText)
     const [first] = events
-    const slot = first === undefined ? undefined : slotFor(shape, first, routed)
+    const slot = first === undefined ? undefined : slotFor(id, shape, first, routed)
     // A book that is routed by no name could not be forgotten.
     const isNameless = shape.frame.channel === 'book' && routed === undefined
     if (slot === undefined || isNameless || this.keys.size >= KEYS_MAX || !isDeepStrictEqual(own(slot), events)) {
@@ -375,7 +407,7 @@ export class Scanner {
     // The columns and texts will be overwritten: the events are written now, and the names put in when they are known.
     const { events } = this.writer
     this.writer.events = []
-    this.write({ book: undefined, shape, routed: undefined, symbol: '', instrument: undefined, depth: undefined })
+    this.write({ id: '', book: undefined, shape, routed: undefined, symbol: '', instrument: undefined, depth: undefined })
     const nameless = this.writer.events
     this.writer.events = events
     this.candidate = {
@@ -409,7 +441,7 @@ export class Scanner {
     this.slots[index] = undefined
     this.keys.delete(id)
     // Its place in the table stays taken, since others may lie behind it.
-    this.kernel.words[(this.placeOf(id, index) >> 2) + 1] = FORGOTTEN
+    this.kernel.words[(this.placeOf(id, index) + ENTRY_KEY_LENGTH) >> 2] = FORGOTTEN
   }
 
   /** The table of keys, anew and with room for as many again. */
@@ -432,12 +464,13 @@ export class Scanner {
     }
   }
 
-  private enter(id: string, index: number, { shape, symbol }: Slot): void {
+  private enter(id: string, index: number, { book, shape, symbol, depth }: Slot): void {
     const key = keyBytes(id)
     const keyAt = this.put(key)
     const symbolBytes = Buffer.from(symbol, 'utf8')
     const symbolAt = this.put(symbolBytes)
-    const entry = [keyAt, key.length, index, symbolAt, symbolBytes.length, shape.number]
+    const desk = book?.guard.desk?.address ?? 0
+    const entry = [keyAt, key.length, index, symbolAt, symbolBytes.length, shape.number, desk, depth ?? 0]
     this.kernel.words.set(entry, this.placeOf(id, undefined) >> 2)
     this.taken++
   }
@@ -453,8 +486,8 @@ export class Scanner {
     let place = this.kernel.code.hashOf(keyAt, key.length, Number.parseInt(id, 10)) & mask
     for (; ; place = (place + 1) & mask) {
       const entry = this.table + TABLE_HEAD_BYTES + place * ENTRY_BYTES
-      const length = words[(entry >> 2) + 1]!
-      if (length === 0 || (length !== FORGOTTEN && words[(entry >> 2) + 2] === index)) return entry
+      const length = words[(entry + ENTRY_KEY_LENGTH) >> 2]!
+      if (length === 0 || (length !== FORGOTTEN && words[(entry + ENTRY_SLOT) >> 2] === index)) return entry
     }
   }
 
@@ -515,10 +548,10 @@ function keyBytes(id: string): Buffer {
 }
 
 /** What a plain event says of its key; undefined when it is of another kind than the shape's. */
-function slotFor(shape: ReadShape, event: MarketEvent, routed: string | undefined): Slot | undefined {
+function slotFor(id: string, shape: ReadShape, event: MarketEvent, routed: string | undefined): Slot | undefined {
   if (event.kind !== shape.frame.event) return undefined
   const { symbol, instrument } = event
-  return { book: undefined, shape, routed, symbol, instrument, depth: isChange(event) ? event.depth : undefined }
+  return { id, book: undefined, shape, routed, symbol, instrument, depth: isChange(event) ? event.depth : undefined }
 }
 
 function isChange(event: MarketEvent): event is BookChange {
@@ -559,19 +592,44 @@ function shapesOf(protocol: ExchangeProtocol): CompiledShapes {
   let chain = 0
   // The last first, since each names the one after it.
   for (const [number, frame] of [...protocol.shapes.entries()].reverse()) {
-    const program = compile(frame.shape, number)
+    const rule = frame.event === 'delta' ? ruleOf(protocol, frame) : undefined
+    const program = compile(frame.shape, number, rule)
     const memory = kernel()
     const at = memory.allocate((program.words.length + 2) * 4)
     memory.words.set([chain, number, ...program.words], at >> 2)
     chain = at
-    shapes[number] = readShape(frame, number, program)
+    shapes[number] = readShape(frame, number, program, rule)
   }
   const result = { shapes, chain }
   compiled.set(protocol, result)
   return result
 }
 
-function readShape(frame: FrameShape, number: number, { registers, texts }: Program): ReadShape {
+/** How the kernel takes a shape's deltas into their books; undefined when it cannot, and their guard sees them all. */
+function ruleOf({ book }: ExchangeProtocol, { shape, stepsOfOne }: BookShape): BookRule | undefined {
+  const names = fieldNames(shape)
+  const { chain } = book.sequencing
+  if (chain === CHAIN_RANGE && !(names.has('firstSeq') && names.has('seq'))) return undefined
+  if (book.checksum !== undefined && book.crossingMeansLoss) return undefined
+  // What chains a delta is what the frame has; without it there is nothing to compare.
+  const isChained =
+    chain === CHAIN_RANGE ||
+    (chain === CHAIN_LINK && names.has('prevSeq')) ||
+    (chain === CHAIN_STEP && stepsOfOne === true && names.has('seq'))
+  const verify = book.crossingMeansLoss ? VERIFY_UNCROSSED : (book.checksum?.verify ?? VERIFY_NONE)
+  return { chain: isChained ? chain : CHAIN_NONE, verify }
+}
+
+function fieldNames({ fields }: Shape): ReadonlySet<string> {
+  return new Set(fields.flatMap((field) => ('name' in field ? [field.name] : [])))
+}
+
+function readShape(
+  frame: FrameShape,
+  number: number,
+  { registers, texts }: Program,
+  rule: BookRule | undefined,
+): ReadShape {
   const place = (name: string): Place => {
     const register = registers.get(name)
     return register === undefined ? 0 : REGISTER + register
@@ -580,6 +638,7 @@ function readShape(frame: FrameShape, number: number, { registers, texts }: Prog
     frame,
     number,
     stepsOfOne: frame.channel === 'book' && frame.stepsOfOne === true,
+    isNumbered: rule !== undefined && rule.chain !== CHAIN_NONE,
     exchangeTimeUs: place('exchangeTimeUs'),
     seq: place('seq'),
     prevSeq: place('prevSeq'),

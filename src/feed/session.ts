@@ -14,6 +14,7 @@ import { Fault, messageOf, type FaultCode } from '../model/fault'
 import type { InstrumentTable } from '../model/instrument'
 import type { InRecord } from './record'
 import { type BookKeeper, KeptBook } from './bookKeeper'
+import { BETWEEN, DOUBTED, MISSED, TAKEN } from '../kernel/layout'
 import { Scanner, type Slot } from './scanner'
 
 /** What a session asks of the connection it belongs to. */
@@ -144,14 +145,20 @@ export class Session {
       guard.reset()
     }
     this.writer.memory.clear()
-    this.scanner?.release()
+    this.releaseScanner()
     return this.writer.take()
   }
 
   /** The connection is of no interest any more: its books and its scanner go, and nobody is told. */
   release(): void {
     for (const guard of this.guards.values()) guard.reset()
+    this.releaseScanner()
+  }
+
+  /** The scanner first: it knows the desks. */
+  private releaseScanner(): void {
     this.scanner?.release()
+    for (const guard of this.guards.values()) guard.desk?.release()
   }
 
   /** One frame. Never throws: what is wrong with it becomes a fault and a count. */
@@ -166,12 +173,13 @@ export class Session {
     this.reason = undefined
     counts.frames++
     counts.bytes += data.length
-    const slot = this.scan(data)
-    if (slot === undefined) this.decodeFrame(data, timeUs)
+    const result = this.scan(data, timeUs)
+    if (result === MISSED) this.decodeFrame(data, timeUs)
     else {
+      const slot = this.scanner!.slot!
       counts.scanned++
       this.control?.heard(slot.shape.frame.channel, slot.routed, timeUs)
-      if (this.options.books !== undefined && this.keep(slot, timeUs)) return NO_EVENTS
+      if (this.options.books !== undefined && this.keep(slot, result, timeUs)) return NO_EVENTS
       this.scanner!.write(slot)
       this.accept(false)
     }
@@ -179,15 +187,24 @@ export class Session {
   }
 
   /** A scanned frame where only books are wanted; false when it must become events all the same. */
-  private keep(slot: Slot, timeUs: number): boolean {
+  private keep(slot: Slot, result: number, timeUs: number): boolean {
     const { counts } = this
     const scanner = this.scanner!
     switch (slot.shape.frame.event) {
       case 'delta': {
-        const kept = (slot.book ??= this.keptBookOf(slot.symbol))
+        const kept = slot.book ?? this.seated(slot)
         if (kept === undefined) return false
+        const { guard } = kept
+        const { isNumbered } = slot.shape
+        if (result === TAKEN) {
+          guard.taken(isNumbered, this.isChecked(scanner.checksumOf(slot)))
+          kept.taken()
+          return true
+        }
         const delta = scanner.numbersOf(slot)
-        if (!kept.guard.scanned(delta, delta.bids, delta.asks, slot.depth)) return false
+        if (result === DOUBTED) guard.doubted(isNumbered, delta.checksum)
+        else if (result === BETWEEN) guard.between(isNumbered, delta.checksum, delta.bids, delta.asks, slot.depth)
+        else if (!guard.scanned(delta, delta.bids, delta.asks, slot.depth)) return false
         kept.scanned(delta, timeUs)
         return true
       }
@@ -202,20 +219,28 @@ export class Session {
     }
   }
 
-  private keptBookOf(symbol: string): KeptBook | undefined {
-    const guard = this.guardOf(symbol)
-    return guard === undefined ? undefined : this.kept.get(guard)
+  /** The book of a key whose deltas come, once its desk takes them. */
+  private seated(slot: Slot): KeptBook | undefined {
+    const guard = this.guardOf(slot.symbol)
+    const kept = guard === undefined ? undefined : this.kept.get(guard)
+    if (kept !== undefined) this.scanner!.seat(slot, kept)
+    return kept
   }
 
-  /** What is known of a frame that the scanner has read. */
-  private scan(data: string | Uint8Array): Slot | undefined {
+  /** True of a checksum by which a book was verified. */
+  private isChecked(checksum: number): boolean {
+    return !Number.isNaN(checksum) && this.protocol.book.checksum?.isNone(checksum) === false
+  }
+
+  /** How the scanner has read a frame. */
+  private scan(data: string | Uint8Array, timeUs: number): number {
     const { scanner } = this
-    if (scanner === undefined) return undefined
+    if (scanner === undefined) return MISSED
     if (this.instrumentsKnown !== this.options.instruments.size) {
       this.instrumentsKnown = this.options.instruments.size
       scanner.forget()
     }
-    return scanner.scan(data)
+    return scanner.scan(data, timeUs)
   }
 
   /** The plain road: JSON, route, decoder. */

@@ -55,6 +55,9 @@ export const HEAP: i32 = FRAME + FRAME_BYTES_MAX + FRAME_SLACK
 export const BOOK_UNIT: i32 = 0
 export const BOOK_POWER: i32 = 8
 export const BOOK_PER_PRICE: i32 = 16
+/** Where the log of the book goes on, 0 without one, and where its room ends. */
+export const BOOK_LOG_AT: i32 = 24
+export const BOOK_LOG_STOP: i32 = 28
 export const BOOK_BIDS: i32 = 32
 export const BOOK_ASKS: i32 = 112
 export const BOOK_HEAD_BYTES: i32 = 192
@@ -98,6 +101,17 @@ export const REST_LEVEL_BYTES: i32 = 18
 // ── The log: what each change replaced ──────────────────────────────────────────────────────────────────────────────
 /** A record is the price (negative for asks) and the size that was there before (0: none). */
 export const LOG_RECORD_BYTES: i32 = 16
+/** What a view writes, as two records: `[receiveTimeUs, exchangeTimeUs]`, `[NaN, seq]`; NaN is what was not said. */
+export const LOG_HEADER_BYTES: i32 = 2 * LOG_RECORD_BYTES
+
+// ── A desk: where the deltas of one book are taken without being looked at outside ──────────────────────────────────
+/** Address of the book; 0 while its deltas have to be looked at. */
+export const DESK_BOOK: i32 = 0
+/** Doubles: the book's number, the one before it, and when it was last received; NaN without. */
+export const DESK_SEQ: i32 = 8
+export const DESK_PREV_SEQ: i32 = 16
+export const DESK_RECEIVED: i32 = 24
+export const DESK_BYTES: i32 = 32
 
 // ── Programs ────────────────────────────────────────────────────────────────────────────────────────────────────────
 export const OP_END: i32 = 0
@@ -117,16 +131,52 @@ export const OP_SKIP_NUMBER: i32 = 13
 export const OP_ROWS: i32 = 14
 export const OP_ROW_END: i32 = 15
 export const OP_PAIRS: i32 = 16
+/** The end of a frame that changes a book. */
+export const OP_BOOK_END: i32 = 17
+
+/** How the deltas of a book chain, as `book/sequencing.ts` defines it. */
+export const CHAIN_NONE: i32 = 0
+/** `firstSeq` is one more than the last `seq`. */
+export const CHAIN_RANGE: i32 = 1
+/** `prevSeq` is the last `seq`. */
+export const CHAIN_LINK: i32 = 2
+/** `seq` is one more than the last. */
+export const CHAIN_STEP: i32 = 3
+
+/** How a book is verified. */
+export const VERIFY_NONE: i32 = 0
+export const VERIFY_KRAKEN: i32 = 1
+export const VERIFY_OKX: i32 = 2
+/** A crossed book has lost something. */
+export const VERIFY_UNCROSSED: i32 = 3
 
 /** How a scan ends. */
 export const MISSED: i32 = 0
 export const READ: i32 = 1
 /** Everything was read, but the key is not in the table, or there with another symbol. */
 export const UNKNOWN_KEY: i32 = 2
+/** Everything was read, the delta extends its book and has changed it, which is verified; its view is in the log. */
+export const TAKEN: i32 = 3
+/** As TAKEN, but the book does not look as it should, and no view was written. */
+export const DOUBTED: i32 = 4
+/** As TAKEN, but a price lies between the book's ticks: BIDS_DONE and ASKS_DONE say how far it got. */
+export const BETWEEN: i32 = 5
 
-/** A table of keys: its mask and a spare word, then entries of six words. */
+/** A table of keys: its mask and a spare word, then entries of eight words (`scan.ts`). */
 export const TABLE_HEAD_BYTES: i32 = 8
-export const ENTRY_BYTES: i32 = 24
+export const ENTRY_BYTES: i32 = 32
+export const ENTRY_KEY: i32 = 0
+/** 0: the entry is free; -1: its key is forgotten. */
+export const ENTRY_KEY_LENGTH: i32 = 4
+export const ENTRY_SLOT: i32 = 8
+export const ENTRY_SYMBOL: i32 = 12
+export const ENTRY_SYMBOL_LENGTH: i32 = 16
+/** Keeps the keys of one shape apart from those of others. */
+export const ENTRY_SALT: i32 = 20
+/** The desk that takes the deltas with this key; 0 without. */
+export const ENTRY_DESK: i32 = 24
+/** Levels a side that the book of this key keeps; 0: all. */
+export const ENTRY_DEPTH: i32 = 28
 
 // ── Registers by name ───────────────────────────────────────────────────────────────────────────────────────────────
 /** The first of the fields that a shape names; the place 0 of a field means that a shape has none. */

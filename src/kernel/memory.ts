@@ -73,14 +73,28 @@ export function bytesUntil(at: i32, stop: i32): i32 {
   return count
 }
 
-/** True when eight digits stand at an address. */
-export function areEightDigits(at: i32): boolean {
-  return areDigits(view.getInt32(at, true)) && areDigits(view.getInt32(at + 4, true))
+/** How many of the eight bytes from an address are digits, up to the first that is none. */
+export function digitsAt(at: i32): i32 {
+  if (areDigits(view.getInt32(at, true))) {
+    if (areDigits(view.getInt32(at + 4, true))) return 8
+    at += 4
+    return 4 + digitsOfFour(at)
+  }
+  return digitsOfFour(at)
 }
 
-/** The number that eight digits make. */
-export function eightDigits(at: i32): i32 {
-  return numberOf(view.getInt32(at, true)) * 10_000 + numberOf(view.getInt32(at + 4, true))
+/** The number that one to eight digits make. */
+export function digitsOf(at: i32, count: i32): i32 {
+  if (count === 8) return numberOf(view.getInt32(at, true)) * 10_000 + numberOf(view.getInt32(at + 4, true))
+  let number = 0
+  for (let index = 0; index < count; index++) number = number * 10 + bytes[at + index]! - 48
+  return number
+}
+
+function digitsOfFour(at: number): number {
+  let count = 0
+  while (count < 3 && bytes[at + count]! >= 48 && bytes[at + count]! <= 57) count++
+  return count
 }
 
 function areDigits(word: number): boolean {

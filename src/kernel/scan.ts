@@ -10,6 +10,7 @@
  * Programs form a chain: one that misses hands the frame to the next. Behind the frame lie zeros, which end every loop.
  * Numbers become the nearest double as an integer of at most 2^52 divided by a power of ten.
  */
+import { take } from './desk'
 import {
   ASKS,
   ASK_COUNT,
@@ -17,11 +18,20 @@ import {
   BID_COUNT,
   DECIMALS,
   ENTRY_BYTES,
+  ENTRY_DEPTH,
+  ENTRY_DESK,
+  ENTRY_KEY,
+  ENTRY_KEY_LENGTH,
+  ENTRY_SALT,
+  ENTRY_SLOT,
+  ENTRY_SYMBOL,
+  ENTRY_SYMBOL_LENGTH,
   LEVELS_MAX,
   LISTS,
   LISTS_MAX,
   LIST_COUNT,
   MISSED,
+  OP_BOOK_END,
   OP_CHOICE,
   OP_DECIMAL,
   OP_INTEGER,
@@ -58,10 +68,10 @@ import {
   UNKNOWN_KEY,
 } from './layout'
 import {
-  areEightDigits,
   areSame8,
   bytesUntil,
-  eightDigits,
+  digitsAt,
+  digitsOf,
   load32,
   load8,
   loadF64,
@@ -108,12 +118,13 @@ const TIME_US_MAX: f64 = 4102444800000000.0
  *
  * @param chain  the first program; each begins with the address of the next (0: none) and its number
  * @param table  the keys that are known
- * @returns MISSED, READ or UNKNOWN_KEY; what was read is in the registers, texts, columns and rows
+ * @param receiveTimeUs  of the frame, for the book whose delta it is
+ * @returns how it ended; what was read is in the registers, texts, columns and rows, unless a book has taken it
  */
-export function scan(chain: i32, start: i32, end: i32, table: i32): i32 {
+export function scan(chain: i32, start: i32, end: i32, table: i32, receiveTimeUs: f64): i32 {
   let program = chain
   while (program !== 0) {
-    const result = run(program + 8, start, end, table)
+    const result = run(program + 8, start, end, table, receiveTimeUs)
     if (result !== MISSED) {
       store32(PROGRAM, load32(program + 4))
       return result
@@ -123,7 +134,7 @@ export function scan(chain: i32, start: i32, end: i32, table: i32): i32 {
   return MISSED
 }
 
-function run(first: i32, start: i32, end: i32, table: i32): i32 {
+function run(first: i32, start: i32, end: i32, table: i32, receiveTimeUs: f64): i32 {
   let pc = first
   let p = start
   let entry: i32 = 0
@@ -169,8 +180,8 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
         break
       }
       case OP_SYMBOL: {
-        const length = entry === 0 ? 0 : load32(entry + 16)
-        if (entry !== 0 && matches(load32(entry + 12), length, p) && load8(p + length) === QUOTE) p += length
+        const length = entry === 0 ? 0 : load32(entry + ENTRY_SYMBOL_LENGTH)
+        if (entry !== 0 && matches(load32(entry + ENTRY_SYMBOL), length, p) && load8(p + length) === QUOTE) p += length
         else {
           // Another symbol than the key's: what was known of the key is not so.
           isUnknown = true
@@ -394,15 +405,16 @@ function run(first: i32, start: i32, end: i32, table: i32): i32 {
         break
       }
       default: {
-        // OP_END
+        // OP_END, OP_BOOK_END
         if (p !== end) return MISSED
         store32(BID_COUNT, bids)
         store32(ASK_COUNT, asks)
         store32(ROW_COUNT, rows)
         store32(LIST_COUNT, lists)
         if (isUnknown) return UNKNOWN_KEY
-        store32(SLOT, entry === 0 ? -1 : load32(entry + 8))
-        return READ
+        store32(SLOT, entry === 0 ? -1 : load32(entry + ENTRY_SLOT))
+        if (load32(pc) !== OP_BOOK_END || entry === 0 || load32(entry + ENTRY_DESK) === 0) return READ
+        return take(load32(entry + ENTRY_DESK), load32(entry + ENTRY_DEPTH), pc + 4, bids, asks, receiveTimeUs)
       }
     }
   }
@@ -437,16 +449,18 @@ function maskOf(length: i32): i32 {
   return length >= 4 ? -1 : (1 << (length << 3)) - 1
 }
 
-/** The entry of a key; 0 when there is none. Entries: key, its length (0: free, -1: forgotten), slot, symbol, its length, the key's salt. */
+/** The entry of a key; 0 when there is none. */
 // inline
 function lookup(table: i32, salt: i32, hash: i32, from: i32, length: i32): i32 {
   const mask = load32(table)
   let place = hash & mask
   while (true) {
     const entry = table + TABLE_HEAD_BYTES + place * ENTRY_BYTES
-    const known = load32(entry + 4)
+    const known = load32(entry + ENTRY_KEY_LENGTH)
     if (known === 0) return 0
-    if (known === length && load32(entry + 20) === salt && matches(load32(entry), length, from)) return entry
+    if (known === length && load32(entry + ENTRY_SALT) === salt && matches(load32(entry + ENTRY_KEY), length, from)) {
+      return entry
+    }
     place = (place + 1) & mask
   }
 }
@@ -492,8 +506,8 @@ function quad(word: i32): i32 {
  * A decimal without sign and exponent, whose digits a double keeps: the double nearest to it. Where it ends, and how
  * many decimals it has, are in `cursor` and `places`.
  *
- * How long a number is, is found by branches, which a processor foresees since exchanges write their numbers alike; it then
- * reads the next number while this one is still being multiplied.
+ * Digits are counted and multiplied eight at a time, without a branch that depends on how many there are: sizes are of all
+ * lengths, and what a processor cannot foresee costs more than the digits.
  */
 function readDecimal(start: i32): f64 {
   cursor = readNumber(start, VALUE)
@@ -513,13 +527,30 @@ function readPairs(start: i32, column: i32, first: i32): i32 {
     rowsRead = row
     return p + 1
   }
+  // Prices of a list are of one length: while they are, the processor need not wait to know where the next number begins.
+  let wholeLength: i32 = 0
+  let count: i32 = 0
   while (true) {
     // ["
     if ((peek32(p) & 0xffff) !== 0x225b || row >= LEVELS_MAX) return 0
+    p += 2
     const price = column + PRICES + row * 8
-    p = readNumber(p + 2, price)
-    if (p === 0 || loadF64(price) === 0.0) return 0
-    const pricePlaces = places
+    if (digitsAt(p) !== wholeLength) wholeLength = digitsAt(p)
+    if (digitsAt(p + wholeLength + 1) !== count) count = digitsAt(p + wholeLength + 1)
+    const end = p + wholeLength + 1 + count
+    let pricePlaces = count
+    if (wholeLength > 0 && wholeLength < 8 && count > 0 && load8(p + wholeLength) === POINT && load8(end) === QUOTE) {
+      const whole = digitsOf(p, wholeLength)
+      const fraction = digitsOf(p + wholeLength + 1, count)
+      if ((whole | fraction) === 0) return 0
+      const power = loadF64(POWERS + count * 8)
+      storeF64(price, (toF64(whole) * power + toF64(fraction)) / power)
+      p = end
+    } else {
+      p = readNumber(p, price)
+      if (p === 0 || loadF64(price) === 0.0) return 0
+      pricePlaces = places
+    }
     // ","
     if ((peek32(p) & 0xffffff) !== 0x222c22) return 0
     p = readNumber(p + 3, column + SIZES + row * 8)
@@ -539,44 +570,29 @@ function readPairs(start: i32, column: i32, first: i32): i32 {
 /** As `readDecimal`, for loops: the double is stored, and where the number ends is given back, 0 when there is none. */
 // inline
 function readNumber(start: i32, to: i32): i32 {
-  let p = start
-  let whole: i32 = 0
-  let c = load8(p) - 48
-  while (c >= 0 && c <= 9) {
-    whole = times(whole, 10) + c
-    c = load8(++p) - 48
-  }
-  if (p === start || p - start > 7) return readLongNumber(start, to)
-  if (c !== -2) {
+  const length = digitsAt(start)
+  if (length === 0 || length === 8) return readLongNumber(start, to)
+  const whole = digitsOf(start, length)
+  const point = start + length
+  if (load8(point) !== POINT) {
     storeF64(to, toF64(whole))
     places = 0
-    return p
+    return point
   }
-  p++
-  const point = p
-  let fraction: i32 = 0
-  if (areEightDigits(p)) {
-    fraction = eightDigits(p)
-    p += 8
-    if (isDigit(load8(p))) return readLongNumber(start, to)
-  } else {
-    const word = peek32(p)
-    if (isQuad(word)) {
-      fraction = quad(word)
-      p += 4
-    }
-    c = load8(p) - 48
-    while (c >= 0 && c <= 9) {
-      fraction = times(fraction, 10) + c
-      c = load8(++p) - 48
-    }
-    if (p === point) return 0
+  const count = digitsAt(point + 1)
+  if (count === 8) {
+    // So many decimals are the most frequent, and foreseen.
+    if (isDigit(load8(point + 9))) return readLongNumber(start, to)
+    places = 8
+    storeF64(to, (toF64(whole) * 100000000.0 + toF64(digitsOf(point + 1, 8))) / 100000000.0)
+    return point + 9
   }
-  places = p - point
-  const power = loadF64(POWERS + (p - point) * 8)
+  if (count === 0) return 0
+  places = count
+  const power = loadF64(POWERS + count * 8)
   // At most seven digits and eight decimals: fifteen.
-  storeF64(to, (toF64(whole) * power + toF64(fraction)) / power)
-  return p
+  storeF64(to, (toF64(whole) * power + toF64(digitsOf(point + 1, count))) / power)
+  return point + 1 + count
 }
 
 function readLongNumber(start: i32, to: i32): i32 {
@@ -617,26 +633,17 @@ function readInteger(start: i32, mayBeNegative: boolean): i32 {
     sign = -1.0
     p++
   }
-  const from = p
   if (load8(p) === ZERO && isDigit(load8(p + 1))) return 0
-  let value: f64 = 0.0
-  if (areEightDigits(p)) {
-    value = toF64(eightDigits(p))
-    p += 8
+  const length = digitsAt(p)
+  if (length === 0) return 0
+  let value = toF64(digitsOf(p, length))
+  if (length < 8) p += length
+  else {
+    const more = digitsAt(p + 8)
+    if (more === 8) return 0
+    if (more > 0) value = value * loadF64(POWERS + more * 8) + toF64(digitsOf(p + 8, more))
+    p += 8 + more
   }
-  let word = peek32(p)
-  while (isQuad(word)) {
-    value = value * 10000.0 + toF64(quad(word))
-    p += 4
-    word = peek32(p)
-  }
-  let c = load8(p) - 48
-  while (c >= 0 && c <= 9) {
-    value = value * 10.0 + toF64(c)
-    c = load8(++p) - 48
-  }
-  const count = p - from
-  if (count === 0 || count > 15) return 0
   // JSON has a negative zero, which is left to the plain decoder.
   if (value === 0.0 && sign < 0.0) return 0
   storeF64(VALUE, sign * value)

@@ -89,8 +89,17 @@ export interface Program {
 const REGISTERS_MAX = op.ROW_REGISTERS
 const TEXTS_MAX = 3
 
-/** @param salt  keeps the keys of this shape apart from those of others */
-export function compile(shape: Shape, salt: number): Program {
+/** How the deltas of a shape are taken into their book: one of `CHAIN_` and one of `VERIFY_`. */
+export interface BookRule {
+  readonly chain: number
+  readonly verify: number
+}
+
+/**
+ * @param salt  keeps the keys of this shape apart from those of others
+ * @param book  of a shape whose frames are deltas
+ */
+export function compile(shape: Shape, salt: number, book?: BookRule): Program {
   const words: number[] = []
   const registers = new Map<string, number>()
   const texts = new Map<string, number>()
@@ -191,6 +200,10 @@ export function compile(shape: Shape, salt: number): Program {
     )
   }
   put(shape)
-  words.push(op.OP_END)
+  if (book === undefined) words.push(op.OP_END)
+  else {
+    const fields = ['seq', 'prevSeq', 'firstSeq', 'exchangeTimeUs', 'checksum']
+    words.push(op.OP_BOOK_END, book.chain, book.verify, ...fields.map((name) => registers.get(name) ?? 0))
+  }
   return { words, registers, texts }
 }

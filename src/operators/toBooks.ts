@@ -91,7 +91,7 @@ export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<Ma
           }
           if (touched.size === 0) return
           const views: BookView[] = []
-          for (const book of touched) views.push(new BookView(book.last!, book.levels, depth))
+          for (const book of touched) views.push(BookView.of(book.last!, book.levels, depth))
           touched.clear()
           out.next(views)
         },

@@ -327,7 +327,7 @@ function viewOf(head: unknown, bids: unknown, asks: unknown, depthMax: number): 
   const digits = { decimals: new Array<number>(Math.max(bidLevels.length, askLevels.length)).fill(0), texts: undefined }
   book.snapshot({ bids: bidLevels, asks: askLevels, bidDigits: digits, askDigits: digits, depth: undefined })
   const { exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, seq } = head
-  return new BookView({ exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, seq }, book, depthMax)
+  return BookView.of({ exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, seq }, book, depthMax)
 }
 
 function isHead(value: unknown): value is BookViewHead {

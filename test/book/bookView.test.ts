@@ -78,7 +78,7 @@ describe('BookView', () => {
     const book = new Level2Book()
     const change = snapshot([['99', '1']], [['101', '1']])
     book.snapshot(change)
-    const view = new BookView(change, book, Infinity)
+    const view = BookView.of(change, book, Infinity)
     for (const act of [
       () => book.delta(delta([['99', '7']], [['100', '1']])),
       () => book.delta(delta([['99', '0']], [])),

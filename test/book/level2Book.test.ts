@@ -150,14 +150,14 @@ describe('Level2Book', () => {
     for (const price of [5, 155, 325, 335, 645]) {
       const book = new Level2Book()
       for (const level of full) book.delta(delta([], [level]))
-      const view = new BookView(delta([], []), book, Infinity)
+      const view = BookView.of(delta([], []), book, Infinity)
       book.delta(delta([], [text(price, 9)]))
       book.delta(delta([], [text(price + 1, 9)]))
       expect(view.asks(), `split at ${price}`).to.deep.equal(full.map(([of]) => [Number(of), 1]))
     }
     const book = new Level2Book()
     for (const level of full) book.delta(delta([], [level]))
-    const view = new BookView(delta([], []), book, Infinity)
+    const view = BookView.of(delta([], []), book, Infinity)
     book.cut(10)
     book.delta(delta([], [text(105, 9)]))
     expect(view.asks()).to.have.length(64)
@@ -233,7 +233,7 @@ describe('Level2Book', () => {
               break
             case 'view':
               views.push({
-                view: new BookView(delta([], []), book, step.depth),
+                view: BookView.of(delta([], []), book, step.depth),
                 bids: bids.levels().slice(0, step.depth),
                 asks: asks.levels().slice(0, step.depth),
               })

@@ -93,7 +93,7 @@ class Scans {
 
   scan(frame: string | Uint8Array): number {
     const length = this.kernel.putFrame(frame)
-    return length < 0 ? MISSED : this.kernel.code.scan(this.chain, FRAME, FRAME + length, this.table)
+    return length < 0 ? MISSED : this.kernel.code.scan(this.chain, FRAME, FRAME + length, this.table, 0)
   }
 
   /** The first field, when the frame was read or lacks but its key; undefined when it was missed. */

@@ -1,7 +1,7 @@
 /**
  * Compiles the kernel to WebAssembly and writes it into `wasm.ts`, as text: `npm run kernel`.
  *
- * Run it when `scan.ts`, `books.ts`, `digits.ts` or `layout.ts` have changed; a test says when it was forgotten. What it
+ * Run it when `scan.ts`, `desk.ts`, `books.ts`, `digits.ts` or `layout.ts` have changed; a test says when it was forgotten. What it
  * writes is part of the source tree, so that neither users nor their bundlers need a compiler or another file.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -25,12 +25,14 @@ const MEMORY = `
   const hits = (word - 0x0101010101010101) & ~word & 0x8080808080808080
   return hits === 0 ? 8 : <i32>(ctz<u64>(hits) >> 3)
 }
-@inline export function areEightDigits(at: i32): bool {
-  const word = load<u64>(at)
-  return ((word & 0xF0F0F0F0F0F0F0F0) | (((word + 0x0606060606060606) & 0xF0F0F0F0F0F0F0F0) >> 4)) === 0x3333333333333333
+@inline export function digitsAt(at: i32): i32 {
+  // What a digit is to '0' is less than ten; a carry only reaches bytes behind the first that is none.
+  const word = load<u64>(at) ^ 0x3030303030303030
+  return <i32>(ctz<u64>(((word + 0x7676767676767676) | word) & 0x8080808080808080) >> 3)
 }
-@inline export function eightDigits(at: i32): i32 {
-  let word = load<u64>(at) & 0x0F0F0F0F0F0F0F0F
+@inline export function digitsOf(at: i32, count: i32): i32 {
+  // Shifted up, fewer digits are eight with zeros in front.
+  let word = (load<u64>(at) << <u64>(64 - (count << 3))) & 0x0F0F0F0F0F0F0F0F
   word = (word * 2561) >> 8
   word = ((word & 0x00FF00FF00FF00FF) * 6553601) >> 16
   return <i32>(((word & 0x0000FFFF0000FFFF) * 42949672960001) >> 32)
@@ -64,7 +66,7 @@ const COMPILER: string = 'assemblyscript/asc'
 
 const KERNEL = path.resolve(__dirname, '../../src/kernel')
 
-const SOURCES = ['main', 'scan', 'books', 'digits', 'layout']
+const SOURCES = ['main', 'scan', 'desk', 'books', 'digits', 'layout']
 
 /** Functions that are to be compiled into their callers are marked by a comment, since TypeScript has no word for it. */
 function sourceFor(text: string): string {

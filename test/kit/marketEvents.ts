@@ -54,7 +54,7 @@ export function viewOf(
   const book = new Level2Book()
   const change = snapshot(bids.map(textOf), asks.map(textOf), fields)
   book.snapshot(change)
-  return new BookView(change, book, depth)
+  return BookView.of(change, book, depth)
 }
 
 function textOf([price, size]: Level): LevelText {

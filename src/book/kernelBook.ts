@@ -41,11 +41,12 @@ import {
   WINDOW,
 } from '../kernel/layout'
 import type { Level } from '../model/events'
-import { Epoch, HEADER, UndoneSide, type FrozenSide, type LoggedBook } from './bookLog'
+import { Epoch, HEADER, RECORD, UndoneSide, type FrozenSide, type LoggedBook } from './bookLog'
 import type { BookViewHead, OfBook } from './bookView'
 
-/** Records of a log when a book has its first view, and at most. */
+/** Records of a log when a book has its first view, usually, and at most: a small one stays in the processor's cache. */
 const LOG_RECORDS_MIN = 64
+const LOG_RECORDS = 256
 const LOG_RECORDS_MAX = 1_024
 const REST_LEVELS_MIN = 256
 /** What is given back when a book is collected without having been emptied. */
@@ -259,7 +260,7 @@ export class KernelBook implements LoggedBook {
     const { epoch } = this
     if (epoch === undefined || epoch.of.symbol !== head.symbol || epoch.of.exchange !== head.exchange) {
       this.beginEpoch(head)
-    } else if (this.logAt + HEADER * 8 > this.logStop) this.continueEpoch(epoch)
+    } else if (this.logAt + HEADER * 8 > this.logStop) this.continueEpoch(epoch, HEADER / RECORD)
     const { doubles } = this.memory
     const at = this.logAt >> 3
     doubles[at] = head.receiveTimeUs
@@ -305,11 +306,12 @@ export class KernelBook implements LoggedBook {
     this.epoch = new Epoch({ exchange: of.exchange, symbol: of.symbol, instrument: of.instrument }, this)
   }
 
-  private continueEpoch(epoch: Epoch): void {
+  /** @param records  that have to find room in it */
+  private continueEpoch(epoch: Epoch, records: number): void {
     const next = new Epoch(epoch.of, this)
     epoch.continueIn(next, this.written().slice())
     this.epoch = next
-    if (this.logRecords < LOG_RECORDS_MAX) {
+    if (this.logRecords < LOG_RECORDS || this.logRecords < Math.min(2 * records, LOG_RECORDS_MAX)) {
       this.memory.release(this.held!.log.at, this.held!.log.bytes)
       this.logRecords *= 2
       this.takeLog()
@@ -331,7 +333,7 @@ export class KernelBook implements LoggedBook {
   private roomInLog(bids: number, asks: number, records = bids + asks): number {
     const bytes = records * LOG_RECORD_BYTES
     if (records <= LOG_RECORDS_MAX >> 1) {
-      while (this.logAt + bytes > this.logStop) this.continueEpoch(this.epoch!)
+      while (this.logAt + bytes > this.logStop) this.continueEpoch(this.epoch!, records)
       return this.logAt
     }
     // The levels of now are read through the columns, in which others wait to be applied.

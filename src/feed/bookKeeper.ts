@@ -16,6 +16,7 @@ export class KeptBook implements BookViewHead {
   exchangeTimeUs = NaN
   seq = NaN
   private touched = false
+  private readonly levels: KernelBook
 
   constructor(
     readonly exchange: string,
@@ -23,7 +24,9 @@ export class KeptBook implements BookViewHead {
     readonly instrument: string | undefined,
     readonly guard: BookGuard,
     private readonly keeper: BookKeeper,
-  ) {}
+  ) {
+    this.levels = guard.book!.levels
+  }
 
   /** Of the desk, which knows it too. */
   get receiveTimeUs(): number {
@@ -46,7 +49,7 @@ export class KeptBook implements BookViewHead {
 
   /** The guard's desk has taken a delta, and written the view of it. */
   taken(): void {
-    this.keeper.taken(this.guard.book!.levels)
+    this.keeper.taken(this.levels)
   }
 
   /** A view of the book as it is; undefined when it has lost it since it was touched. */

@@ -35,7 +35,7 @@ export function fromFrames(
     // Some exchanges answer in several parts, and one text holds one of them.
     const sessions = new Sessions({ protocolOf: () => protocol, ...(books !== undefined && { books }) })
     const base = { ns: 0, connection: 0, exchange: protocol.id }
-    const times = options.receiveTimesUs?.[Symbol.iterator]()
+    const timeOf = timesOf(options.receiveTimesUs)
     let timeUs = 0
     const rest = { ...base, dir: 'rest', method: 'GET', timeUs } as const
     if (options.instruments !== undefined) {
@@ -50,8 +50,7 @@ export function fromFrames(
     }
     for (const data of frames) {
       if (out.closed()) break
-      const next = times?.next()
-      timeUs = next === undefined || next.done === true ? timeUs + 1 : next.value
+      timeUs = timeOf() ?? timeUs + 1
       out.events(sessions.receive(0, data, timeUs))
     }
     sessions.release()
@@ -83,6 +82,17 @@ export function fromFrames(
     },
   }
   return Object.assign(source, bookSource)
+}
+
+/** One time after the other; undefined when there are no more. */
+function timesOf(times: Iterable<number> = []): () => number | undefined {
+  if (Array.isArray(times) || times instanceof Float64Array) {
+    const list = times as ArrayLike<number>
+    let at = 0
+    return () => list[at++]
+  }
+  const iterator = times[Symbol.iterator]()
+  return () => iterator.next().value as number | undefined
 }
 
 interface FrameObserver {

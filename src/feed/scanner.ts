@@ -96,7 +96,7 @@ export interface ReadShape {
 }
 
 /** Index of a field's register in the kernel's doubles; 0 where the shape has no such field. */
-type Place = number
+export type Place = number
 
 /** Keys of one connection that are known, and that are known to be of no use. */
 const KEYS_MAX = 20_000
@@ -194,9 +194,9 @@ export class Scanner {
     }
   }
 
-  /** The checksum of the delta that was read; NaN without one. */
-  checksumOf({ shape }: Slot): number {
-    return shape.checksum === 0 ? NaN : this.kernel.doubles[shape.checksum]!
+  /** What a field of the frame that was read holds. */
+  numberAt(place: Place): number {
+    return this.kernel.doubles[place]!
   }
 
   /** The numbers of the delta that was read; NaN for what its exchange does not send. */

@@ -15,7 +15,7 @@ import type { InstrumentTable } from '../model/instrument'
 import type { InRecord } from './record'
 import { type BookKeeper, KeptBook } from './bookKeeper'
 import { BETWEEN, DOUBTED, MISSED, TAKEN } from '../kernel/layout'
-import { Scanner, type Slot } from './scanner'
+import { Scanner, type ReadShape, type Slot } from './scanner'
 
 /** What a session asks of the connection it belongs to. */
 export interface SessionControl {
@@ -174,6 +174,15 @@ export class Session {
     counts.frames++
     counts.bytes += data.length
     const result = this.scan(data, timeUs)
+    if (result === TAKEN) {
+      // Most frames are of this kind, so nothing is done here that could be done elsewhere.
+      const { shape, routed, book } = this.scanner!.slot!
+      counts.scanned++
+      this.control?.heard('book', routed, timeUs)
+      book!.guard.taken(shape.isNumbered, shape.checksum !== 0 && this.isChecked(shape))
+      book!.taken()
+      return NO_EVENTS
+    }
     if (result === MISSED) this.decodeFrame(data, timeUs)
     else {
       const slot = this.scanner!.slot!
@@ -196,11 +205,6 @@ export class Session {
         if (kept === undefined) return false
         const { guard } = kept
         const { isNumbered } = slot.shape
-        if (result === TAKEN) {
-          guard.taken(isNumbered, this.isChecked(scanner.checksumOf(slot)))
-          kept.taken()
-          return true
-        }
         const delta = scanner.numbersOf(slot)
         if (result === DOUBTED) guard.doubted(isNumbered, delta.checksum)
         else if (result === BETWEEN) guard.between(isNumbered, delta.checksum, delta.bids, delta.asks, slot.depth)
@@ -227,9 +231,9 @@ export class Session {
     return kept
   }
 
-  /** True of a checksum by which a book was verified. */
-  private isChecked(checksum: number): boolean {
-    return !Number.isNaN(checksum) && this.protocol.book.checksum?.isNone(checksum) === false
+  /** True when the frame that was read has a checksum by which its book was verified. */
+  private isChecked({ checksum }: ReadShape): boolean {
+    return this.protocol.book.checksum?.isNone(this.scanner!.numberAt(checksum)) === false
   }
 
   /** How the scanner has read a frame. */

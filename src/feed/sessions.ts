@@ -38,6 +38,9 @@ const UNCLAIMED_MAX = 1_000
 export class Sessions {
   readonly counts = new Map<string, SessionCounts>()
   private readonly sessions = new Map<number, Session>()
+  /** The one that a frame was received on last; numbers of connections are not negative. */
+  private lastConnection = -1
+  private lastSession: Session | undefined
   private readonly exchangeOf = new Map<number, string>()
   private readonly tables = new Map<string, InstrumentTable>()
   /** Recorded snapshots that no connection has claimed yet, by exchange and symbol. */
@@ -85,6 +88,7 @@ export class Sessions {
         const session = this.sessions.get(record.connection)
         // A number names one connection: the next has a session of its own, and this one is done.
         this.sessions.delete(record.connection)
+        this.lastConnection = -1
         this.exchangeOf.delete(record.connection)
         return session === undefined ? [] : session.close(record.timeUs, record.reason)
       }
@@ -97,16 +101,24 @@ export class Sessions {
 
   /** As `apply`, of a frame that was received on a connection that is open, without a record. */
   receive(connection: number, data: string | Uint8Array, timeUs: number): readonly MarketEvent[] {
-    const session = this.sessions.get(connection)!
+    const session = connection === this.lastConnection ? this.lastSession! : this.open(connection)
     const events = session.receiveFrame(data, timeUs)
     if (this.unclaimed.size === 0) return events
     return this.claim(this.exchangeOf.get(connection)!, timeUs, session, events)
+  }
+
+  /** The session of a connection that is open, remembered as the one that is asked for next. */
+  private open(connection: number): Session {
+    this.lastConnection = connection
+    return (this.lastSession = this.sessions.get(connection)!)
   }
 
   /** Gives back what the sessions hold outside of the collector's reach. They are of no use afterwards. */
   release(): void {
     for (const session of this.sessions.values()) session.release()
     this.sessions.clear()
+    this.lastConnection = -1
+    this.lastSession = undefined
   }
 
   private rest(record: RestRecord): readonly MarketEvent[] {

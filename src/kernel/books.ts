@@ -39,12 +39,14 @@ import {
   SIDE_REST_SIZES,
   SIDE_REST_TICKS,
   SIDE_SIGN,
+  PLACES,
   SIZES,
   WINDOW,
   WINDOW_BELOW,
 } from './layout'
 import {
   fill,
+  isZero,
   leadingZeros,
   load16,
   load32,
@@ -53,6 +55,7 @@ import {
   move,
   NOT_A_NUMBER,
   nearestWhole,
+  smallWhole,
   store16,
   store32,
   storeF64,
@@ -63,8 +66,45 @@ import {
 /** A tick that is this share of itself off a whole number is rounding; more is a price between ticks. */
 const TICK_TOLERANCE: f64 = 4.440892098500626e-16
 
+/** Places of levels that are not in the ladder: better than all of it, or worse. */
+const ABOVE: i32 = WINDOW
+const BELOW: i32 = WINDOW + 1
+
 /** Where the last call left off writing the log. */
 let logAt: i32 = 0
+
+/** What was seen of places that were looked at early: it must be used for something. */
+let seen: i32 = 0
+
+/**
+ * Finds the places of a side's levels, and has them on their way from memory before anything depends on what is there: most
+ * levels are where nobody has been for a while.
+ *
+ * @returns the first whose price lies between ticks, or `to`; the places of those before it stand in their column
+ */
+function find(book: i32, asks: i32, from: i32, to: i32): i32 {
+  const side = book + (asks !== 0 ? BOOK_ASKS : BOOK_BIDS)
+  const column = asks !== 0 ? ASKS : BIDS
+  const ladder = load32(side + SIDE_LADDER)
+  const sign = toF64(load32(side + SIDE_SIGN))
+  const perPrice = loadF64(book + BOOK_PER_PRICE)
+  const base = loadF64(side + SIDE_BASE)
+  let index = from
+  for (; index < to; index++) {
+    const exact = loadF64(column + PRICES + index * 8) * perPrice
+    const whole = nearestWhole(exact)
+    if (magnitude(exact - whole) > whole * TICK_TOLERANCE) break
+    const offset = sign * whole - base
+    let place: i32 = ABOVE
+    if (offset < 0.0) place = BELOW
+    else if (offset < toF64(WINDOW)) {
+      place = smallWhole(offset)
+      seen = seen ^ load32(ladder + place * PLACE_BYTES)
+    }
+    store32(column + PLACES + index * 8, place)
+  }
+  return index
+}
 
 /**
  * Changes levels of one side by its columns, in order, from the first; size 0 removes. Each side's rest has room for all of its
@@ -75,59 +115,70 @@ let logAt: i32 = 0
  * @returns how many were changed; fewer than there are when the next price lies between ticks: the book needs finer ones
  */
 export function change(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 {
-  logAt = log
+  const found = find(book, asks, from, to)
+  logAt = put(book, asks, from, found, log)
+  return found - from
+}
+
+/** Changes levels whose places have been found; gives where the log ends. */
+function put(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 {
   const side = book + (asks !== 0 ? BOOK_ASKS : BOOK_BIDS)
   const column = asks !== 0 ? ASKS : BIDS
   const ladder = load32(side + SIDE_LADDER)
   const bits = load32(side + SIDE_LADDER_BITS)
   const sign = toF64(load32(side + SIDE_SIGN))
   const perPrice = loadF64(book + BOOK_PER_PRICE)
-  let base = loadF64(side + SIDE_BASE)
   let best = load32(side + SIDE_BEST)
   let held = load32(side + SIDE_LADDER_COUNT)
-  let index = from
+  let end = log
 
-  for (; index < to; index++) {
-    const price = loadF64(column + PRICES + index * 8)
-    const size = loadF64(column + SIZES + index * 8)
-    const exact = price * perPrice
-    const whole = nearestWhole(exact)
-    if (magnitude(exact - whole) > whole * TICK_TOLERANCE) break
-    const tick = sign * whole
-    let offset = tick - base
-    if (offset >= toF64(WINDOW)) {
-      if (size === 0.0) continue // nothing lies above the ladder
-      store32(side + SIDE_BEST, best)
-      store32(side + SIDE_LADDER_COUNT, held)
-      moveLadder(side, tick)
-      base = loadF64(side + SIDE_BASE)
-      best = load32(side + SIDE_BEST)
-      held = load32(side + SIDE_LADDER_COUNT)
-      offset = tick - base
-    } else if (offset < 0.0) {
-      const before = changeRest(side, tick, size, loadF64(column + DECIMALS + index * 8))
-      if (logAt !== 0 && (before !== 0.0 || size !== 0.0)) record(sign * price, before)
-      continue
-    }
-    const place = toI32(offset)
-    const at = ladder + place * PLACE_BYTES
-    const before = loadF64(at)
-    if (logAt !== 0 && (before !== 0.0 || size !== 0.0)) record(sign * price, before)
-    if (size !== 0.0) {
-      storeF64(at, size)
-      store32(at + PLACE_DECIMALS, toI32(loadF64(column + DECIMALS + index * 8)))
-      if (before === 0.0) {
-        const word = bits + ((place >> 5) << 2)
-        store32(word, load32(word) | (1 << (place & 31)))
-        held++
-        if (place > best) best = place
+  for (let index = from; index < to; index++) {
+    const level = column + index * 8
+    const isRemoval = isZero(level + SIZES)
+    let place = load32(level + PLACES)
+    if (place >= WINDOW) {
+      if (place === ABOVE) {
+        if (isRemoval) continue // nothing lies above the ladder
+        store32(side + SIDE_BEST, best)
+        store32(side + SIDE_LADDER_COUNT, held)
+        moveLadder(side, sign * nearestWhole(loadF64(level + PRICES) * perPrice))
+        best = load32(side + SIDE_BEST)
+        held = load32(side + SIDE_LADDER_COUNT)
+        find(book, asks, index, to)
+        place = load32(level + PLACES)
+      } else {
+        const tick = sign * nearestWhole(loadF64(level + PRICES) * perPrice)
+        const before = changeRest(side, tick, loadF64(level + SIZES), loadF64(level + DECIMALS))
+        if (end !== 0 && (before !== 0.0 || !isRemoval)) {
+          storeF64(end, sign * loadF64(level + PRICES))
+          storeF64(end + 8, before)
+          end += LOG_RECORD_BYTES
+        }
+        continue
       }
-    } else if (before !== 0.0) {
+    }
+    const at = ladder + place * PLACE_BYTES
+    const isNew = isZero(at)
+    if (isNew && isRemoval) continue
+    if (end !== 0) {
+      storeF64(end, sign * loadF64(level + PRICES))
+      storeF64(end + 8, loadF64(at))
+      end += LOG_RECORD_BYTES
+    }
+    storeF64(at, loadF64(level + SIZES))
+    if (isRemoval) {
       const word = bits + ((place >> 5) << 2)
-      storeF64(at, 0.0)
       store32(word, load32(word) & ~(1 << (place & 31)))
       held--
       if (place === best) best = bestBelow(bits, place)
+      continue
+    }
+    store32(at + PLACE_DECIMALS, smallWhole(loadF64(level + DECIMALS)))
+    if (isNew) {
+      const word = bits + ((place >> 5) << 2)
+      store32(word, load32(word) | (1 << (place & 31)))
+      held++
+      if (place > best) best = place
     }
   }
 
@@ -135,10 +186,10 @@ export function change(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 
   store32(side + SIDE_LADDER_COUNT, held)
   // A ladder whose upper half has emptied follows the touch down, while there is something below to be had.
   if (load32(side + SIDE_REST_COUNT) > 0 && best < (WINDOW - WINDOW_BELOW) >> 1) {
-    moveLadder(side, best >= 0 ? base + toF64(best) : bestOfRest(side))
+    moveLadder(side, best >= 0 ? loadF64(side + SIDE_BASE) + toF64(best) : bestOfRest(side))
   }
   publish(book, side)
-  return index - from
+  return end
 }
 
 /**
@@ -151,21 +202,14 @@ export function change(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 
 export function update(book: i32, bids: i32, asks: i32, log: i32, stop: i32): i32 {
   if (!hasRoom(book + BOOK_BIDS, bids) || !hasRoom(book + BOOK_ASKS, asks)) return -1
   if (log !== 0 && log + (bids + asks) * LOG_RECORD_BYTES > stop) return -1
+  const bidsFound = find(book, 0, 0, bids)
+  const asksFound = bidsFound < bids ? 0 : find(book, 1, 0, asks)
+  store32(BIDS_DONE, bidsFound)
+  store32(ASKS_DONE, asksFound)
   logAt = log
-  let done: i32 = 0
-  if (bids > 0) {
-    done = change(book, 0, 0, bids, log)
-    store32(BIDS_DONE, done)
-    store32(ASKS_DONE, 0)
-    if (done < bids) return -2
-  }
-  if (asks > 0) {
-    done = change(book, 1, 0, asks, logAt)
-    store32(BIDS_DONE, bids)
-    store32(ASKS_DONE, done)
-    if (done < asks) return -2
-  }
-  return logAt
+  if (bids > 0) logAt = put(book, 0, 0, bidsFound, log)
+  if (asks > 0 && bidsFound === bids) logAt = put(book, 1, 0, asksFound, logAt)
+  return bidsFound < bids || asksFound < asks ? -2 : logAt
 }
 
 /** A list must have room for its ladder, should that move, and for what comes. */

@@ -22,12 +22,15 @@ export const QUADS: i32 = 16_384
 /** Levels a side that a frame may have; others go through the plain decoder. */
 export const LEVELS_MAX: i32 = 4_096
 export const BIDS: i32 = 65_536
-export const SIDE_BYTES: i32 = LEVELS_MAX * 24
+/** Of one column: with room behind it, or all columns would want the same lines of the processor's cache. */
+export const COLUMN_BYTES: i32 = LEVELS_MAX * 8 + 320
+export const SIDE_BYTES: i32 = COLUMN_BYTES * 4
 export const ASKS: i32 = BIDS + SIDE_BYTES
-/** Within a side, each as doubles: prices, sizes, decimals (`priceDecimals * 128 + sizeDecimals`). */
+/** Within a side, each as doubles: prices, sizes, decimals (`priceDecimals * 128 + sizeDecimals`), and a word each: their places in the book. */
 export const PRICES: i32 = 0
-export const SIZES: i32 = LEVELS_MAX * 8
-export const DECIMALS: i32 = LEVELS_MAX * 16
+export const SIZES: i32 = COLUMN_BYTES
+export const DECIMALS: i32 = COLUMN_BYTES * 2
+export const PLACES: i32 = COLUMN_BYTES * 3
 
 // ── Rows: trades of one frame ───────────────────────────────────────────────────────────────────────────────────────
 /** Each row is a copy of the registers and texts of its fields. */

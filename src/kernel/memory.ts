@@ -114,6 +114,11 @@ export function storeF64(at: i32, value: f64): void {
   doubles[at >> 3] = value
 }
 
+/** True when a double is zero. */
+export function isZero(at: i32): boolean {
+  return doubles[at >> 3] === 0
+}
+
 /** Moves bytes; the places may overlap. */
 export function move(to: i32, from: i32, count: i32): void {
   bytes.copyWithin(to, from, from + count)
@@ -125,6 +130,11 @@ export function fill(at: i32, value: i32, count: i32): void {
 
 /** The whole part of a number between -2^31 and 2^31. */
 export function toI32(value: f64): i32 {
+  return value | 0
+}
+
+/** A number that is whole, and between 0 and 2^31. */
+export function smallWhole(value: f64): i32 {
   return value | 0
 }
 

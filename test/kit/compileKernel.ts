@@ -40,6 +40,8 @@ const MEMORY = `
 @inline export function move(to: i32, from: i32, count: i32): void { memory.copy(to, from, count) }
 @inline export function fill(at: i32, value: i32, count: i32): void { memory.fill(at, <u8>value, count) }
 @inline export function toI32(value: f64): i32 { return <i32>value }
+@inline export function isZero(at: i32): bool { return load<u64>(at) << 1 === 0 }
+@inline export function smallWhole(value: f64): i32 { return <i32>reinterpret<u64>(value + 4503599627370496.0) }
 @inline export function toF64(value: i32): f64 { return <f64>value }
 @inline export function leadingZeros(value: i32): i32 { return clz<i32>(value) }
 @inline export function unsigned(value: i32): f64 { return <f64><u32>value }

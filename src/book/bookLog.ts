@@ -9,8 +9,9 @@
  * own, which the views in it keep alive and nobody else does. An epoch ends for good, with the levels as they stood, where
  * undoing cannot go on: when the book is replaced or emptied.
  */
-import { LOG_RECORD_BYTES } from '../kernel/layout'
-import type { OfBook } from './bookView'
+import { kernel, type Kernel } from '../kernel/kernel'
+import { BOOK_ASKS, BOOK_BIDS, BOOK_LOG_AT, LOG_RECORD_BYTES, SIDE_BEST_PRICE } from '../kernel/layout'
+import type { OfBook, PriceLevel } from './bookView'
 
 /** Levels of one side that never change, best first. */
 export interface FrozenSide {
@@ -25,14 +26,14 @@ export interface LoggedBook {
   written(): Float64Array
   /** One number of it. */
   writtenAt(index: number): number
-  /** True while nothing has changed since a position was recorded. */
-  isAt(epoch: Epoch, position: number): boolean
   /** The levels as they are now. */
   sideNow(asks: boolean): FrozenSide
-  /** NaN on an empty side. */
-  bestPrice(asks: boolean): number
-  /** NaN on an empty side. */
-  bestSize(asks: boolean): number
+}
+
+/** Where a book whose epoch is still being written lies in the kernel. */
+export interface LogPlace {
+  readonly book: number
+  readonly log: number
 }
 
 /** Numbers of a record. */
@@ -57,27 +58,47 @@ export class Epoch {
   private readonly read: [Read | undefined, Read | undefined] = [undefined, undefined]
   private readonly end: [FrozenSide | undefined, FrozenSide | undefined] = [undefined, undefined]
 
+  private readonly memory: Kernel = kernel()
+  /** Addresses of the book, 0 once the epoch is over, and of the epoch's log. */
+  private at: number
+  private readonly start: number
+
+  /** @param place  undefined for an epoch that is over at once */
   constructor(
     readonly of: OfBook,
     private readonly book: LoggedBook,
-  ) {}
+    place?: LogPlace,
+  ) {
+    this.at = place?.book ?? 0
+    this.start = place?.log ?? 0
+  }
 
   /** The log is full; the story goes on in another epoch. */
   continueIn(next: Epoch, log: Float64Array): void {
+    this.at = 0
     this.log = log
     this.next = next
   }
 
   /** The story ends with the levels as they stand. */
   endWith(bids: FrozenSide, asks: FrozenSide, log: Float64Array): void {
+    this.at = 0
     this.log = log
     this.end[0] = bids
     this.end[1] = asks
   }
 
-  /** The book, while it is as it was at a position. */
-  now(position: number): LoggedBook | undefined {
-    return this.log === undefined && this.book.isAt(this, position) ? this.book : undefined
+  /** True while the book is as it was at a position: `bestNow` gives the best level of a side then. */
+  isNow(position: number): boolean {
+    return this.at !== 0 && this.memory.words[(this.at + BOOK_LOG_AT) >> 2] === this.start + position * 8
+  }
+
+  /** Undefined on an empty side. */
+  bestNow(asks: boolean): PriceLevel | undefined {
+    const best = (this.at + (asks ? BOOK_ASKS : BOOK_BIDS) + SIDE_BEST_PRICE) >> 3
+    const { doubles } = this.memory
+    const price = doubles[best]!
+    return price > 0 ? { price, size: doubles[best + 1]! } : undefined
   }
 
   /** One number of the header that ends at a position. */

@@ -127,12 +127,11 @@ export class BookView implements BookViewHead {
 
   private best(asks: boolean): PriceLevel | undefined {
     const { epoch, position } = this
-    const now = epoch.now(position)
-    if (now !== undefined) {
-      const price = now.bestPrice(asks)
-      return Number.isNaN(price) ? undefined : { price, size: now.bestSize(asks) }
-    }
-    const side = epoch.sideAt(position, asks, 1)
+    return epoch.isNow(position) ? epoch.bestNow(asks) : this.bestLate(asks)
+  }
+
+  private bestLate(asks: boolean): PriceLevel | undefined {
+    const side = this.epoch.sideAt(this.position, asks, 1)
     return side.length === 0 ? undefined : { price: side.price(0), size: side.size(0) }
   }
 

@@ -30,7 +30,8 @@ export const krakenChecksum: ChecksumRule = {
   verify: VERIFY_KRAKEN,
   isNone: () => false,
   compute(book) {
-    const quick = book.address === 0 ? -1 : kernel().code.krakenChecksum(book.address, 10)
+    const { checksumAddress: address } = book
+    const quick = address === 0 ? -1 : kernel().code.krakenChecksum(address, 10)
     if (quick >= 0) return quick
     let text = ''
     for (const side of [book.asks, book.bids]) {
@@ -50,7 +51,8 @@ export const okxChecksum: ChecksumRule = {
   verify: VERIFY_OKX,
   isNone: (sent) => sent === 0,
   compute(book) {
-    const quick = book.address === 0 ? -1 : kernel().code.okxChecksum(book.address, 25)
+    const { checksumAddress: address } = book
+    const quick = address === 0 ? -1 : kernel().code.okxChecksum(address, 25)
     if (quick >= 0) return quick | 0
     const bids = book.bids.texts(25)
     const asks = book.asks.texts(25)

@@ -18,6 +18,7 @@ import {
   BOOK_LOG_STOP,
   BOOK_PER_PRICE,
   BOOK_POWER,
+  BOOK_TEXTS,
   BOOK_UNIT,
   DECIMALS,
   LADDER_BYTES,
@@ -38,6 +39,8 @@ import {
   SIDE_REST_SIZES,
   SIDE_REST_TICKS,
   SIZES,
+  TEXTS_BYTES,
+  TEXTS_HEAD_BYTES,
   WINDOW,
 } from '../kernel/layout'
 import type { Level } from '../model/events'
@@ -54,6 +57,7 @@ interface Held {
   at: number
   rests: [bids: Block, asks: Block]
   log: Block
+  texts: Block
 }
 
 interface Block {
@@ -76,8 +80,19 @@ export class KernelBook implements LoggedBook {
     return this.at === 0
   }
 
-  /** Its address, for checksums; 0 without levels. */
+  /** Its address; 0 without levels. */
   get address(): number {
+    return this.at
+  }
+
+  /** As `address`, for whoever computes checksums again and again: from the first on the book keeps texts for it. */
+  get checksumAddress(): number {
+    const { held, memory } = this
+    if (held !== undefined && held.texts.at === 0) {
+      held.texts = { at: memory.allocate(TEXTS_BYTES), bytes: TEXTS_BYTES }
+      memory.words.fill(0, held.texts.at >> 2, (held.texts.at + TEXTS_HEAD_BYTES) >> 2)
+      memory.words[(this.at + BOOK_TEXTS) >> 2] = held.texts.at
+    }
     return this.at
   }
 
@@ -281,11 +296,6 @@ export class KernelBook implements LoggedBook {
     return this.epoch!
   }
 
-  /** True while nothing has changed since a view of this position was recorded. */
-  isAt(epoch: Epoch, position: number): boolean {
-    return this.epoch === epoch && this.logStart + position * 8 === this.logAt
-  }
-
   written(): Float64Array {
     return this.memory.doubles.subarray(this.logStart >> 3, this.logAt >> 3)
   }
@@ -303,20 +313,21 @@ export class KernelBook implements LoggedBook {
     if (this.logStart === 0) this.takeLog()
     this.logAt = this.logStart
     // A head may be an event with all its levels: only what is needed of it is kept.
-    this.epoch = new Epoch({ exchange: of.exchange, symbol: of.symbol, instrument: of.instrument }, this)
+    const { exchange, symbol, instrument } = of
+    this.epoch = new Epoch({ exchange, symbol, instrument }, this, { book: this.at, log: this.logStart })
   }
 
   /** @param records  that have to find room in it */
   private continueEpoch(epoch: Epoch, records: number): void {
-    const next = new Epoch(epoch.of, this)
-    epoch.continueIn(next, this.written().slice())
-    this.epoch = next
+    const written = this.written().slice()
     if (this.logRecords < LOG_RECORDS || this.logRecords < Math.min(2 * records, LOG_RECORDS_MAX)) {
       this.memory.release(this.held!.log.at, this.held!.log.bytes)
       this.logRecords *= 2
       this.takeLog()
     }
     this.logAt = this.logStart
+    this.epoch = new Epoch(epoch.of, this, { book: this.at, log: this.logStart })
+    epoch.continueIn(this.epoch, written)
   }
 
   private endEpoch(): void {
@@ -372,7 +383,8 @@ export class KernelBook implements LoggedBook {
     this.at = memory.allocate(BOOK_BYTES)
     this.logAt = this.logStop = 0
     const none = (): Block => ({ at: 0, bytes: 0 })
-    this.held = { at: this.at, rests: [none(), none()], log: none() }
+    this.held = { at: this.at, rests: [none(), none()], log: none(), texts: none() }
+    memory.words[(this.at + BOOK_TEXTS) >> 2] = 0
     forgotten.register(this, this.held, this)
     for (const asks of [false, true]) {
       const side = this.sideOf(asks) >> 2
@@ -503,9 +515,10 @@ function isWhole(price: number, places: number): boolean {
   return Math.round(price * power) / power === price
 }
 
-function giveBack({ at, rests, log }: Held): void {
+function giveBack({ at, rests, log, texts }: Held): void {
   const memory = kernel()
   memory.release(at, BOOK_BYTES)
   for (const { at: rest, bytes } of rests) if (rest !== 0) memory.release(rest, bytes)
   if (log.at !== 0) memory.release(log.at, log.bytes)
+  if (texts.at !== 0) memory.release(texts.at, texts.bytes)
 }

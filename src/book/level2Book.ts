@@ -120,6 +120,11 @@ export class Level2Book {
     return this.bidTexts.size > 0 || this.askTexts.size > 0 ? 0 : this.levels.address
   }
 
+  /** As `address`, for checksums. */
+  get checksumAddress(): number {
+    return this.address === 0 ? 0 : this.levels.checksumAddress
+  }
+
   /** Records what a view of this moment says beside its levels; it reads them at this position of the epoch `recorded`. */
   record(head: BookViewHead): number {
     if (this.plain === undefined && !this.levels.isEmpty) {
@@ -281,9 +286,6 @@ export class BookSide {
 const NO_LOG: LoggedBook = {
   written: () => new Float64Array(0),
   writtenAt: () => NaN,
-  isAt: () => false,
-  bestPrice: () => NaN,
-  bestSize: () => NaN,
   sideNow: () => new PlainSide(1).share(),
 }
 

@@ -407,7 +407,15 @@ export class Scanner {
     // The columns and texts will be overwritten: the events are written now, and the names put in when they are known.
     const { events } = this.writer
     this.writer.events = []
-    this.write({ id: '', book: undefined, shape, routed: undefined, symbol: '', instrument: undefined, depth: undefined })
+    this.write({
+      id: '',
+      book: undefined,
+      shape,
+      routed: undefined,
+      symbol: '',
+      instrument: undefined,
+      depth: undefined,
+    })
     const nameless = this.writer.events
     this.writer.events = events
     this.candidate = {

@@ -3,8 +3,33 @@
  * decimal, so their digits are there without a text having been kept.
  */
 import { best } from './books'
-import { ASKS, BIDS, CRC, DECIMALS, POWERS, PRICES, QUADS, SCRATCH, SIZES } from './layout'
 import {
+  ASKS,
+  BIDS,
+  BOOK_TEXTS,
+  CRC,
+  DECIMALS,
+  POWERS,
+  POWERS_MAX,
+  PRICES,
+  QUADS,
+  SCRATCH,
+  SIZES,
+  TEXTS_ASKS,
+  TEXTS_BIDS,
+  TEXTS_HEAD_BYTES,
+  TEXTS_SET_BYTES,
+  TEXTS_SIDE_BYTES,
+  TEXTS_TURN,
+  TEXT_AT,
+  TEXT_BYTES,
+  TEXT_DECIMALS,
+  TEXT_LENGTH,
+  TEXT_PRICE,
+  TEXT_SIZE,
+} from './layout'
+import {
+  copy8,
   wholePart,
   load32,
   load8,
@@ -12,11 +37,16 @@ import {
   peek32,
   poke32,
   nearestWhole,
+  smallWhole,
+  store32,
   store8,
+  storeF64,
   toF64,
   toI32,
   unsigned,
 } from './memory'
+
+const COLON: i32 = 58
 
 /** The largest number whose digits are printed here: fifteen. */
 const DIGITS_MAX: f64 = 999999999999999.0
@@ -27,19 +57,18 @@ const DIGITS_MAX: f64 = 999999999999999.0
  * @returns CRC32 as unsigned 32 bits; -1 when a number has more digits than are printed here
  */
 export function krakenChecksum(book: i32, levels: i32): f64 {
+  const texts = load32(book + BOOK_TEXTS)
   let at = SCRATCH
+  let asksWritten: i32 = 0
   for (let asks: i32 = 1; asks >= 0; asks--) {
-    const column = asks !== 0 ? ASKS : BIDS
     const count = best(book, asks, 0, levels)
+    beginSide(texts, asks)
     for (let index: i32 = 0; index < count; index++) {
-      const places = toI32(loadF64(column + DECIMALS + index * 8))
-      if (places >> 7 > 22 || (places & 127) > 22) return -1.0
-      const price = nearestWhole(loadF64(column + PRICES + index * 8) * loadF64(POWERS + (places >> 7) * 8))
-      const size = nearestWhole(loadF64(column + SIZES + index * 8) * loadF64(POWERS + (places & 127) * 8))
-      if (price > DIGITS_MAX || size > DIGITS_MAX) return -1.0
-      at = writeDigits(at, price, 1)
-      at = writeDigits(at, size, 1)
+      at = writeLevel(at, asks, index, false)
+      if (at === 0) return forgotten(texts)
     }
+    if (asks !== 0) asksWritten = count
+    else endTexts(texts, count, asksWritten)
   }
   return unsigned(crc32(SCRATCH, at))
 }
@@ -50,34 +79,130 @@ export function krakenChecksum(book: i32, levels: i32): f64 {
  * @returns CRC32 as unsigned 32 bits; -1 when a number has more digits than are printed here
  */
 export function okxChecksum(book: i32, levels: i32): f64 {
+  const texts = load32(book + BOOK_TEXTS)
   const bids = best(book, 0, 0, levels)
   const asks = best(book, 1, 0, levels)
   let at = SCRATCH
   const most = bids > asks ? bids : asks
+  beginSide(texts, 0)
+  beginSide(texts, 1)
   for (let index: i32 = 0; index < most; index++) {
     for (let side: i32 = 0; side < 2; side++) {
       if (index >= (side === 0 ? bids : asks)) continue
-      const column = side === 0 ? BIDS : ASKS
-      const places = toI32(loadF64(column + DECIMALS + index * 8))
       if (at !== SCRATCH) {
-        store8(at, 58)
+        store8(at, COLON)
         at++
       }
-      at = writeDecimal(at, loadF64(column + PRICES + index * 8), places >> 7)
-      if (at === 0) return -1.0
-      store8(at, 58)
-      at = writeDecimal(at + 1, loadF64(column + SIZES + index * 8), places & 127)
-      if (at === 0) return -1.0
+      at = writeLevel(at, side, index, true)
+      if (at === 0) return forgotten(texts)
     }
   }
+  endTexts(texts, bids, asks)
   return unsigned(crc32(SCRATCH, at))
 }
 
-/** A number with so many decimals, as exchanges write it; 0 when it has too many digits. */
-function writeDecimal(start: i32, value: f64, places: i32): i32 {
-  if (places > 22) return 0
-  const digits = nearestWhole(value * loadF64(POWERS + places * 8))
-  if (digits > DIGITS_MAX) return 0
+// ── Texts of levels ─────────────────────────────────────────────────────────────────────────────────────────────────
+// From one checksum to the next few levels change, so the texts of the last are kept, in the order of the book: where a level
+// is as it was its text is copied. There are two sets in turn, since what is kept is read while it is written.
+
+/** The set that is read and the one that is written, and of each side the level of the first that comes next. */
+let kept: i32 = 0
+let fresh: i32 = 0
+let nextBid: i32 = 0
+let nextAsk: i32 = 0
+let keptBids: i32 = 0
+let keptAsks: i32 = 0
+
+/** @param texts  where a book keeps them; 0: nowhere */
+function beginSide(texts: i32, asks: i32): void {
+  const isSecond = texts !== 0 && load32(texts + TEXTS_TURN) !== 0
+  kept = texts === 0 ? 0 : texts + TEXTS_HEAD_BYTES + (isSecond ? TEXTS_SET_BYTES : 0)
+  fresh = texts === 0 ? 0 : texts + TEXTS_HEAD_BYTES + (isSecond ? 0 : TEXTS_SET_BYTES)
+  if (asks !== 0) {
+    nextAsk = 0
+    keptAsks = texts === 0 ? 0 : load32(texts + TEXTS_ASKS)
+  } else {
+    nextBid = 0
+    keptBids = texts === 0 ? 0 : load32(texts + TEXTS_BIDS)
+  }
+}
+
+/** What has been written is what is kept from now on. */
+function endTexts(texts: i32, bids: i32, asks: i32): void {
+  if (texts === 0) return
+  store32(texts + TEXTS_TURN, load32(texts + TEXTS_TURN) ^ 1)
+  store32(texts + TEXTS_BIDS, bids)
+  store32(texts + TEXTS_ASKS, asks)
+}
+
+/** The checksum cannot be computed, and nothing is kept. */
+function forgotten(texts: i32): f64 {
+  endTexts(texts, 0, 0)
+  return -1.0
+}
+
+/** Writes the text of a level of the columns; returns where it ends, 0 when it has too many digits. */
+function writeLevel(at: i32, asks: i32, index: i32, asSent: boolean): i32 {
+  const level = (asks !== 0 ? ASKS : BIDS) + index * 8
+  const price = loadF64(level + PRICES)
+  if (fresh === 0) return printLevel(at, level, asSent)
+  const side = asks !== 0 ? TEXTS_SIDE_BYTES : 0
+  const count = asks !== 0 ? keptAsks : keptBids
+  let next = asks !== 0 ? nextAsk : nextBid
+  let known: i32 = 0
+  while (next < count) {
+    const other = kept + side + next * TEXT_BYTES
+    const otherPrice = loadF64(other + TEXT_PRICE)
+    // What is kept lies in the same order, the best first.
+    if (asks !== 0 ? otherPrice > price : otherPrice < price) break
+    next++
+    if (otherPrice === price) {
+      if (
+        loadF64(other + TEXT_SIZE) === loadF64(level + SIZES) &&
+        loadF64(other + TEXT_DECIMALS) === loadF64(level + DECIMALS)
+      ) {
+        known = other
+      }
+      break
+    }
+  }
+  if (asks !== 0) nextAsk = next
+  else nextBid = next
+  const own = fresh + side + index * TEXT_BYTES
+  storeF64(own + TEXT_PRICE, price)
+  storeF64(own + TEXT_SIZE, loadF64(level + SIZES))
+  storeF64(own + TEXT_DECIMALS, loadF64(level + DECIMALS))
+  if (known !== 0) {
+    const length = load32(known + TEXT_LENGTH)
+    store32(own + TEXT_LENGTH, length)
+    for (let done: i32 = 0; done < length; done += 8) {
+      copy8(own + TEXT_AT + done, known + TEXT_AT + done)
+      copy8(at + done, known + TEXT_AT + done)
+    }
+    return at + length
+  }
+  const end = printLevel(at, level, asSent)
+  if (end === 0) return 0
+  store32(own + TEXT_LENGTH, end - at)
+  for (let done: i32 = 0; done < end - at; done += 8) copy8(own + TEXT_AT + done, at + done)
+  return end
+}
+
+/** Price and size of a level: as they were sent, with a colon between them, or their digits alone. */
+function printLevel(start: i32, level: i32, asSent: boolean): i32 {
+  const places = smallWhole(loadF64(level + DECIMALS))
+  if (places >> 7 > POWERS_MAX || (places & 127) > POWERS_MAX) return 0
+  const price = nearestWhole(loadF64(level + PRICES) * loadF64(POWERS + (places >> 7) * 8))
+  const size = nearestWhole(loadF64(level + SIZES) * loadF64(POWERS + (places & 127) * 8))
+  if (price > DIGITS_MAX || size > DIGITS_MAX) return 0
+  if (!asSent) return writeDigits(writeDigits(start, price, 1), size, 1)
+  const middle = writeDecimal(start, price, places >> 7)
+  store8(middle, COLON)
+  return writeDecimal(middle + 1, size, places & 127)
+}
+
+/** A whole number of its last decimal, as exchanges write it. */
+function writeDecimal(start: i32, digits: f64, places: i32): i32 {
   const end = writeDigits(start, digits, places + 1)
   if (places === 0) return end
   // The last digits move by one, to make place for the point.

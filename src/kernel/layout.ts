@@ -63,7 +63,27 @@ export const BOOK_LOG_AT: i32 = 24
 export const BOOK_LOG_STOP: i32 = 28
 export const BOOK_BIDS: i32 = 32
 export const BOOK_ASKS: i32 = 112
-export const BOOK_HEAD_BYTES: i32 = 192
+/** Where the texts of its best levels are kept between two checksums; 0: nowhere. */
+export const BOOK_TEXTS: i32 = 192
+export const BOOK_HEAD_BYTES: i32 = 200
+
+/** Levels a side whose texts are kept. */
+export const TEXTS_LEVELS: i32 = 25
+/** Of a text: the numbers that it is of, its length, and itself, at most two numbers of sixteen characters with a colon. */
+export const TEXT_PRICE: i32 = 0
+export const TEXT_SIZE: i32 = 8
+export const TEXT_DECIMALS: i32 = 16
+export const TEXT_LENGTH: i32 = 24
+export const TEXT_AT: i32 = 32
+export const TEXT_BYTES: i32 = 72
+/** Two sets of two sides; before them, which set was written last (0 or 1), and how many levels a side it has. */
+export const TEXTS_TURN: i32 = 0
+export const TEXTS_BIDS: i32 = 4
+export const TEXTS_ASKS: i32 = 8
+export const TEXTS_HEAD_BYTES: i32 = 16
+export const TEXTS_SIDE_BYTES: i32 = TEXTS_LEVELS * TEXT_BYTES
+export const TEXTS_SET_BYTES: i32 = 2 * TEXTS_SIDE_BYTES
+export const TEXTS_BYTES: i32 = TEXTS_HEAD_BYTES + 2 * TEXTS_SET_BYTES
 
 /** Ticks near the touch that have a place of their own each. */
 export const WINDOW: i32 = 1_024

@@ -66,6 +66,13 @@ export function areSame8(a: i32, b: i32): boolean {
   return view.getInt32(a, true) === view.getInt32(b, true) && view.getInt32(a + 4, true) === view.getInt32(b + 4, true)
 }
 
+/** Copies eight bytes. */
+export function copy8(to: i32, from: i32): void {
+  const [low, high] = [view.getInt32(from, true), view.getInt32(from + 4, true)]
+  view.setInt32(to, low, true)
+  view.setInt32(to + 4, high, true)
+}
+
 /** How many of eight bytes stand before the first that is `stop`; 8 when none is. */
 export function bytesUntil(at: i32, stop: i32): i32 {
   let count = 0

@@ -20,6 +20,7 @@ const MEMORY = `
 @inline export function loadF64(at: i32): f64 { return load<f64>(at) }
 @inline export function storeF64(at: i32, value: f64): void { store<f64>(at, value) }
 @inline export function areSame8(a: i32, b: i32): bool { return load<u64>(a) === load<u64>(b) }
+@inline export function copy8(to: i32, from: i32): void { store<u64>(to, load<u64>(from)) }
 @inline export function bytesUntil(at: i32, stop: i32): i32 {
   const word = load<u64>(at) ^ (<u64>stop * 0x0101010101010101)
   const hits = (word - 0x0101010101010101) & ~word & 0x8080808080808080

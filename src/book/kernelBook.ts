@@ -191,12 +191,12 @@ export class KernelBook implements LoggedBook {
   update(bids: number, asks: number): boolean {
     const { memory } = this
     const logged = this.epoch !== undefined
-    let end = memory.code.update(this.at, bids, asks, logged ? this.logAt : 0, this.logStop)
+    let end = memory.code.update(this.at, bids, asks, logged ? this.logAt : 0, this.logStop, 0)
     if (end === -1) {
       this.makeRoom(false, bids)
       this.makeRoom(true, asks)
       const log = logged ? this.roomInLog(bids, asks) : 0
-      end = memory.code.update(this.at, bids, asks, log, this.logStop)
+      end = memory.code.update(this.at, bids, asks, log, this.logStop, 0)
     }
     if (this.epoch !== undefined) this.logAt = end > 0 ? end : memory.code.logEnd()
     return end >= 0

@@ -69,6 +69,8 @@ const TICK_TOLERANCE: f64 = 4.440892098500626e-16
 /** Places of levels that are not in the ladder: better than all of it, or worse. */
 const ABOVE: i32 = WINDOW
 const BELOW: i32 = WINDOW + 1
+/** Of a price that is no whole number of ticks. */
+export const BETWEEN_TICKS: i32 = -1
 
 /** Where the last call left off writing the log. */
 let logAt: i32 = 0
@@ -77,30 +79,36 @@ let logAt: i32 = 0
 let seen: i32 = 0
 
 /**
- * Finds the places of a side's levels, and has them on their way from memory before anything depends on what is there: most
- * levels are where nobody has been for a while.
+ * Finds the place of a level, and has it on its way from memory before anything depends on what is there: most levels are where
+ * nobody has been for a while.
+ *
+ * @returns the place in the ladder, ABOVE, BELOW, or BETWEEN_TICKS
+ */
+// inline
+export function placeOf(book: i32, side: i32, price: f64): i32 {
+  const exact = price * loadF64(book + BOOK_PER_PRICE)
+  const whole = nearestWhole(exact)
+  if (magnitude(exact - whole) > whole * TICK_TOLERANCE) return BETWEEN_TICKS
+  const offset = toF64(load32(side + SIDE_SIGN)) * whole - loadF64(side + SIDE_BASE)
+  if (offset < 0.0) return BELOW
+  if (offset >= toF64(WINDOW)) return ABOVE
+  const place = smallWhole(offset)
+  seen = seen ^ load32(load32(side + SIDE_LADDER) + place * PLACE_BYTES)
+  return place
+}
+
+/**
+ * Finds the places of a side's levels.
  *
  * @returns the first whose price lies between ticks, or `to`; the places of those before it stand in their column
  */
 function find(book: i32, asks: i32, from: i32, to: i32): i32 {
   const side = book + (asks !== 0 ? BOOK_ASKS : BOOK_BIDS)
   const column = asks !== 0 ? ASKS : BIDS
-  const ladder = load32(side + SIDE_LADDER)
-  const sign = toF64(load32(side + SIDE_SIGN))
-  const perPrice = loadF64(book + BOOK_PER_PRICE)
-  const base = loadF64(side + SIDE_BASE)
   let index = from
   for (; index < to; index++) {
-    const exact = loadF64(column + PRICES + index * 8) * perPrice
-    const whole = nearestWhole(exact)
-    if (magnitude(exact - whole) > whole * TICK_TOLERANCE) break
-    const offset = sign * whole - base
-    let place: i32 = ABOVE
-    if (offset < 0.0) place = BELOW
-    else if (offset < toF64(WINDOW)) {
-      place = smallWhole(offset)
-      seen = seen ^ load32(ladder + place * PLACE_BYTES)
-    }
+    const place = placeOf(book, side, loadF64(column + PRICES + index * 8))
+    if (place === BETWEEN_TICKS) break
     store32(column + PLACES + index * 8, place)
   }
   return index
@@ -196,14 +204,15 @@ function put(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 {
  * Changes both sides by their columns: what almost every delta needs, in one call.
  *
  * @param log   where to write what was replaced, until `stop`; 0: nowhere
+ * @param found 1 when the places of all levels stand in their columns
  * @returns where the log ends then, 0 without one; -1 when a list or the log has no room, and nothing was changed; -2 when a
  *          price lies between ticks: BIDS_DONE and ASKS_DONE say how far it got
  */
-export function update(book: i32, bids: i32, asks: i32, log: i32, stop: i32): i32 {
+export function update(book: i32, bids: i32, asks: i32, log: i32, stop: i32, found: i32): i32 {
   if (!hasRoom(book + BOOK_BIDS, bids) || !hasRoom(book + BOOK_ASKS, asks)) return -1
   if (log !== 0 && log + (bids + asks) * LOG_RECORD_BYTES > stop) return -1
-  const bidsFound = find(book, 0, 0, bids)
-  const asksFound = bidsFound < bids ? 0 : find(book, 1, 0, asks)
+  const bidsFound = found !== 0 ? bids : find(book, 0, 0, bids)
+  const asksFound = found !== 0 ? asks : bidsFound < bids ? 0 : find(book, 1, 0, asks)
   store32(BIDS_DONE, bidsFound)
   store32(ASKS_DONE, asksFound)
   logAt = log

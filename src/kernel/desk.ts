@@ -43,9 +43,18 @@ const OKX_LEVELS: i32 = 25
  * @param rule   words of the program: how deltas chain, how the book is verified, and the registers (0: none) of `seq`,
  *               `prevSeq`, `firstSeq`, the exchange's time and the checksum
  * @param bids   levels in the columns
+ * @param found  1 when their places stand there too
  * @returns READ when nothing was changed; TAKEN, DOUBTED, BETWEEN
  */
-export function take(desk: i32, depth: i32, rule: i32, bids: i32, asks: i32, receiveTimeUs: f64): i32 {
+export function take(
+  desk: i32,
+  depth: i32,
+  rule: i32,
+  bids: i32,
+  asks: i32,
+  found: i32,
+  receiveTimeUs: f64,
+): i32 {
   const book = load32(desk + DESK_BOOK)
   if (book === 0) return READ
   const log = load32(book + BOOK_LOG_AT)
@@ -67,7 +76,7 @@ export function take(desk: i32, depth: i32, rule: i32, bids: i32, asks: i32, rec
   }
   // With a depth, as many levels as come may have to go.
   const room = LOG_HEADER_BYTES + (depth === 0 ? 0 : (bids + asks) * LOG_RECORD_BYTES)
-  let end = update(book, bids, asks, log, load32(book + BOOK_LOG_STOP) - room)
+  let end = update(book, bids, asks, log, load32(book + BOOK_LOG_STOP) - room, found)
   if (end === -1) return READ
   // Deltas without a number leave the book's as it is.
   if (seq === seq) storeF64(desk + DESK_SEQ, seq)

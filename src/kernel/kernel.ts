@@ -15,7 +15,7 @@ export interface KernelCode {
   hashOf(from: number, length: number, salt: number): number
   scan(chain: number, start: number, end: number, table: number, receiveTimeUs: number): number
   change(book: number, asks: number, from: number, to: number, log: number): number
-  update(book: number, bids: number, asks: number, log: number, stop: number): number
+  update(book: number, bids: number, asks: number, log: number, stop: number, found: number): number
   cut(book: number, asks: number, depth: number, log: number): void
   logEnd(): number
   reset(book: number, asks: number, tick: number): void

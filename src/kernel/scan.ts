@@ -10,13 +10,17 @@
  * Programs form a chain: one that misses hands the frame to the next. Behind the frame lie zeros, which end every loop.
  * Numbers become the nearest double as an integer of at most 2^52 divided by a power of ten.
  */
+import { BETWEEN_TICKS, placeOf } from './books'
 import { take } from './desk'
 import {
   ASKS,
   ASK_COUNT,
   BIDS,
   BID_COUNT,
+  BOOK_ASKS,
+  BOOK_BIDS,
   DECIMALS,
+  DESK_BOOK,
   ENTRY_BYTES,
   ENTRY_DEPTH,
   ENTRY_DESK,
@@ -48,6 +52,7 @@ import {
   OP_TIME_MS,
   OP_TIME_RFC3339,
   OP_TIME_SECONDS,
+  PLACES,
   POWERS,
   PRICES,
   PROGRAM,
@@ -90,8 +95,9 @@ let cursor: i32 = 0
 let places: i32 = 0
 /** Of the last decimals of a second. */
 let micros: i32 = 0
-/** How many levels the last list had, with those before it. */
+/** How many levels the last list had, with those before it, and whether the places of all of them were found. */
 let rowsRead: i32 = 0
+let placesFound = false
 
 const QUOTE: i32 = 34
 const COMMA: i32 = 44
@@ -139,6 +145,9 @@ function run(first: i32, start: i32, end: i32, table: i32, receiveTimeUs: f64): 
   let p = start
   let entry: i32 = 0
   let isUnknown = false
+  /** The book that will take the frame, where that is known before its levels are read; and whether all their places are. */
+  let book: i32 = 0
+  let found: i32 = 1
   let keyAt: i32 = 0
   let keyLength: i32 = 0
   let bids: i32 = 0
@@ -176,6 +185,7 @@ function run(first: i32, start: i32, end: i32, table: i32, receiveTimeUs: f64): 
         store32(TEXTS + T_KEY * 8 + 4, keyLength)
         entry = lookup(table, salt, hash, from, p - from)
         if (entry === 0) isUnknown = true
+        else if (load32(entry + ENTRY_DESK) !== 0) book = load32(load32(entry + ENTRY_DESK) + DESK_BOOK)
         pc += 12
         break
       }
@@ -290,6 +300,11 @@ function run(first: i32, start: i32, end: i32, table: i32, receiveTimeUs: f64): 
             const column = isAsk ? ASKS : BIDS
             storeF64(column + PRICES + row * 8, price)
             storeF64(column + SIZES + row * 8, size)
+            if (book !== 0) {
+              const place = placeOf(book, book + (isAsk ? BOOK_ASKS : BOOK_BIDS), price)
+              store32(column + PLACES + row * 8, place)
+              if (place === BETWEEN_TICKS) book = 0
+            }
             storeF64(column + DECIMALS + row * 8, toF64((pricePlaces << 7) + places))
             if (isAsk) asks++
             else bids++
@@ -324,6 +339,7 @@ function run(first: i32, start: i32, end: i32, table: i32, receiveTimeUs: f64): 
         }
         store32(LISTS + lists * 8 + 4, p - 1)
         lists++
+        if (book === 0) found = 0
         if (time !== 0) {
           // Without a level there is no time.
           if (timeUs === 0.0) return MISSED
@@ -336,8 +352,9 @@ function run(first: i32, start: i32, end: i32, table: i32, receiveTimeUs: f64): 
         const isAsk = load32(pc + 4) !== 0
         if (lists === LISTS_MAX) return MISSED
         store32(LISTS + lists * 8, p + 1)
-        p = readPairs(p, isAsk ? ASKS : BIDS, isAsk ? asks : bids)
+        p = readPairs(p, isAsk ? ASKS : BIDS, isAsk ? asks : bids, book, isAsk ? BOOK_ASKS : BOOK_BIDS)
         if (p === 0) return MISSED
+        if (!placesFound) found = 0
         store32(LISTS + lists * 8 + 4, p - 1)
         lists++
         if (isAsk) asks = rowsRead
@@ -414,7 +431,7 @@ function run(first: i32, start: i32, end: i32, table: i32, receiveTimeUs: f64): 
         if (isUnknown) return UNKNOWN_KEY
         store32(SLOT, entry === 0 ? -1 : load32(entry + ENTRY_SLOT))
         if (load32(pc) !== OP_BOOK_END || entry === 0 || load32(entry + ENTRY_DESK) === 0) return READ
-        return take(load32(entry + ENTRY_DESK), load32(entry + ENTRY_DEPTH), pc + 4, bids, asks, receiveTimeUs)
+        return take(load32(entry + ENTRY_DESK), load32(entry + ENTRY_DEPTH), pc + 4, bids, asks, book === 0 ? 0 : found, receiveTimeUs)
       }
     }
   }
@@ -517,11 +534,14 @@ function readDecimal(start: i32): f64 {
 /**
  * Levels in the form that most exchanges write, `[["1.5","20"],["1.4","7"]]`: as `OP_LEVELS`, with everything in its place.
  *
- * @returns where they end, 0 when they are of another form; `rowsRead` levels are in the columns then
+ * @param book  that will take them, 0 when that is not known; and which of its sides
+ * @returns where they end, 0 when they are of another form; `rowsRead` levels are in the columns then, and if `placesFound`
+ *          their places in the book
  */
-function readPairs(start: i32, column: i32, first: i32): i32 {
+function readPairs(start: i32, column: i32, first: i32, book: i32, side: i32): i32 {
   let p = start + 1
   let row = first
+  placesFound = book !== 0
   if (load8(start) !== OPEN) return 0
   if (load8(p) === CLOSE) {
     rowsRead = row
@@ -550,6 +570,11 @@ function readPairs(start: i32, column: i32, first: i32): i32 {
       p = readNumber(p, price)
       if (p === 0 || loadF64(price) === 0.0) return 0
       pricePlaces = places
+    }
+    if (placesFound) {
+      const place = placeOf(book, book + side, loadF64(price))
+      store32(price + PLACES, place)
+      if (place === BETWEEN_TICKS) placesFound = false
     }
     // ","
     if ((peek32(p) & 0xffffff) !== 0x222c22) return 0

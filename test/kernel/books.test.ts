@@ -183,7 +183,7 @@ for (const language of ['wasm', 'typescript'] as const) {
 
     it('change nothing when a list has no room for what might come', () => {
       const ours = new BareBook(kernel, UNIT, POWER, TOUCH, 2)
-      expect(kernel.code.update(ours.at, 3, 0, 0, 0)).to.equal(-1)
+      expect(kernel.code.update(ours.at, 3, 0, 0, 0, 0)).to.equal(-1)
       expect(ours.length(false)).to.equal(0)
     })
   })

@@ -17,7 +17,7 @@ import { exchangeById } from '../src/exchanges/exchanges'
 import { fromFrames, type FromFramesOptions } from '../src/feed/fromFrames'
 import { replayRecords } from '../src/feed/recording/mergeRecordings'
 import { toBooks } from '../src/operators/toBooks'
-import { ccxtOf, ccxtSnapshot, tardisMapper, type TardisBook } from './kit/booksOf'
+import { ccxtOf, ccxtSnapshot, TardisBooks } from './kit/booksOf'
 import { costPerItem } from './kit/passes'
 import { measure, type Benchmark, type Sample, type Variant } from './kit/variants'
 
@@ -115,23 +115,12 @@ function millrace(exchange: string, { frames, options }: Recorded): Sample {
 }
 
 function tardis(exchange: string, { frames, options }: Recorded): Sample {
-  const time = new Date()
   const pass = (): void => {
-    const { mapper, OrderBook } = tardisMapper(exchange, time)
-    const books = new Map<string, TardisBook>()
-    const apply = (message: unknown): void => {
-      if (!mapper.canHandle(message)) return
-      for (const change of mapper.map(message, time)) {
-        let book = books.get(change.symbol)
-        if (book === undefined) books.set(change.symbol, (book = new OrderBook()))
-        book.update(change)
-        sink += (book.bestBid()?.price ?? 0) + (book.bestAsk()?.price ?? 0)
-      }
-    }
-    for (const { symbol, body } of options.snapshots) {
-      apply({ stream: `${symbol.toLowerCase()}@depthSnapshot`, generated: true, data: parsed(Buffer.from(body)) })
-    }
-    for (const frame of frames) apply(parsed(frame))
+    const books = new TardisBooks(exchange, (book) => {
+      sink += (book.bestBid()?.price ?? 0) + (book.bestAsk()?.price ?? 0)
+    })
+    for (const snapshot of options.snapshots) books.snapshot(snapshot)
+    for (const frame of frames) books.apply(parsed(frame))
   }
   pass()
   if (!(sink > 0)) throw new Error(`tardis-dev found no book in the recording of ${exchange}.`)

@@ -13,8 +13,7 @@
  *          quote is safe in its file, ms, and what the process took of a core for an event, µs; the simulator's own work is in it
  * Baseline `jsonParse`, `parsing`, and the lowest rate
  */
-import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
-import { createWriteStream } from 'node:fs'
+import { createWriteStream, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { once } from 'node:events'
@@ -38,7 +37,8 @@ import {
 import { liveClock } from '../src/clock/liveClock'
 import { LatencyHistogram } from '../src/metrics/histogram'
 import { sinkCounters } from '../src/sinks/sink'
-import { depthStream } from './kit/depthStream'
+import { depthStream, type DepthStream } from './kit/depthStream'
+import { apply, sideOf, sorted, type WireLevel } from './kit/mapBook'
 import { paced } from './kit/paced'
 import { PushedFrames } from './kit/pushedFrames'
 import { isQuick } from './kit/report'
@@ -83,8 +83,6 @@ interface Wire {
     readonly a: WireLevel[]
   }
 }
-type WireLevel = readonly [price: string, size: string]
-
 /** The last summary of each instrument in every 100 ms of the stream's time. */
 const lastOf100ms = windows.tumbling<BookSummary, BookSummary | undefined>({
   everyMs: SAMPLE_MS,
@@ -95,11 +93,9 @@ const lastOf100ms = windows.tumbling<BookSummary, BookSummary | undefined>({
 })
 
 function ours(): Promise<Sample> {
-  return inFolder(async (folder) => {
-    const stream = depthStream(FRAMES)
-    const span = new Span(stream.frames, FRAMES)
+  return measured(async (stream, frames, folder) => {
     let problem: string | undefined
-    const rows = fromFrames('binance', span, stream).pipe(
+    const rows = fromFrames('binance', frames, stream).pipe(
       toBooks(),
       summarizeBooks({ levels: 5 }),
       lastOf100ms,
@@ -114,33 +110,19 @@ function ours(): Promise<Sample> {
       onFault: ({ message }) => (problem ??= message),
     })
     if (problem !== undefined) throw new Error(problem)
-    return { ...span.costByNow(), rows: path.join(folder, 'rows.jsonl') }
   })
 }
 
 function teamPipeline(): Promise<Sample> {
-  return inFolder(async (folder) => {
-    const stream = depthStream(FRAMES)
-    const span = new Span(stream.frames, FRAMES)
-    const sideOf = (levels: WireLevel[]): Map<string, number> =>
-      new Map(levels.map(([price, size]) => [price, Number(size)]))
+  return measured(async (stream, frames, folder) => {
     const books = new Map(
       stream.snapshots.map(({ symbol, body }) => {
         const { bids, asks } = JSON.parse(body) as { bids: WireLevel[]; asks: WireLevel[] }
         return [symbol, { bids: sideOf(bids), asks: sideOf(asks) }]
       }),
     )
-    const apply = (side: Map<string, number>, levels: WireLevel[]): void => {
-      for (const [price, size] of levels) {
-        if (Number(size) === 0) side.delete(price)
-        else side.set(price, Number(size))
-      }
-    }
-    const sorted = (side: Map<string, number>, sign: number): { price: number; size: number }[] =>
-      [...side].map(([price, size]) => ({ price: Number(price), size })).sort((a, b) => sign * (a.price - b.price))
-    const file = path.join(folder, 'rows.jsonl')
-    const output = createWriteStream(file)
-    from(span)
+    const output = createWriteStream(path.join(folder, 'rows.jsonl'))
+    from(frames)
       .pipe(
         map((frame) => JSON.parse(frame.toString()) as Wire),
         filter(({ data }) => data.e === 'depthUpdate'),
@@ -184,20 +166,35 @@ function teamPipeline(): Promise<Sample> {
       .subscribe((rows) => output.write(rows.map((row) => `${JSON.stringify(row)}\n`).join('')))
     output.end()
     await once(output, 'close')
-    return { ...span.costByNow(), rows: file }
   })
 }
 
-/** In a folder of its own, which is gone afterwards; what was measured must have left rows there. */
-async function inFolder(
-  run: (folder: string) => Promise<{ time: number; cpu: number; rows: string }>,
+/**
+ * What a frame costs until its rows are in a file that is closed. It is done once before, with what warms up: rows are written
+ * when the frames are through, and what writes them would be cold. Setting up books is not counted.
+ */
+async function measured(
+  run: (stream: DepthStream, frames: Iterable<Buffer>, folder: string) => Promise<void>,
 ): Promise<Sample> {
+  const stream = depthStream(FRAMES)
+  const { warmUpFrames, warmUpMs } = FRAMES
+  const atOnce = { warmUpFrames: 1, warmUpMs: 0 }
+  const warmUp = new Span(stream.frames.slice(0, warmUpFrames), { ...atOnce, msMax: warmUpMs })
+  await inFolder((folder) => run(stream, warmUp, folder))
+  const span = new Span(stream.frames, { ...FRAMES, ...atOnce })
+  return inFolder(async (folder) => {
+    await run(stream, span, folder)
+    return { ...span.costByNow() }
+  })
+}
+
+/** In a folder of its own, which is gone afterwards; what was run must have left rows there. */
+async function inFolder<R>(run: (folder: string) => Promise<R>): Promise<R> {
   const folder = mkdtempSync(path.join(tmpdir(), 'millrace-bench-'))
-  mkdirSync(folder, { recursive: true })
   try {
-    const { rows, ...sample } = await run(folder)
-    if (statSync(rows).size === 0) throw new Error('No row was written.')
-    return sample
+    const result = await run(folder)
+    if (statSync(path.join(folder, 'rows.jsonl')).size === 0) throw new Error('No row was written.')
+    return result
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

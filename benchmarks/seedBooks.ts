@@ -13,6 +13,7 @@
  */
 import { toBooks } from '../src/operators/toBooks'
 import { depthStream } from './kit/depthStream'
+import { apply, sideOf, sorted, type WireLevel } from './kit/mapBook'
 import { paced } from './kit/paced'
 import { PushedFrames } from './kit/pushedFrames'
 import { isQuick } from './kit/report'
@@ -26,7 +27,6 @@ const FRAMES = (PACE.perSecond * (PACE.forMs + PACE.warmUpMs)) / 1_000 + PACE.pe
 interface Wire {
   readonly data: { readonly s: string; readonly b: WireLevel[]; readonly a: WireLevel[] }
 }
-type WireLevel = readonly [price: string, size: string]
 
 let sink = 0
 
@@ -46,29 +46,19 @@ async function books(): Promise<Sample> {
 
 async function sorting(): Promise<Sample> {
   const stream = depthStream({ frames: FRAMES, levels: LEVELS })
-  const sideOf = (levels: WireLevel[]): Map<string, number> =>
-    new Map(levels.map(([price, size]) => [price, Number(size)]))
   const kept = new Map(
     stream.snapshots.map(({ symbol, body }) => {
       const { bids, asks } = JSON.parse(body) as { bids: WireLevel[]; asks: WireLevel[] }
       return [symbol, { bids: sideOf(bids), asks: sideOf(asks) }]
     }),
   )
-  const apply = (side: Map<string, number>, levels: WireLevel[]): void => {
-    for (const [price, size] of levels) {
-      if (Number(size) === 0) side.delete(price)
-      else side.set(price, Number(size))
-    }
-  }
-  const sorted = (side: Map<string, number>, sign: number): (readonly [number, number])[] =>
-    [...side].map(([price, size]) => [Number(price), size] as const).sort(([a], [b]) => sign * (a - b))
   return sampleOf(
     await paced(PACE, (index) => {
       const { data } = JSON.parse(stream.frames[index]!.toString()) as Wire
       const book = kept.get(data.s)!
       apply(book.bids, data.b)
       apply(book.asks, data.a)
-      sink += sorted(book.bids, -1)[0]![0] + sorted(book.asks, 1)[0]![0]
+      sink += sorted(book.bids, -1)[0]!.price + sorted(book.asks, 1)[0]!.price
     }),
   )
 }

@@ -15,7 +15,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   clock: ['model', 'node:perf_hooks'],
   // Scans and books in one block of memory, compiled to WebAssembly too.
   kernel: [],
-  book: ['model', 'kernel', 'node:zlib'],
+  // `node:module` loads what only a book that is kept needs.
+  book: ['model', 'kernel', 'node:module'],
   // `book/checksum` and `book/sequencing` name the rules that a description refers to.
   exchanges: ['model', 'book/sequencing', 'book/checksum', 'kernel/shape'],
   metrics: ['clock', 'model/fault', 'rxjs', 'pidusage', 'node:'],

@@ -8,6 +8,7 @@ import { filter, from, map } from 'rxjs'
 import { fromFrames } from '../../src/feed/fromFrames'
 import { toBooks } from '../../src/operators/toBooks'
 import type { DepthStream, Touch } from './depthStream'
+import { apply, sideOf, sorted, type WireLevel } from './mapBook'
 import { requirePeer } from './peers'
 import { SortedBook } from './sortedBook'
 
@@ -21,8 +22,6 @@ interface WireDepth {
   readonly stream: string
   readonly data: { readonly e: string; readonly s: string; readonly b: WireLevel[]; readonly a: WireLevel[] }
 }
-
-type WireLevel = readonly [price: string, size: string]
 
 interface WireSnapshot {
   readonly lastUpdateId: number
@@ -64,22 +63,12 @@ export function sortedArrays(stream: DepthStream, frames: Iterable<Buffer>): Rea
 
 /** A pipeline as teams write it: parse, keep levels in a `Map`, sort both sides into a new state for whoever reads it. */
 export function teamPipeline(stream: DepthStream, frames: Iterable<Buffer>): ReadonlyMap<string, Touch> {
-  const levelsOf = (levels: WireLevel[]): Map<string, number> =>
-    new Map(levels.map(([price, size]) => [price, Number(size)]))
   const books = new Map(
     stream.snapshots.map(({ symbol, body }) => {
       const { bids, asks } = JSON.parse(body) as WireSnapshot
-      return [symbol, { bids: levelsOf(bids), asks: levelsOf(asks) }]
+      return [symbol, { bids: sideOf(bids), asks: sideOf(asks) }]
     }),
   )
-  const apply = (side: Map<string, number>, levels: WireLevel[]): void => {
-    for (const [price, size] of levels) {
-      if (Number(size) === 0) side.delete(price)
-      else side.set(price, Number(size))
-    }
-  }
-  const sorted = (side: Map<string, number>, sign: number): { price: number; size: number }[] =>
-    [...side].map(([price, size]) => ({ price: Number(price), size })).sort((a, b) => sign * (a.price - b.price))
   const last = new Map<string, Touch>()
   from(frames)
     .pipe(
@@ -124,47 +113,63 @@ interface Tardis {
   readonly OrderBook: new () => TardisBook
 }
 
-export interface TardisMapper {
+interface TardisMapper {
   canHandle(message: unknown): boolean
   map(message: unknown, time: Date): Iterable<TardisBookChange>
 }
 
-export interface TardisBookChange {
+interface TardisBookChange {
   readonly symbol: string
   readonly isSnapshot: boolean
 }
 
-export interface TardisBook {
+interface TardisBook {
   update(change: TardisBookChange): void
   bestBid(): { readonly price: number } | undefined
   bestAsk(): { readonly price: number } | undefined
 }
 
-export function tardisMapper(exchange: string, time: Date): { mapper: TardisMapper; OrderBook: new () => TardisBook } {
-  const tardis = requirePeer('tardis-dev') as Tardis
-  return { mapper: tardis.normalizeBookChanges(exchange, time), OrderBook: tardis.OrderBook }
-}
+/**
+ * tardis-dev's mapper and order books, as its `computable`s use them.
+ *
+ * @param read  given each book that a message has changed
+ */
+export class TardisBooks {
+  readonly bySymbol = new Map<string, TardisBook>()
+  private readonly time = new Date()
+  private readonly mapper: TardisMapper
+  private readonly tardis = requirePeer('tardis-dev') as Tardis
 
-/** Mapper and order book, as its `computable`s use them. */
-export function tardis(stream: DepthStream, frames: Iterable<Buffer>): ReadonlyMap<string, Touch> {
-  const time = new Date()
-  const { mapper, OrderBook } = tardisMapper('binance', time)
-  const books = new Map<string, TardisBook>()
-  const apply = (message: unknown): void => {
-    if (!mapper.canHandle(message)) return
-    for (const change of mapper.map(message, time)) {
-      let book = books.get(change.symbol)
-      if (book === undefined) books.set(change.symbol, (book = new OrderBook()))
+  constructor(
+    exchange: string,
+    private readonly read: (book: TardisBook) => void,
+  ) {
+    this.mapper = this.tardis.normalizeBookChanges(exchange, this.time)
+  }
+
+  /** A REST snapshot, in the words in which tardis-dev records it. */
+  snapshot({ symbol, body }: { readonly symbol: string; readonly body: string }): void {
+    this.apply({ stream: `${symbol.toLowerCase()}@depthSnapshot`, generated: true, data: JSON.parse(body) as unknown })
+  }
+
+  apply(message: unknown): void {
+    if (!this.mapper.canHandle(message)) return
+    for (const change of this.mapper.map(message, this.time)) {
+      let book = this.bySymbol.get(change.symbol)
+      if (book === undefined) this.bySymbol.set(change.symbol, (book = new this.tardis.OrderBook()))
       book.update(change)
-      sink += book.bestBid()!.price + book.bestAsk()!.price
+      this.read(book)
     }
   }
-  for (const { symbol, body } of stream.snapshots) {
-    apply({ stream: `${symbol.toLowerCase()}@depthSnapshot`, generated: true, data: JSON.parse(body) as unknown })
-  }
-  for (const frame of frames) apply(parsed(frame))
+}
+
+/** Mapper and order book, both best prices read after each change. */
+export function tardis(stream: DepthStream, frames: Iterable<Buffer>): ReadonlyMap<string, Touch> {
+  const books = new TardisBooks('binance', (book) => (sink += book.bestBid()!.price + book.bestAsk()!.price))
+  for (const snapshot of stream.snapshots) books.snapshot(snapshot)
+  for (const frame of frames) books.apply(parsed(frame))
   return new Map(
-    [...books].map(([symbol, book]) => [symbol, { bid: book.bestBid()!.price, ask: book.bestAsk()!.price }]),
+    [...books.bySymbol].map(([symbol, book]) => [symbol, { bid: book.bestBid()!.price, ask: book.bestAsk()!.price }]),
   )
 }
 

@@ -2,8 +2,8 @@
  * Checksums that exchanges send with their books, computed from the wire's own digits: by the kernel, or from texts where a
  * book has numbers that it does not print.
  */
-import { crc32 } from 'node:zlib'
-import { kernel } from '../kernel/kernel'
+import { createRequire } from 'node:module'
+import type * as kernels from '../kernel/kernel'
 import { VERIFY_KRAKEN, VERIFY_OKX } from '../kernel/layout'
 import type { Level2Book } from './level2Book'
 
@@ -70,4 +70,17 @@ export const okxChecksum: ChecksumRule = {
 /** The digits of a decimal text without point and leading zeros: `0.00050000` gives `50000`. */
 function significant(text: string): string {
   return text.replace('.', '').replace(/^0+/, '')
+}
+
+/** Few texts come here, and what compresses would be loaded with everything else. */
+function crc32(text: string): number {
+  return process.getBuiltinModule('node:zlib').crc32(text)
+}
+
+let loaded: typeof kernels | undefined
+
+/** The kernel is loaded for the first checksum: every exchange's description names its rule, and few of them are used. */
+function kernel(): kernels.Kernel {
+  loaded ??= createRequire(__filename)('../kernel/kernel') as typeof kernels
+  return loaded.kernel()
 }

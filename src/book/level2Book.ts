@@ -38,7 +38,26 @@ export class Level2Book {
   /** Replaces the book. */
   snapshot(change: Change): void {
     this.clear()
-    this.delta(change)
+    if (!this.beginWith(change)) this.delta(change)
+    else if (change.depth !== undefined) this.cut(change.depth)
+  }
+
+  /** Begins an empty book with exact numbers, as they are; false when they are none, and the book is empty then. */
+  private beginWith({ bids, asks, bidDigits, askDigits }: Change): boolean {
+    if (bids.length + asks.length === 0 || !isExact(bids, bidDigits) || !isExact(asks, askDigits)) return false
+    const { levels } = this
+    const prices = new Float64Array(bids.length + asks.length)
+    const decimals = new Float64Array(prices.length)
+    const [bestBid, bidsFall] = pricesInto(prices, 0, bids, 1)
+    const [bestAsk, asksRise] = pricesInto(prices, bids.length, asks, -1)
+    decimals.set(bidDigits.decimals)
+    decimals.set(askDigits.decimals, bids.length)
+    if (!levels.begin(prices, decimals, bestBid, bestAsk)) return false
+    putSide(levels, false, bids, bidDigits.decimals, bidsFall)
+    putSide(levels, true, asks, askDigits.decimals, asksRise)
+    if (levels.update(bids.length, asks.length)) return true
+    this.clear()
+    return false
   }
 
   /** Changes levels in the order given: size 0 removes, and the removal of a level that is not held is normal. */
@@ -280,6 +299,42 @@ export class BookSide {
     )
     return texts
   }
+}
+
+/** Puts levels where an update finds them: the best last where they come best first, which is cheapest for sorted lists. */
+function putSide(
+  book: KernelBook,
+  asks: boolean,
+  levels: readonly Level[],
+  decimals: readonly number[],
+  isBestFirst: boolean,
+): void {
+  if (isBestFirst) book.putLevels(asks, levels.toReversed(), decimals.toReversed())
+  else book.putLevels(asks, levels, decimals)
+}
+
+/**
+ * Copies prices; `sign` is 1 where higher is better.
+ *
+ * @returns  the best price of a level that is there, NaN without one, and whether the levels come best first
+ */
+function pricesInto(
+  prices: Float64Array,
+  from: number,
+  levels: readonly Level[],
+  sign: 1 | -1,
+): [best: number, isBestFirst: boolean] {
+  let best = NaN
+  let last = sign * Infinity
+  let isBestFirst = true
+  for (let index = 0; index < levels.length; index++) {
+    const [price, size] = levels[index]!
+    prices[from + index] = price
+    if (!((last - price) * sign > 0)) isBestFirst = false
+    if (size !== 0 && !((price - best) * sign <= 0)) best = price
+    last = price
+  }
+  return [best, isBestFirst]
 }
 
 /** Plain lists are frozen as a whole for each view: they have no log. */

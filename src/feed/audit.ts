@@ -28,6 +28,8 @@ export interface AuditReport {
   readonly exchange: string
   readonly files: readonly string[]
   readonly frames: number
+  /** Frames that were read by their shape, without the plain decoder: how fast such a session is, not how good. */
+  readonly scanned: number
   readonly unreadable: number
   readonly ignored: number
   readonly counts: AuditCounts
@@ -116,6 +118,7 @@ export class Audit {
       exchange,
       files,
       frames: counts.frames,
+      scanned: counts.scanned,
       unreadable: counts.unreadable,
       ignored: counts.ignored,
       counts: {
@@ -194,6 +197,7 @@ function combined(reports: readonly AuditReport[], files: readonly string[]): Au
     exchange: reports.length === 0 ? 'none' : 'several',
     files,
     frames: sum((report) => report.frames),
+    scanned: sum((report) => report.scanned),
     unreadable: sum((report) => report.unreadable),
     ignored: sum((report) => report.ignored),
     counts: {

@@ -1,9 +1,14 @@
+import { createRequire } from 'node:module'
 import { Observable } from 'rxjs'
 import { booksOf, type BookSource } from '../book/bookSource'
 import { exchangeById } from '../exchanges/exchanges'
 import type { Batch, MarketEvent } from '../model/events'
-import { BookKeeper } from './bookKeeper'
-import { Sessions } from './sessions'
+import type * as bookKeeper from './bookKeeper'
+import type { BookKeeper } from './bookKeeper'
+import type * as sessionsOf from './sessions'
+
+/** What decodes frames is loaded with the first of them. */
+const load = createRequire(__filename)
 
 export interface FromFramesOptions {
   /** The receive time of each frame, integer microseconds since 1970; 0 and rising by one without it. */
@@ -33,6 +38,7 @@ export function fromFrames(
   const protocol = exchangeById(exchange)
   const run = (out: FrameObserver, books?: BookKeeper): void => {
     // Some exchanges answer in several parts, and one text holds one of them.
+    const { Sessions } = load('./sessions') as typeof sessionsOf
     const sessions = new Sessions({ protocolOf: () => protocol, ...(books !== undefined && { books }) })
     const base = { ns: 0, connection: 0, exchange: protocol.id }
     const timeOf = timesOf(options.receiveTimesUs)
@@ -67,7 +73,7 @@ export function fromFrames(
   })
   const bookSource: BookSource = {
     [booksOf](depth, out) {
-      const books = new BookKeeper(depth)
+      const books = new (load('./bookKeeper') as typeof bookKeeper).BookKeeper(depth)
       run(
         {
           closed: () => out.closed,

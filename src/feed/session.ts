@@ -10,6 +10,7 @@ import type { ChannelName, ExchangeProtocol, Route } from '../exchanges/protocol
 import { EventWriter } from '../model/codec/eventWriter'
 import { parseWireJson } from '../model/codec/wireJson'
 import type { BookChange, MarketEvent } from '../model/events'
+import type { CounterSpecs } from '../metrics/counters'
 import { Fault, messageOf, type FaultCode } from '../model/fault'
 import type { InstrumentTable } from '../model/instrument'
 import type { InRecord } from './record'
@@ -74,6 +75,24 @@ export function sessionCounts(): SessionCounts {
     guard: guardCounts(),
   }
 }
+
+/** What of them are plain numbers. */
+export type SessionNumbers = Omit<SessionCounts, 'faults' | 'ignoredReasons' | 'guard'>
+
+export const SESSION_COUNTERS = {
+  frames: { unit: 'frames', meaning: 'frames that were received' },
+  bytes: { unit: 'bytes', meaning: 'bytes of these frames' },
+  scanned: { unit: 'frames', meaning: 'frames that were read by their shape; the others took the plain road' },
+  unreadable: { unit: 'frames', meaning: 'frames that were not what the protocol documents' },
+  ignored: { unit: 'frames', meaning: 'control frames, and documented frames of no use here' },
+  trades: { unit: 'trades', meaning: 'live trades' },
+  tradesHistory: { unit: 'trades', meaning: 'trades that were sent at subscribing' },
+  tickers: { unit: 'tickers', meaning: 'tickers' },
+  candles: { unit: 'candles', meaning: 'candles' },
+  derivatives: { unit: 'derivatives', meaning: 'marks, fundings and open interests' },
+  liquidations: { unit: 'liquidations', meaning: 'liquidations' },
+  inexactNumbers: { unit: 'numbers', meaning: 'numbers that no double holds exactly' },
+} as const satisfies CounterSpecs<SessionNumbers>
 
 export interface SessionOptions {
   readonly protocol: ExchangeProtocol

@@ -182,7 +182,9 @@ export class Sessions {
     const request = protocol.instruments.requests.find((candidate) => path.startsWith(candidate.path))
     try {
       const table = this.instruments(record.exchange)
-      for (const instrument of instrumentsIn(protocol, record.body, request)) table.add(instrument)
+      const answer = answerIn(protocol, record.body, request)
+      if (table.size === 0) table.beginAs(answer.table)
+      else for (const instrument of answer.instruments) table.add(instrument)
     } catch (thrown) {
       const fault =
         thrown instanceof Fault ? thrown : new Fault('FRAME_UNREADABLE', messageOf(thrown), {}, { cause: thrown })
@@ -217,23 +219,25 @@ export class Sessions {
 interface KnownAnswer {
   readonly body: string
   readonly instruments: readonly Instrument[]
+  readonly table: InstrumentTable
 }
 
 /** The last answer to each request of an exchange, and what it lists: several recordings, and a feed that begins again, hold the same. */
 const answers = new WeakMap<ExchangeProtocol, Map<string, KnownAnswer>>()
 
-function instrumentsIn(
+function answerIn(
   protocol: ExchangeProtocol,
   body: string,
   request: ExchangeProtocol['instruments']['requests'][number] | undefined,
-): readonly Instrument[] {
+): KnownAnswer {
   let known = answers.get(protocol)
   if (known === undefined) answers.set(protocol, (known = new Map<string, KnownAnswer>()))
   const last = known.get(request?.path ?? '')
-  if (last?.body === body) return last.instruments
+  if (last?.body === body) return last
   const instruments = protocol.instruments.decode(parseWireJson(body, protocol), request?.market)
-  known.set(request?.path ?? '', { body, instruments })
-  return instruments
+  const answer = { body, instruments, table: new InstrumentTable(instruments) }
+  known.set(request?.path ?? '', answer)
+  return answer
 }
 
 function pathOf(url: string): string {

@@ -53,9 +53,11 @@ function yymmdd(timeUs: number): string {
 
 /** The instruments of one exchange, found by the exchange's name or by ours. Never keyed by plain-object properties. */
 export class InstrumentTable {
-  private readonly inMarket = new Map<string, Instrument>()
-  private readonly bySymbol = new Map<string, Instrument>()
-  private readonly byName = new Map<string, Instrument>()
+  private inMarket = new Map<string, Instrument>()
+  private bySymbol = new Map<string, Instrument>()
+  private byName = new Map<string, Instrument>()
+  /** True while what it holds belongs to another table. */
+  private borrowed = false
 
   constructor(instruments: Iterable<Instrument> = []) {
     for (const instrument of instruments) this.add(instrument)
@@ -65,8 +67,25 @@ export class InstrumentTable {
     return this.inMarket.size
   }
 
+  /**
+   * Begins a table that is empty with all that another one holds, which must not change afterwards. Nothing is copied until this
+   * one changes: an exchange lists thousands, and they are the same for each of its connections.
+   */
+  beginAs({ inMarket, bySymbol, byName }: InstrumentTable): void {
+    this.inMarket = inMarket
+    this.bySymbol = bySymbol
+    this.byName = byName
+    this.borrowed = true
+  }
+
   /** The first instrument of a name wins: exchanges list an instrument's main market first. */
   add(instrument: Instrument): void {
+    if (this.borrowed) {
+      this.borrowed = false
+      this.inMarket = new Map(this.inMarket)
+      this.bySymbol = new Map(this.bySymbol)
+      this.byName = new Map(this.byName)
+    }
     const key = symbolKey(instrument.market, instrument.symbol)
     if (!this.inMarket.has(key)) this.inMarket.set(key, instrument)
     if (!this.bySymbol.has(instrument.symbol)) this.bySymbol.set(instrument.symbol, instrument)

@@ -16,7 +16,7 @@ import {
   checkEventTimeInput,
   EventTime,
   EventTimeInput,
-  instrumentKey,
+  instrumentKeys,
   requireWait,
   type EventTimeInputOptions,
   type EventTimeNeeds,
@@ -111,8 +111,8 @@ export function asOfJoin<L, R>(
   checkEventTime('asOfJoin', options)
   requireCount('asOfJoin', 'keysMax', keysMax)
   const toleranceUs = toleranceMs === undefined ? Infinity : Math.round(toleranceMs * 1_000)
-  const leftKey = options.left?.key ?? instrumentKey
-  const rightKey = options.right?.key ?? instrumentKey
+  const leftKey = options.left?.key ?? instrumentKeys()
+  const rightKey = options.right?.key ?? instrumentKeys()
 
   return (source) =>
     new Observable((out) => {

@@ -117,6 +117,8 @@ export interface Timed<T> {
   readonly arrival: number
 }
 
+type Passing<T> = { -readonly [Field in keyof Timed<T>]: Timed<T>[Field] }
+
 /** What is done with rows as time passes them. */
 export interface EventTimeHooks<T> {
   /** A row goes on: in order, or, with `inOrder` false, within the lateness that is allowed. */
@@ -140,7 +142,7 @@ export interface EventTimeSetting {
   readonly operator: string
   /** How late a row may be and still be released. */
   readonly latenessUs?: number
-  /** False: rows are released as they come. */
+  /** False: rows are released as they come, each in the same object, which must not be kept. */
   readonly inOrder?: boolean
 }
 
@@ -168,6 +170,8 @@ export class EventTime<T> {
   private idleMarkUs = -Infinity
   private arrivals = 0
   private begun = false
+  /** The row that is being released, where none is kept. */
+  private passing: Passing<T> | undefined
 
   constructor(
     options: EventTimeOptions,
@@ -240,6 +244,7 @@ export class EventTime<T> {
   cancel(): void {
     this.alarm.cancel()
     this.waiting.clear()
+    this.passing = undefined
     for (const { ledger, pending } of this.inputs) {
       ledger.dropped += pending
       ledger.inFlight -= pending
@@ -307,11 +312,27 @@ export class EventTime<T> {
         return
       }
     }
-    const timed = { input, row, timeUs, source, stampUs: stampUs ?? 0, arrival: this.arrivals++ }
     ledger.inFlight++
     input.pending++
-    if (inOrder && timeUs >= this.watermarkUs) this.waiting.push(timed)
+    if (!inOrder) {
+      this.hooks.release(this.passingOf(input, row, timeUs, source, stampUs ?? 0), false)
+      return
+    }
+    const timed = { input, row, timeUs, source, stampUs: stampUs ?? 0, arrival: this.arrivals++ }
+    if (timeUs >= this.watermarkUs) this.waiting.push(timed)
     else this.hooks.release(timed, false)
+  }
+
+  private passingOf(input: EventTimeInput<T>, row: T, timeUs: number, source: string, stampUs: number): Timed<T> {
+    const arrival = this.arrivals++
+    const passing = (this.passing ??= { input, row, timeUs, source, stampUs, arrival })
+    passing.input = input
+    passing.row = row
+    passing.timeUs = timeUs
+    passing.source = source
+    passing.stampUs = stampUs
+    passing.arrival = arrival
+    return passing
   }
 
   private heard(mark: Mark<T>): void {
@@ -524,6 +545,7 @@ interface Mark<T> {
 
 const ROWS_MAX = 100_000
 const SOURCES_MAX = 1_000
+const KEYS_KEPT_MAX = 20_000
 export const AHEAD_MS = 60_000
 
 /** The one order of rows, whatever the order in which they came. */
@@ -559,10 +581,29 @@ function defaultSource(row: unknown): string {
   return typeof exchange === 'string' ? exchange : ''
 }
 
-/** The key of a row that names its exchange and instrument. */
-export function instrumentKey(row: unknown): string {
-  const { exchange, instrument, symbol } = row as OfInstrument
-  return `${exchange} ${instrument ?? symbol}`
+/**
+ * The key of a row that names its exchange and instrument: `kraken BTC-USDT`. Made for one operator, because keys that were
+ * made are kept: joining the texts for each row, and hashing what was joined, costs more than all else that is done with it.
+ */
+export function instrumentKeys(): (row: unknown) => string {
+  const known = new Map<string, Map<string, string>>()
+  let size = 0
+  return (row) => {
+    const { exchange, instrument, symbol } = row as OfInstrument
+    const name = instrument ?? symbol
+    let ofExchange = known.get(exchange)
+    let key = ofExchange?.get(name)
+    if (key === undefined) {
+      if (size++ >= KEYS_KEPT_MAX) {
+        known.clear()
+        ofExchange = undefined
+        size = 1
+      }
+      if (ofExchange === undefined) known.set(exchange, (ofExchange = new Map<string, string>()))
+      ofExchange.set(name, (key = `${exchange} ${name}`))
+    }
+    return key
+  }
 }
 
 /** A row that was taken in and then failed on the way is a row dropped. */

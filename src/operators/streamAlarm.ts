@@ -15,6 +15,8 @@ const ANOTHER_TIME_US = 60_000_000
 export class StreamAlarm {
   private latestUs = -Infinity
   private byEventsAlone = false
+  /** What the clock said when it was compared with an event last. */
+  private clockUs = -Infinity
   private dueUs = Infinity
   private timer: Timer | undefined
   private timerUs = Infinity
@@ -34,7 +36,9 @@ export class StreamAlarm {
   arrive(receiveTimeUs: number): void {
     if (receiveTimeUs === this.latestUs) return // the events of a frame share their stamp
     if (receiveTimeUs > this.latestUs) this.latestUs = receiveTimeUs
-    const anotherTime = this.clock.nowUs() - receiveTimeUs > ANOTHER_TIME_US
+    // The clock never goes back: when it was of another time than this event already, it still is.
+    if (this.clockUs - receiveTimeUs <= ANOTHER_TIME_US) this.clockUs = this.clock.nowUs()
+    const anotherTime = this.clockUs - receiveTimeUs > ANOTHER_TIME_US
     if (anotherTime !== this.byEventsAlone) {
       this.byEventsAlone = anotherTime
       this.arm()

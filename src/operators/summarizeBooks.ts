@@ -66,7 +66,7 @@ export function summarizeBook(view: BookView, { levels }: SummarizeBooksOptions)
   const bid = view.bestBid()
   const ask = view.bestAsk()
   const twoSided = bid !== undefined && ask !== undefined
-  const mid = twoSided ? view.mid : undefined
+  const mid = twoSided ? (bid.price + ask.price) / 2 : undefined
   const spread = twoSided ? ask.price - bid.price : undefined
   const [bidDepth, askDepth] = view.depthOf(levels)
   return {

@@ -1,7 +1,7 @@
 import { Observable, type OperatorFunction } from 'rxjs'
 import { booksOf, isBookSource } from '../book/bookSource'
 import { BookView } from '../book/bookView'
-import { Level2Book } from '../book/level2Book'
+import { newBook } from '../book/newBook'
 import type { Batch, BookChange, MarketEvent, Notice } from '../model/events'
 import { requireCount } from './options'
 import { subscribeWhileOpen } from './subscribeWhileOpen'
@@ -104,7 +104,7 @@ export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<Ma
 }
 
 class KeptBook {
-  readonly levels = new Level2Book()
+  readonly levels = newBook()
   live = false
   last: BookChange | undefined
 

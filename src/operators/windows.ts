@@ -18,7 +18,7 @@ import {
   defaultEventTimeUs,
   EventTime,
   EventTimeInput,
-  instrumentKey,
+  instrumentKeys,
   isBefore,
   requireWait,
   type EventTimeInputOptions,
@@ -290,16 +290,19 @@ function timeWindows<T, A, R>(store: WindowStore<T, A, R>, everyUs: number, leng
       const key = store.keyOf(timed.row)
       const { timeUs } = timed
       const lastOpenUs = Math.floor(timeUs / everyUs) * everyUs
-      const missing = (): number => {
-        const lane = store.lane(key)
+      const missingIn = (lane: Lane<T, A> | undefined): number => {
         let windowsMissing = 0
         for (let openUs = lastOpenUs; openUs + lengthUs > timeUs; openUs -= everyUs) {
           if (lane?.byOpen.get(openUs) === undefined) windowsMissing++
         }
         return windowsMissing
       }
-      if (!store.makeRoom(missing, timed)) return
-      const lane = store.laneFor(key)
+      let lane = store.lane(key)
+      // Most rows fall into windows that are open.
+      if (lane === undefined || missingIn(lane) > 0) {
+        if (!store.makeRoom(() => missingIn(store.lane(key)), timed)) return
+        lane = store.laneFor(key)
+      }
       const appended = store.keepRow(lane, timed, inOrder)
       for (let openUs = lastOpenUs; openUs + lengthUs > timeUs; openUs -= everyUs) {
         let window = lane.byOpen.get(openUs)
@@ -462,7 +465,7 @@ class WindowStore<T, A, R> {
   ) {
     this.aggregate = options.aggregate
     this.windowsMax = options.windowsMax ?? WINDOWS_MAX
-    this.keyOf = options.key ?? instrumentKey
+    this.keyOf = options.key ?? instrumentKeys()
   }
 
   lane(key: string): Lane<T, A> | undefined {
@@ -597,6 +600,7 @@ class WindowStore<T, A, R> {
 
   /** Emits what late rows have changed. */
   revise(): void {
+    if (this.revised.size === 0) return
     for (const window of this.revised) if (window.dirty && window.closeUs <= this.passedUs) this.emit(window, true)
     this.revised.clear()
   }
@@ -620,7 +624,8 @@ class WindowStore<T, A, R> {
 
   takeFinished(): Windowed<R>[] {
     const { finished } = this
-    if (finished.length > 0) this.finished = []
+    if (finished.length === 0) return finished
+    this.finished = []
     return finished.sort(byClose)
   }
 

@@ -16,7 +16,7 @@ import { Fault } from '../model/fault'
 import { toBooks } from '../operators/toBooks'
 import type { OpenedSource } from '../workers/exposeSource'
 import { fromWorker, type FromWorkerOptions } from '../workers/fromWorker'
-import { LiveMarket } from './liveMarket'
+import { liveMarket } from './openMarket'
 import { MarketSource, type AddressedFeedOptions } from './sources'
 import { wishOf, type Wish } from './wish'
 
@@ -81,7 +81,7 @@ export function booksOnWorker({
 
 /** What {@link booksOnWorker} opens in its thread. */
 export function openBooks({ wish, levels, addresses }: BooksWish): OpenedSource<BookTop | Notice> {
-  const market = new LiveMarket({ wishes: [wish], addresses })
+  const market = liveMarket({ wishes: [wish], addresses })
   return {
     source: new MarketSource(wish, () => ({ market })).pipe(topsOf(levels)),
     pressure: market,

@@ -1,10 +1,5 @@
-import { liveClock } from '../clock/liveClock'
-import { openRecording } from '../feed/recording/recordingWriter'
-import { parseSpeed } from '../feed/recording/pace'
-import { Fault } from '../model/fault'
-import { DEFAULT_OUT_DIR } from '../sinks/sink'
-import type { RunningSimulator } from '../simulator/simulator'
-import { startSimulator } from '../simulator/startSimulator'
+import { createRequire } from 'node:module'
+import type { Fault } from '../model/fault'
 import {
   describePipeline,
   type BranchBuilder,
@@ -12,19 +7,16 @@ import {
   type PipelineDescription,
   type Stream,
 } from './description'
-import { graphOf, runningGraphOf, type PipelineGraph, type RunningGraph, type RunningParts } from './graph'
-import { LiveMarket } from './liveMarket'
-import { liveHost } from './host'
-import type { Market } from './market'
-import { ReplayMarket } from './replayMarket'
-import { Run, type BranchHandle } from './run'
-import type { RunMode, RunStatus, RunSummary } from './runSummary'
-import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
-import { openQuarantine } from './quarantine'
+import { graphOf, type PipelineGraph, type RunningGraph } from './graph'
 import type { QuarantinedMessage } from './quarantinedMessage'
-import { tryStage, type StageTrial, type TrialOptions } from './stageTrial'
-import { supervisionTree } from './supervisionTree'
-import type { Wish } from './wish'
+import type { BranchHandle } from './run'
+import type { RunStatus, RunSummary } from './runSummary'
+import type { StageTrial, TrialOptions } from './stageTrial'
+import type * as stageTrial from './stageTrial'
+import type * as startRun from './startRun'
+
+/** What runs a pipeline is loaded when one is run: it is more than half of what `import 'millrace'` would load. */
+const load = createRequire(__filename)
 
 export interface RunOptions {
   /** The exchanges themselves. */
@@ -119,174 +111,10 @@ export function pipeline(name: string, build: (builder: PipelineBuilder) => void
   const made: Pipeline = {
     name,
     run: async (options) => made.start(options).done,
-    start: (options = {}) => startRun(describe(), options),
+    start: (options = {}) => (load('./startRun') as typeof startRun).startRun(describe(), options),
     describe,
     graph: () => graphOf(describe()),
-    retry: (message, options) => tryStage(describe(), message, options),
+    retry: (message, options) => (load('./stageTrial') as typeof stageTrial).tryStage(describe(), message, options),
   }
   return made
-}
-
-function startRun(description: PipelineDescription, options: RunOptions): RunHandle {
-  const mode = modeOf(options)
-  const speed = parseSpeed(options.speed ?? 'max')
-  const wishes = wishesOf(description)
-  const onFault = options.onFault ?? (() => undefined)
-  let run: Run | undefined
-  let told: 'stop' | 'kill' | undefined
-  let begun!: (run: Run) => void
-  const running = new Promise<Run>((resolve) => (begun = resolve))
-
-  const outDir = options.out ?? DEFAULT_OUT_DIR
-  const begin = async (): Promise<RunSummary> => {
-    let simulated: RunningSimulator | undefined
-    if (mode === 'simulate' && wishes.length > 0) simulated = await startSimulator(simulatorOptionsOf(wishes, options))
-    try {
-      const recorder =
-        options.record === undefined
-          ? undefined
-          : await openRecording(
-              options.record,
-              { venues: venuesOf(wishes), subscribed: subscribedOf(wishes) },
-              { clock: liveClock, onFault },
-            )
-      const current = new Run({
-        description,
-        mode,
-        market: (ready) => marketOf(ready, simulated),
-        recorder,
-        quarantine: openQuarantine({ pipeline: description.name, outDir, clock: liveClock, onFault }),
-        host: liveHost,
-        outDir,
-        digest: options.digest ?? false,
-        stopWithinMs: options.stopWithinMs ?? 5_000,
-        onFault,
-      })
-      run = current
-      begun(current)
-      const timer =
-        options.seconds === undefined
-          ? undefined
-          : liveClock.after(options.seconds * 1_000, () => void current.expire())
-      const abort = (): void => void current.stop()
-      options.signal?.addEventListener('abort', abort, { once: true })
-      if (told === 'kill') void current.kill()
-      else if (told === 'stop' || options.signal?.aborted === true) abort()
-      try {
-        return await current.done
-      } finally {
-        timer?.cancel()
-        options.signal?.removeEventListener('abort', abort)
-      }
-    } finally {
-      await simulated?.stop()
-    }
-  }
-
-  const marketOf = (
-    ready: () => Promise<void> | undefined,
-    simulated: RunningSimulator | undefined,
-  ): Market | undefined => {
-    if (wishes.length === 0) return undefined
-    if (mode === 'replay') {
-      return new ReplayMarket({
-        files: options.replay!,
-        exchange: options.exchange,
-        speed,
-        wishes,
-        clock: liveClock,
-        ready,
-      })
-    }
-    return new LiveMarket({ wishes, addresses: simulated?.addresses ?? options.addresses })
-  }
-
-  const done = begin()
-  const end = (how: 'stop' | 'kill'): Promise<RunSummary> => {
-    told = how
-    void run?.[how]()
-    return done
-  }
-  // A run that cannot begin is not ready either.
-  const ready = Promise.race([running.then((begunRun) => begunRun.ready), done.then(() => undefined)])
-  ready.catch(() => undefined)
-  return {
-    done,
-    ready,
-    stop: () => end('stop'),
-    kill: () => end('kill'),
-    flush: async () => run?.flush(),
-    attach: async (build) => (await Promise.race([running, done.then(ended)])).attach(build),
-    graph: () => run?.picture() ?? runningGraphOf(nothingYet(description)),
-    status: () => run?.status() ?? emptyStatus(description, mode),
-  }
-}
-
-function ended(): never {
-  throw new Fault('OPTION_INVALID', 'The run has ended: nothing can be attached to it.')
-}
-
-/** What the sources of a pipeline wish of the exchanges. */
-function wishesOf(description: PipelineDescription): Wish[] {
-  return description.nodes.flatMap((node) => {
-    if (node.kind !== 'source') return []
-    const { source, edge } = node
-    if (!(source instanceof MarketSource || source instanceof FrameSource)) return []
-    return [{ ...source.wish, required: edge.required ?? true }]
-  })
-}
-
-function modeOf({ live, simulate, replay }: RunOptions): RunMode {
-  const chosen = [
-    live === true ? 'live' : '',
-    simulate === true ? 'simulate' : '',
-    replay === undefined ? '' : 'replay',
-  ].filter(Boolean)
-  if (chosen.length > 1) {
-    throw new Fault('OPTION_INVALID', `A run is live, simulated or a replay: choose one of ${chosen.join(', ')}.`, {
-      chosen,
-    })
-  }
-  return (chosen[0] ?? 'simulate') as RunMode
-}
-
-function venuesOf(wishes: readonly Wish[]): string[] {
-  return [...new Set(wishes.flatMap((wish) => wish.exchanges))]
-}
-
-function subscribedOf(wishes: readonly Wish[]): Record<string, string[]> {
-  const subscribed = new Map<string, Set<string>>()
-  for (const { channels, instruments } of wishes) {
-    for (const channel of channels) {
-      const names = subscribed.get(channel) ?? new Set<string>()
-      for (const instrument of instruments) names.add(instrument)
-      subscribed.set(channel, names)
-    }
-  }
-  return Object.fromEntries([...subscribed].map(([channel, names]) => [channel, [...names]]))
-}
-
-/** What pictures are drawn from before a run has begun. */
-function nothingYet({ name, nodes, groups }: PipelineDescription): RunningParts {
-  return { pipeline: name, nodes, groups, edges: [], stages: [], sinks: [] }
-}
-
-function emptyStatus(description: PipelineDescription, mode: RunMode): RunStatus {
-  return {
-    pipeline: description.name,
-    mode,
-    seconds: 0,
-    records: 0,
-    events: 0,
-    streamTimeUs: undefined,
-    rows: new Map(),
-    edges: [],
-    sinks: [],
-    stages: [],
-    faults: {},
-    connections: [],
-    tree: supervisionTree({ ...nothingYet(description), connections: [] }),
-    quarantine: undefined,
-    held: { times: 0, seconds: 0 },
-  }
 }

@@ -1,8 +1,13 @@
+import { createRequire } from 'node:module'
 import { resolveOut, sinkCounters, type Sink } from '../sinks/sink'
 import { liveClock } from '../clock/liveClock'
 import type { SessionRecord } from '../feed/record'
-import { openRecording, type RecordingWriter } from '../feed/recording/recordingWriter'
+import type * as recordings from '../feed/recording/recordingWriter'
+import type { RecordingWriter } from '../feed/recording/recordingWriter'
 import { Fault } from '../model/fault'
+
+/** What writes recordings is loaded with the first of them. */
+const load = createRequire(__filename)
 
 export interface RecordingOptions {
   readonly name?: string
@@ -37,7 +42,7 @@ export function recording(path: string, options: RecordingOptions = {}): Sink<Se
     },
     async write(batch) {
       // The header names the exchanges, which the first record tells.
-      writer ??= await openRecording(
+      writer ??= await (load('../feed/recording/recordingWriter') as typeof recordings).openRecording(
         file,
         { venues: [...new Set(batch.map((record) => record.exchange))] },
         { clock: liveClock, onFault: (told) => (fault = told) },

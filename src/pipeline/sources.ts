@@ -13,9 +13,8 @@ import type { Batch, MarketEvent } from '../model/events'
 import type { Fault } from '../model/fault'
 import type { SimulatorOptions } from '../simulator/simulator'
 import { startSimulator } from '../simulator/startSimulator'
-import { LiveMarket } from './liveMarket'
 import type { Market, MarketOutput } from './market'
-import { ReplayMarket } from './replayMarket'
+import { liveMarket, replayMarket } from './openMarket'
 import { meets, wishOf, type FeedOptions, type Wish } from './wish'
 
 /** A source of market events that says what it wishes, so that a run can meet the wish its own way. */
@@ -113,7 +112,7 @@ export interface AddressedFeedOptions extends FeedOptions {
  */
 export function feed(options: AddressedFeedOptions): MarketSource {
   const wish = wishOf(options, [...EXCHANGES.keys()])
-  return new MarketSource(wish, () => ({ market: new LiveMarket({ wishes: [wish], addresses: options.addresses }) }))
+  return new MarketSource(wish, () => ({ market: liveMarket({ wishes: [wish], addresses: options.addresses }) }))
 }
 
 /**
@@ -123,7 +122,7 @@ export function feed(options: AddressedFeedOptions): MarketSource {
  */
 export function frames(options: AddressedFeedOptions): FrameSource {
   const wish = wishOf(options, [...EXCHANGES.keys()])
-  return new FrameSource(wish, () => ({ market: new LiveMarket({ wishes: [wish], addresses: options.addresses }) }))
+  return new FrameSource(wish, () => ({ market: liveMarket({ wishes: [wish], addresses: options.addresses }) }))
 }
 
 export interface ReplayOptions extends Partial<FeedOptions> {
@@ -143,7 +142,7 @@ export function replay(files: string | readonly string[], options: ReplayOptions
     intervalMs: options.intervalMs ?? 60_000,
   }
   return new MarketSource(wish, () => ({
-    market: new ReplayMarket({
+    market: replayMarket({
       files: typeof files === 'string' ? [files] : files,
       exchange: options.exchange,
       speed: parseSpeed(options.speed ?? 'max'),
@@ -169,7 +168,7 @@ export function simulator(options: SimulatorSourceOptions): MarketSource {
   const wish = wishOf(options, [...EXCHANGES.keys()])
   return new MarketSource(wish, async () => {
     const running = await startSimulator(simulatorOptionsOf([wish], options))
-    return { market: new LiveMarket({ wishes: [wish], addresses: running.addresses }), after: () => running.stop() }
+    return { market: liveMarket({ wishes: [wish], addresses: running.addresses }), after: () => running.stop() }
   })
 }
 

@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto'
+import type { Hash } from 'node:crypto'
 
 /**
  * The rolling sha256 of the bytes that a sink wrote. Costs nothing until it is enabled.
@@ -9,7 +9,7 @@ export class ByteDigest {
   private hash: Hash | undefined
 
   enable(): void {
-    this.hash ??= createHash('sha256')
+    this.hash ??= newHash()
   }
 
   get enabled(): boolean {
@@ -27,11 +27,16 @@ export class ByteDigest {
 
   /** Forgets what was added. */
   restart(): void {
-    if (this.hash !== undefined) this.hash = createHash('sha256')
+    if (this.hash !== undefined) this.hash = newHash()
   }
 
   /** The digest so far; more bytes may follow. */
   value(): string | undefined {
     return this.hash === undefined ? undefined : `sha256:${this.hash.copy().digest('hex')}`
   }
+}
+
+/** Cryptography is loaded for the first digest. */
+function newHash(): Hash {
+  return process.getBuiltinModule('node:crypto').createHash('sha256')
 }

@@ -27,5 +27,17 @@ describe('Importing millrace', function () {
     expect(own.filter((file) => file.includes('/simulator/')).map((file) => path.basename(file))).to.deep.equal([
       'startSimulator.js',
     ])
+    // What runs a pipeline, reads a market or keeps a book.
+    const later = [
+      'pipeline/run',
+      'pipeline/stageTrial',
+      'feed/liveFeed',
+      'feed/sessions',
+      'feed/recording/recordingWriter',
+    ]
+    const loaded = [...later, 'book/level2Book', 'kernel/kernel'].filter((file) =>
+      own.some((each) => each.endsWith(`/dist/${file}.js`)),
+    )
+    expect(loaded).to.deep.equal([])
   })
 })

@@ -18,6 +18,15 @@ describe('Audit', () => {
     expect(report).to.deep.include({ exchange: 'okx', frames: 0, unreadable: 0, books: {} })
   })
 
+  it('says how many frames were read by their shape: the first with a key only teaches it', () => {
+    const trade = (id: number): SessionRecord =>
+      received(
+        'binance',
+        `{"stream":"abc@trade","data":{"e":"trade","E":1700000000000,"s":"ABC","t":${id},"p":"1.50","q":"2.00","T":1700000000000,"m":true,"M":true}}`,
+      )
+    expect(auditOf([trade(1), trade(2), trade(3)])).to.deep.include({ frames: 3, scanned: 2, unreadable: 0 })
+  })
+
   it('shows each book as it stood, with the digits of the wire', () => {
     const report = auditOf([
       book('snapshot', 5),

@@ -62,6 +62,17 @@ describe('InstrumentTable', () => {
     expect(table.size).to.equal(2)
   })
 
+  it('begins as another table, and leaves that one as it is when it changes', () => {
+    const whole = new InstrumentTable([spot])
+    const table = new InstrumentTable()
+    table.beginAs(whole)
+    expect([table.size, table.find('BTC-USDT'), table.symbol('spot', 'BTCUSDT')]).to.deep.equal([1, spot, spot])
+    table.add(linear)
+    expect([...table]).to.deep.equal([spot, linear])
+    expect([...whole]).to.deep.equal([spot])
+    expect(whole.find('BTC-USDT-PERP')).to.equal(undefined)
+  })
+
   it('knows nothing that it was not given, whatever it is asked', () => {
     const table = new InstrumentTable()
     for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty', '']) {

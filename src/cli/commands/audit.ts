@@ -85,6 +85,11 @@ async function totalLines(records: ReturnType<typeof replayRecords>): Promise<nu
   return sum
 }
 
+/** How many frames were read by their shape, and which part of all that is. */
+function scannedOf({ frames, scanned }: AuditReport): string {
+  return frames === 0 ? '0' : `${scanned} (${Math.floor((scanned / frames) * 1_000) / 10} %)`
+}
+
 function tell(report: AuditReport): void {
   const { counts, checksums, sequence } = report
   say('')
@@ -93,6 +98,7 @@ function tell(report: AuditReport): void {
       ['audit of', report.exchange],
       [
         ['frames', String(report.frames)],
+        ['scanned', scannedOf(report)],
         ['unreadable', String(report.unreadable)],
         ['control frames', String(report.ignored)],
         ['trades', `${counts.trades}${counts.tradesHistory > 0 ? ` (and ${counts.tradesHistory} old ones)` : ''}`],

@@ -38,7 +38,7 @@ export async function until(condition: () => boolean, what = 'the condition', de
   const end = Date.now() + deadlineMs
   while (!condition()) {
     if (Date.now() > end) throw new Error(`${what} did not come true within ${deadlineMs} ms`)
-    await turn()
+    await new Promise((resolve) => setTimeout(resolve, 1)) // others need the processor that turns would keep busy
   }
 }
 

@@ -41,7 +41,7 @@ describe('onWorker', function () {
     onFull: 'fail',
     batchMax: 10,
     restart: { atMost: 10, withinMs: 60_000, backoffMs: [1, 2] },
-    deadlineMs: 20_000,
+    deadlineMs: 60_000,
   } as const satisfies OnWorkerOptions<unknown, unknown>
 
   before(async () => (entries = await compileEntries()))

@@ -72,6 +72,7 @@ describe('simulateRun', function () {
   })
 
   it('stops a run that waits for the real machine, and says so', async () => {
+    let real: NodeJS.Timeout | undefined
     const error = await failureOf(
       simulateRun(
         ({ source, sink }) => {
@@ -80,14 +81,14 @@ describe('simulateRun', function () {
             feed({ exchanges: ['okx'], instruments: ['ETH-USDT'], channel: 'trades' }),
             BLOCK,
           )
-          // One alone, so that nothing is left for the next test.
-          const wait = mergeMap(() => new Promise<number>((resolve) => setTimeout(resolve, 1_000, 1)))
+          const wait = mergeMap(() => new Promise<number>((resolve) => (real = setTimeout(resolve, 600_000, 1))))
           const waiting = market.through('wait', (batches) => batches.pipe(take(1), wait))
           sink(waiting, memory({ capacity: 1_000 }), BLOCK)
         },
         { seconds: 3_600, sinks: 'own' },
       ),
     )
+    clearTimeout(real)
     expect(error.message).to.include('Something real is waited for (Timeout)')
   })
 

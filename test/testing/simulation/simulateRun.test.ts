@@ -30,8 +30,6 @@ const quotesAndBars = pipeline('quotes-and-bars', ({ source, sink }) => {
 })
 
 describe('simulateRun', function () {
-  this.timeout(120_000)
-
   it('runs a pipeline without touching its files, and says what they would hold', async () => {
     const { summary, lines, faults, timersLeft, uncaught } = await simulateRun(quotesAndBars, { seconds: 5 })
     expect(summary.problems).to.deep.equal([])
@@ -130,7 +128,7 @@ describe('simulateRun', function () {
   })
 
   it('runs through 24 hours of market time in seconds', async () => {
-    const started = performance.now()
+    const started = process.cpuUsage()
     const { summary, lines, steps } = await simulateRun(
       ({ source, sink }) => {
         const market = source(
@@ -151,8 +149,8 @@ describe('simulateRun', function () {
     expect(summary.problems).to.deep.equal([])
     expect(lines.get('bars-sink')!.length).to.be.within(1_380, 1_441)
     expect(lines.get('views')!.length).to.be.greaterThan(10_000)
-    if (process.env['SHOW'] !== undefined) console.log(steps, performance.now() - started)
-    expect(performance.now() - started, `${steps} steps`).to.be.lessThan(60_000)
+    if (process.env['SHOW'] !== undefined) console.log(steps, process.cpuUsage(started).user / 1_000)
+    expect(process.cpuUsage(started).user / 1_000, `${steps} steps`).to.be.lessThan(60_000)
   })
 })
 

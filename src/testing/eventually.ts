@@ -14,7 +14,7 @@ export interface EventuallyOptions {
 
 /**
  * Asks again and again until `check` no longer throws, and fails with its last error when that takes longer than
- * `withinMs`.
+ * `withinMs`. The last try begins after that time: a machine that stood still meanwhile is asked once more.
  */
 export async function eventually<T>(
   check: () => T | Promise<T>,
@@ -22,10 +22,11 @@ export async function eventually<T>(
 ): Promise<T> {
   const deadlineUs = liveClock.nowUs() + withinMs * 1_000
   for (;;) {
+    const isLast = liveClock.nowUs() >= deadlineUs
     try {
       return await check()
     } catch (error) {
-      if (liveClock.nowUs() > deadlineUs) throw error
+      if (isLast) throw error
     }
     await sleep(liveClock, everyMs)
   }

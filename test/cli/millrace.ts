@@ -12,8 +12,11 @@ import { skipped } from '../kit/shared'
 export const ROOT = path.resolve(__dirname, '../..')
 const MILLRACE = path.join(ROOT, 'dist/cli/millrace.js')
 
-/** Everything a test calls ends within this, also on a machine that is busy with other things. */
-const WITHIN_MS = 60_000
+/** Everything a test calls ends within this, also on a machine that is slow and busy with other things. */
+const WITHIN_MS = 120_000
+
+/** What a whole suite talks to lives longer: it ends when the suite says so, this is for a suite that broke off. */
+const SUITE_WITHIN_MS = 1_800_000
 
 export interface Ran {
   readonly status: number | null
@@ -33,6 +36,8 @@ export interface Running {
 export interface CallOptions {
   readonly input?: string
   readonly env?: NodeJS.ProcessEnv
+  /** Killed when it has not ended by then. Default two minutes. */
+  readonly withinMs?: number
 }
 
 /** Skips the running test (or hook) when nothing has been built. */
@@ -42,7 +47,10 @@ export function needsBuild(context: Mocha.Context): void {
   context.skip()
 }
 
-export function startMillrace(args: readonly string[], { input, env }: CallOptions = {}): Running {
+export function startMillrace(
+  args: readonly string[],
+  { input, env, withinMs = WITHIN_MS }: CallOptions = {},
+): Running {
   const child = spawn(process.execPath, [MILLRACE, ...args], { cwd: ROOT, env: { ...process.env, ...env } })
   let out = ''
   let err = ''
@@ -50,7 +58,7 @@ export function startMillrace(args: readonly string[], { input, env }: CallOptio
   child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
   child.stdin.on('error', () => undefined) // a command that has ended does not read on
   child.stdin.end(input ?? '')
-  const deadline = setTimeout(() => child.kill('SIGKILL'), WITHIN_MS)
+  const deadline = setTimeout(() => child.kill('SIGKILL'), withinMs)
   const done = new Promise<Ran>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (status, signal) => {
@@ -65,6 +73,22 @@ export function millrace(args: readonly string[], options: CallOptions = {}): Pr
   return startMillrace(args, options).done
 }
 
+/**
+ * Starts a command that runs on, interrupts it once `seen` no longer throws, and gives what it came to: however long the
+ * machine takes, what the test is about has happened by then.
+ */
+export async function millraceUntil(args: readonly string[], seen: (running: Running) => unknown): Promise<Ran> {
+  const running = startMillrace(args)
+  let ended = false
+  void running.done.then(() => (ended = true))
+  try {
+    await eventually(() => (ended ? undefined : seen(running)), { everyMs: 50 })
+  } finally {
+    running.child.kill('SIGINT')
+  }
+  return running.done
+}
+
 export interface SimulatorAddress {
   readonly ws: string
   readonly rest: string
@@ -74,10 +98,9 @@ export interface SimulatorAddress {
 export async function startSimulator(
   args: readonly string[],
 ): Promise<{ readonly running: Running; address(exchange: string): SimulatorAddress }> {
-  const running = startMillrace(['simulate', '--json', ...args])
+  const running = startMillrace(['simulate', '--json', ...args], { withinMs: SUITE_WITHIN_MS })
   const exchanges = await eventually(
     () => (JSON.parse(running.out()) as { exchanges: Record<string, SimulatorAddress> }).exchanges,
-    { withinMs: 20_000 },
   )
   return { running, address: (exchange) => exchanges[exchange]! }
 }

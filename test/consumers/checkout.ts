@@ -3,7 +3,7 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { runProcess, said } from './runProcess'
+import { runProcess, said, type ProcessOptions } from './runProcess'
 
 export const ROOT = path.resolve(__dirname, '../..')
 
@@ -17,17 +17,17 @@ export function built(): Promise<void> {
 
 async function build(): Promise<void> {
   if (newestMs('src') <= newestMs('dist')) return
-  const result = await runProcess('npm', ['run', '--silent', 'build'], { cwd: ROOT, withinMs: 120_000 })
+  const result = await runProcess('npm', ['run', '--silent', 'build'], { cwd: ROOT, withinMs: 180_000 })
   if (result.status !== 0) throw new Error(`The checkout does not build.\n${said(result)}`)
 }
 
 /** Calls the command line of the checkout. */
 export async function millrace(
   args: readonly string[],
-  { cwd, withinMs = 60_000 }: { cwd: string; withinMs?: number },
+  { withinMs = 180_000, ...options }: Omit<ProcessOptions, 'withinMs'> & { readonly withinMs?: number },
 ): ReturnType<typeof runProcess> {
   await built()
-  return runProcess(process.execPath, [path.join(ROOT, 'dist/cli/millrace.js'), ...args], { cwd, withinMs })
+  return runProcess(process.execPath, [path.join(ROOT, 'dist/cli/millrace.js'), ...args], { ...options, withinMs })
 }
 
 export interface Manifest {

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { needsBuild, ROOT } from '../cli/millrace'
 import { runProcess, said } from './runProcess'
 
-const WITHIN_MS = 60_000
+const WITHIN_MS = 180_000
 const PRINT_LOADED = `
   require(${JSON.stringify(path.join(ROOT, 'dist/index.js'))})
   console.log(JSON.stringify(Object.keys(require.cache)))

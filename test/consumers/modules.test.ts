@@ -14,7 +14,13 @@ const own = pipeline('own', ({ source, sink }) => {
     onFull: 'keepLatest',
   })
 })
-own.run({ seconds: 1.5, out: OUT }).then((summary) => {
+const running = own.start({ out: OUT })
+const looking = setInterval(() => {
+  if (kept.values.length === 0) return
+  clearInterval(looking)
+  void running.stop()
+}, 20)
+running.done.then((summary) => {
   console.log(
     JSON.stringify({
       mode: summary.mode,

@@ -67,7 +67,10 @@ describe('millrace in a notebook', function () {
          const wish = { exchanges: ['okx'], instruments: ['BTC-USDT'], channel: 'trades' as const }
          sink(source('market', feed(wish), { capacity: 100, onFull: 'block' }), kept, { capacity: 100, onFull: 'block' })
        })
-       const summary = await own.run({ seconds: 1 })
+       const running = own.start()
+       const some = async () => { while (kept.values.length === 0) await new Promise((resolve) => setTimeout(resolve, 20)) }
+       await some()
+       const summary = await running.stop()
        console.log(summary.pipeline, summary.problems.length, kept.values.length > 0, typeof bars.time)`,
       `const threads = (['SIGINT', 'SIGTERM'] as const).flatMap((signal) => process.listeners(signal))
          .filter((listener) => /terminateWorkersAndMaster/.test(String(listener)))

@@ -7,7 +7,7 @@ import { needsInstallation, type Installation } from './installation'
 import { runProcess, said } from './runProcess'
 
 describe('the package', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
   before(() => built())
 
   it('has a file behind everything it promises: main, types, exports, older type lookup, commands', () => {
@@ -44,7 +44,7 @@ describe('the package', function () {
   it('packs what is needed to run it, to read it and to step through it, and nothing else', async () => {
     const result = await runProcess('npm', ['pack', '--dry-run', '--ignore-scripts', '--json'], {
       cwd: ROOT,
-      withinMs: 60_000,
+      withinMs: 180_000,
     })
     expect(result.status, said(result)).to.equal(0)
     const [{ files }] = JSON.parse(result.stdout) as [{ files: { path: string }[] }]

@@ -1,7 +1,8 @@
 import { expect } from 'chai'
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { eventually } from '../kit/eventually'
 import { built, millrace, ROOT } from './checkout'
 import { RUN_WITHIN_MS } from './installation'
 import { said, type ProcessResult } from './runProcess'
@@ -32,14 +33,34 @@ describe('a pipeline file outside any project', function () {
 
   /** Writes the file and runs it; by its full path, as one would from anywhere. */
   async function run(name: string, text: string, ...options: string[]): Promise<ProcessResult> {
+    return millrace(['run', await written(name, text), ...options], { cwd })
+  }
+
+  /** The same, interrupted once it has written a bar. */
+  async function runToFirstBar(name: string, text: string, ...options: string[]): Promise<ProcessResult> {
+    return millrace(['run', await written(name, text), ...options], {
+      cwd,
+      async meanwhile(process) {
+        await eventually(
+          async () => {
+            if (process.running()) expect((await stat(path.join(cwd, 'out/bars.jsonl'))).size).to.be.above(0)
+          },
+          { withinMs: RUN_WITHIN_MS, everyMs: 50 },
+        )
+        process.interrupt()
+      },
+    })
+  }
+
+  async function written(name: string, text: string): Promise<string> {
     const file = path.join(cwd, name)
     await mkdir(path.dirname(file), { recursive: true })
     await writeFile(file, text)
-    return millrace(['run', file, ...options], { cwd })
+    return file
   }
 
   it('runs with the millrace, the rxjs and the TypeScript of the command line', async () => {
-    const result = await run('p.ts', PIPELINE, '--simulate', '--seconds', '2', '--json')
+    const result = await runToFirstBar('p.ts', PIPELINE, '--simulate', '--json')
     expect(result.status, said(result)).to.equal(0)
     expect(result.leftAlive).to.equal(false)
     const summary = JSON.parse(result.stdout) as { format: string; sinks: { written: number }[] }
@@ -52,7 +73,7 @@ describe('a pipeline file outside any project', function () {
     const text = PIPELINE.replace(/import (\{.*\}) from ('.*')/g, 'const $1 = require($2)')
       .replace('export default', 'module.exports =')
       .replace(/export const.*/, '')
-    const result = await run('p.js', text, '--seconds', '1')
+    const result = await runToFirstBar('p.js', text)
     expect(result.status, said(result)).to.equal(0)
   })
 
@@ -121,7 +142,7 @@ describe('a pipeline file outside any project', function () {
 
   it('may lie in a folder whose tsconfig.json is meant for something else', async () => {
     await writeFile(path.join(cwd, 'tsconfig.json'), '{ "compilerOptions": { "noLib": true, "types": ["nothing"] } }')
-    const result = await run('p.ts', PIPELINE, '--seconds', '1')
+    const result = await runToFirstBar('p.ts', PIPELINE)
     expect(result.status, said(result)).to.equal(0)
   })
 
@@ -129,7 +150,7 @@ describe('a pipeline file outside any project', function () {
     await mkdir(path.join(cwd, 'node_modules'))
     await symlink(ROOT, path.join(cwd, 'node_modules/millrace'))
     await symlink(path.join(ROOT, 'node_modules/rxjs'), path.join(cwd, 'node_modules/rxjs'))
-    const result = await run('p.ts', PIPELINE, '--seconds', '1')
+    const result = await runToFirstBar('p.ts', PIPELINE)
     expect(result.status, said(result)).to.equal(0)
   })
 
@@ -137,7 +158,7 @@ describe('a pipeline file outside any project', function () {
     await writeFile(path.join(cwd, 'package.json'), '{ "type": "module" }')
     await writeFile(path.join(cwd, 'every.ts'), 'export enum Every { bar = 250 }\n')
     const text = `import { Every } from './every.js'\n${PIPELINE.replace('everyMs: 250', 'everyMs: Every.bar')}`
-    const result = await run('p.ts', text, '--seconds', '1')
+    const result = await runToFirstBar('p.ts', text)
     expect(result.status, said(result)).to.equal(0)
   })
 
@@ -146,7 +167,7 @@ describe('a pipeline file outside any project', function () {
     await mkdir(newer, { recursive: true })
     await writeFile(path.join(newer, 'package.json'), '{ "name": "typescript", "version": "7.0.2", "main": "main.js" }')
     await writeFile(path.join(newer, 'main.js'), 'module.exports = {}')
-    const result = await run('p.ts', PIPELINE, '--seconds', '1')
+    const result = await runToFirstBar('p.ts', PIPELINE)
     expect(result.status, said(result)).to.equal(0)
   })
 })

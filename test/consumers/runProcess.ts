@@ -27,6 +27,8 @@ export interface RunningProcess {
   /** What it has written to standard output so far. */
   stdout(): string
   running(): boolean
+  /** As Ctrl-C does. */
+  interrupt(): void
 }
 
 /** The most that is kept of each stream. */
@@ -62,6 +64,7 @@ export async function runProcess(
       write: (text) => void child.stdin.write(text),
       stdout: () => stdout,
       running: () => child.exitCode === null && child.signalCode === null,
+      interrupt: () => void child.kill('SIGINT'),
     })
     const status = await closed
     return { status, stdout, stderr, ranTooLong, leftAlive: group !== undefined && endGroup(group) }

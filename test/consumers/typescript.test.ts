@@ -37,7 +37,9 @@ const own = pipeline('own', ({ source, sink }) => {
 })
 
 async function main(): Promise<void> {
-  const summary: RunSummary = await own.run({ seconds: 1 })
+  const running = own.start()
+  while (mids.values.length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+  const summary: RunSummary = await running.stop()
   let fault = 'none'
   try {
     await own.run({ live: true, simulate: true })
@@ -113,7 +115,13 @@ describe('millrace in TypeScript', () => {
           repl,
           `const own = pipeline('typed', ({ source, sink }) => sink(source('market', feed(wish), { capacity: 100, onFull: 'block' }), kept, { capacity: 100, onFull: 'block' }))`,
         )
-        await type(repl, `const summary = await own.run({ seconds: 1 })`)
+        await type(repl, `const running = own.start()`)
+        await type(
+          repl,
+          `const some = async () => { while (kept.values.length === 0) await new Promise((resolve) => setTimeout(resolve, 20)) }`,
+        )
+        await type(repl, `await some()`)
+        await type(repl, `const summary = await running.stop()`)
         await type(repl, `console.log(JSON.stringify([summary.pipeline, summary.mode, kept.values.length > 0]))`)
         repl.write('.exit\n')
       },

@@ -116,7 +116,7 @@ describe('tunnelTo', () => {
     const url = `http://127.0.0.1:${portOf(target)}/`
     const way: Proxy = { secure: false, host: '127.0.0.1', port, authorization: 'Basic abc' }
     return new Promise((resolve, reject) => {
-      request(url, { createConnection: tunnelTo(url, way, 1_000) }, (response) => {
+      request(url, { createConnection: tunnelTo(url, way, 60_000) }, (response) => {
         response.setEncoding('utf8').on('data', resolve)
       })
         .on('error', reject)

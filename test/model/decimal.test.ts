@@ -25,9 +25,9 @@ describe('isDecimal', () => {
   })
 
   it('decides quickly on a text of any length', () => {
-    const startedMs = performance.now()
+    const started = process.cpuUsage()
     expect(isDecimal('1'.repeat(5_000_000))).to.equal(false)
-    expect(performance.now() - startedMs).to.be.below(1_000)
+    expect(process.cpuUsage(started).user / 1_000).to.be.below(1_000)
   })
 })
 

@@ -15,11 +15,10 @@ const EDGE = {
   onFull: 'block',
   batchMax: 64,
   restart: { atMost: 3, withinMs: 60_000, backoffMs: [10, 100] },
-  deadlineMs: 30_000,
+  deadlineMs: 120_000,
 } as const
 
 describe('booksOnWorker', function () {
-  this.timeout(60_000)
   this.slow(10_000)
   let simulator: RunningSimulator
   before(async () => {

@@ -6,7 +6,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Level2Book } from '../../src/book/level2Book'
-import { eventsOf, shippedPipeline } from './pipelines'
+import { eventsOf, runUntil, shippedPipeline } from './pipelines'
 import { expectBalanced } from '../../src/testing/ledger'
 
 interface Row {
@@ -22,8 +22,6 @@ interface Row {
 }
 
 describe('The pipeline book-depth-on-workers', function () {
-  this.timeout(60_000)
-
   let folder: string
   before(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'millrace-depth-'))
@@ -33,16 +31,23 @@ describe('The pipeline book-depth-on-workers', function () {
   it('adds up books as they were, in order per instrument, and loses nothing silently', async function () {
     const pipeline = shippedPipeline(this, 'book-depth-on-workers')
     const recording = path.join(folder, 'run.ndjson')
-    const summary = await pipeline.run({ simulate: true, seed: 3, seconds: 4, record: recording, out: folder })
+    const exchanges = new Set(['binance', 'okx', 'coinbase'])
+    const written = async (): Promise<Row[]> => {
+      const lines = (await readFile(path.join(folder, 'depth.jsonl'), 'utf8')).trimEnd().split('\n')
+      return lines.map((line) => JSON.parse(line) as Row)
+    }
+    const options = { simulate: true, seed: 3, record: recording, out: folder }
+    const summary = await runUntil(pipeline, options, async () => {
+      const rows = await written()
+      expect(rows.length).to.be.greaterThan(50)
+      expect(new Set(rows.map(({ exchange }) => exchange))).to.deep.equal(exchanges)
+    })
     expect(summary.problems).to.deep.equal([])
     expectBalanced(summary)
 
-    const rows = (await readFile(path.join(folder, 'depth.jsonl'), 'utf8'))
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as Row)
+    const rows = await written()
     const expected = await totalsOf(recording)
-    expect(new Set(rows.map(({ exchange }) => exchange))).to.deep.equal(new Set(['binance', 'okx', 'coinbase']))
+    expect(new Set(rows.map(({ exchange }) => exchange))).to.deep.equal(exchanges)
     expect(rows.length).to.be.greaterThan(50)
     const latest = new Map<string, number>()
     for (const row of rows) {

@@ -9,7 +9,9 @@ import type { SessionRecord } from '../../src/feed/record'
 import { replayRecords } from '../../src/feed/recording/mergeRecordings'
 import { Sessions } from '../../src/feed/sessions'
 import type { MarketEvent } from '../../src/model/events'
-import type { Pipeline } from '../../src/pipeline/pipeline'
+import type { Pipeline, RunOptions } from '../../src/pipeline/pipeline'
+import type { RunStatus, RunSummary } from '../../src/pipeline/runSummary'
+import { eventually } from '../kit/eventually'
 import { skipped } from '../kit/shared'
 
 const ROOT = path.resolve(__dirname, '../..')
@@ -22,6 +24,24 @@ export function shippedPipeline(context: Mocha.Context, name: string): Pipeline 
   }
   const load = createRequire(__filename)
   return (load(path.join(ROOT, 'pipelines', name)) as { default: Pipeline }).default
+}
+
+/** Runs until `seen` no longer throws, then stops at once: how long the machine takes to get there is its affair. */
+export async function runUntil(
+  pipeline: Pipeline,
+  options: RunOptions,
+  seen: (status: RunStatus) => unknown,
+): Promise<RunSummary> {
+  const run = pipeline.start(options)
+  let isOver = false
+  const over = (): void => void (isOver = true)
+  run.done.then(over, over)
+  try {
+    await eventually(() => (isOver ? undefined : seen(run.status())), { everyMs: 50 })
+  } finally {
+    void run.stop().catch(() => undefined)
+  }
+  return run.done
 }
 
 /** What a recording holds, decoded and verified, by record. */

@@ -26,4 +26,18 @@ describe('eventually', () => {
     expect(asked).to.be.above(1)
     expect(liveClock.nowUs() - startedUs).to.be.at.least(20_000)
   })
+
+  it('asks once more when the machine stood still until the time was over', async () => {
+    let asked = 0
+    const answer = await eventually(
+      () => {
+        if (++asked === 2) return 'it is there'
+        const untilUs = liveClock.nowUs() + 10_000
+        while (liveClock.nowUs() < untilUs);
+        throw new Error('not yet')
+      },
+      { withinMs: 5 },
+    )
+    expect(answer).to.equal('it is there')
+  })
 })

@@ -20,35 +20,41 @@ describe('The leak assertion', () => {
   })
 
   it('holds when nothing is left, and gives what the body gave', async () => {
-    const given = await withoutLeaks(async () => {
-      clearTimeout(setTimeout(() => undefined, 60_000))
-      const server = createServer()
-      server.listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      server.close()
-      const listener = (): void => undefined
-      process.on('SIGUSR2', listener)
-      process.off('SIGUSR2', listener)
-      watched(interval(60_000)).subscribe().unsubscribe()
-      const worker = new Worker('', { eval: true })
-      await once(worker, 'exit')
-      return 7
-    })
+    const given = await withoutLeaks(
+      async () => {
+        clearTimeout(setTimeout(() => undefined, 60_000))
+        const server = createServer()
+        server.listen(0, '127.0.0.1')
+        await once(server, 'listening')
+        server.close()
+        const listener = (): void => undefined
+        process.on('SIGUSR2', listener)
+        process.off('SIGUSR2', listener)
+        watched(interval(60_000)).subscribe().unsubscribe()
+        const worker = new Worker('', { eval: true })
+        await once(worker, 'exit')
+        return 7
+      },
+      { withinMs: 60_000 },
+    )
     expect(given).to.equal(7)
   })
 
   it('waits for what closes by itself, within its deadline', async () => {
-    await withoutLeaks(() => void setTimeout(() => undefined, 30), { withinMs: 5_000 })
-    await withoutLeaks(async () => {
-      const server = createHttpServer((_, answer) => answer.end('x'))
-      server.listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      const { port } = server.address() as { port: number }
-      await new Promise<void>((resolve, reject) => {
-        get({ port, agent: false }, (answer) => answer.resume().on('end', resolve)).on('error', reject)
-      })
-      server.close() // answers are over, and the port closes a little later
-    })
+    await withoutLeaks(() => void setTimeout(() => undefined, 30), { withinMs: 60_000 })
+    await withoutLeaks(
+      async () => {
+        const server = createHttpServer((_, answer) => answer.end('x'))
+        server.listen(0, '127.0.0.1')
+        await once(server, 'listening')
+        const { port } = server.address() as { port: number }
+        await new Promise<void>((resolve, reject) => {
+          get({ port, agent: false }, (answer) => answer.resume().on('end', resolve)).on('error', reject)
+        })
+        server.close() // answers are over, and the port closes a little later
+      },
+      { withinMs: 60_000 },
+    )
   })
 
   it('does not look at the timers of the test runner', async function () {

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { firstValueFrom, lastValueFrom, take, toArray, type Observable } from 'rxjs'
+import { firstValueFrom, lastValueFrom, take, tap, toArray, type Observable } from 'rxjs'
 import { balances, emptyLedger, type Ledger } from '../../src/actors/ledger'
 import { Fault } from '../../src/model/fault'
 import { fromWorker, type FromWorkerOptions } from '../../src/workers/fromWorker'
@@ -23,7 +23,7 @@ describe('fromWorker', function () {
   beforeEach(() => {
     ledger = emptyLedger()
     faults = []
-    seen = new Int32Array(new SharedArrayBuffer(16))
+    seen = new Int32Array(new SharedArrayBuffer(24))
     threadsBefore = threads()
   })
 
@@ -39,7 +39,7 @@ describe('fromWorker', function () {
       onFull: 'block',
       batchMax: 64,
       restart: { atMost: 3, withinMs: 60_000, backoffMs: [1, 2] },
-      deadlineMs: 20_000,
+      deadlineMs: 60_000,
       data: { rows: 1_000, aTurn: 100, end: 'complete', seen, ...wish },
       ledger,
       onFault: (fault) => faults.push(fault),
@@ -80,10 +80,13 @@ describe('fromWorker', function () {
     const rows: number[] = []
     let isOver = false
     counted({ rows: 20_000, aTurn: 500 }, { ringBytes: 1_024, capacity: 100 }).subscribe({
-      next: ({ id }) => rows.push(id),
+      next: ({ id }) => {
+        rows.push(id)
+        if (id % 1_000 === 0) Atomics.wait(seen, 5, 0, 60_000) // nobody reads until the source is paused
+      },
       complete: () => (isOver = true),
     })
-    await eventually(() => void expect(isOver).to.equal(true), { withinMs: 15_000 })
+    await eventually(() => void expect(isOver).to.equal(true))
     expect(rows).to.deep.equal(numbers(20_000))
     expect(seen[3]).to.be.above(10)
   })
@@ -119,7 +122,11 @@ describe('fromWorker', function () {
   })
 
   it('opens the source anew on another thread when one dies', async () => {
-    const rows = await lastValueFrom(counted({ rows: 10, end: 'die' }).pipe(toArray()))
+    // What has not been read of a thread dies with it.
+    const die = ({ id }: Counted): void => {
+      if (id === 9) Atomics.store(seen, 4, 1)
+    }
+    const rows = await lastValueFrom(counted({ rows: 10, end: 'die' }).pipe(tap(die), toArray()))
     expect(rows.map(({ id }) => id)).to.deep.equal([...numbers(10), ...numbers(10)])
     expect(faults.map(({ code }) => code)).to.deep.equal(['WORKER_DIED'])
     expect(seen[0]).to.equal(2)

@@ -40,8 +40,8 @@ describe('onWorker', function () {
     capacity: 1_000,
     onFull: 'fail',
     batchMax: 10,
-    restart: { atMost: 10, withinMs: 60_000, backoffMs: [1, 2] },
-    deadlineMs: 20_000,
+    restart: { atMost: 10, withinMs: 600_000, backoffMs: [1, 2] },
+    deadlineMs: 60_000,
   } as const satisfies OnWorkerOptions<unknown, unknown>
 
   before(async () => (entries = await compileEntries()))

@@ -117,9 +117,9 @@ describe('parseWireJson', () => {
           '{"a":'.repeat(2_000_000),
           `{"a":"${'x'.repeat(5_000)}","b":${'['.repeat(200)}${']'.repeat(200)}}`,
         ]) {
-          const startedMs = performance.now()
+          const started = process.cpuUsage()
           expect(faultOf(given, options)).to.include({ code: 'FRAME_TOO_LARGE' })
-          expect(performance.now() - startedMs).to.be.below(2_000)
+          expect(process.cpuUsage(started).user / 1_000).to.be.below(2_000)
         }
       })
 
@@ -147,9 +147,9 @@ describe('parseWireJson', () => {
           '[' + '1'.repeat(2_000_000),
           '[1' + ' '.repeat(2_000_000),
         ]) {
-          const startedMs = performance.now()
+          const started = process.cpuUsage()
           expect(faultOf(given, options)).to.include({ code: 'FRAME_UNREADABLE' })
-          expect(performance.now() - startedMs, given.slice(0, 10)).to.be.below(2_000)
+          expect(process.cpuUsage(started).user / 1_000, given.slice(0, 10)).to.be.below(2_000)
         }
       })
 

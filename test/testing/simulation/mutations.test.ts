@@ -21,7 +21,7 @@ import type { Invariant } from '../../../src/testing/simulation/verdict'
 const SEEDS_MAX = 1_000
 
 describe('A bug put in on purpose is found by the simulation', function () {
-  this.timeout(300_000)
+  this.timeout(600_000)
 
   const mends: (() => void)[] = []
   afterEach(() => {

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { millrace, needsBuild } from '../../cli/millrace'
 
 describe('millrace seeds', function () {
-  this.timeout(120_000)
+  this.timeout(600_000)
 
   before(function () {
     needsBuild(this)

@@ -4,7 +4,7 @@ import { simulateSeed } from '../../../src/testing/simulation/simulateSeed'
 import { sweep, type SeedOutcome, type SweepProgress } from '../../../src/testing/simulation/sweep'
 
 describe('The deterministic simulation', function () {
-  this.timeout(180_000)
+  this.timeout(600_000)
 
   it('finds nothing wrong with forty seeds, and gives the same run twice', async () => {
     const outcomes: SeedOutcome[] = []

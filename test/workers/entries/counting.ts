@@ -10,7 +10,10 @@ export interface Counting {
   readonly end: 'complete' | 'fail' | 'die' | 'stay'
   /** Values that are no rows, instead of the last one. */
   readonly odd?: boolean
-  /** In shared memory: how often it was opened, how often left, how many rows it has given, and how often it was paused. */
+  /**
+   * In shared memory: how often it was opened, how often left, how many rows it has given, how often it was paused, whether
+   * it may die (from the test), and whether it is paused.
+   */
   readonly seen: Int32Array
 }
 
@@ -22,6 +25,10 @@ export interface Counted {
 exposeSource(({ rows, aTurn, end, odd, seen }: Counting) => {
   let isPaused = false
   let go: () => void = () => undefined
+  const dieWhenTold = (): void => {
+    if (Atomics.load(seen, 4) === 1) process.exit(1)
+    setTimeout(dieWhenTold, 1)
+  }
   const source = new Observable<Counted>((out) => {
     Atomics.add(seen, 0, 1)
     let id = 0
@@ -36,7 +43,7 @@ exposeSource(({ rows, aTurn, end, odd, seen }: Counting) => {
       if (id < rows) setImmediate(go)
       else if (end === 'complete') out.complete()
       else if (end === 'fail') out.error(new Fault('FEED_STALE', 'Nothing came.', { id }))
-      else if (end === 'die' && Atomics.load(seen, 0) === 1) setTimeout(() => process.exit(1), 5)
+      else if (end === 'die' && Atomics.load(seen, 0) === 1) dieWhenTold()
       else if (end === 'die') out.complete()
     }
     setImmediate(go)
@@ -49,9 +56,12 @@ exposeSource(({ rows, aTurn, end, odd, seen }: Counting) => {
       pause: () => {
         isPaused = true
         Atomics.add(seen, 3, 1)
+        Atomics.store(seen, 5, 1)
+        Atomics.notify(seen, 5)
       },
       resume: () => {
         isPaused = false
+        Atomics.store(seen, 5, 0)
         setImmediate(go)
       },
     },

@@ -226,7 +226,8 @@ class Hop<T, R> {
 /** What is measured differs from run to run: only threads that are real are worth measuring. */
 function placementOf<T, R>({ placement = 'worker' }: OnWorkerOptions<T, R>): PlacementRule {
   if (placement !== 'auto') return fixedPlacement(placement)
-  return currentSpawn() === spawnWorker ? new MeasuredPlacement(threadTimeUs) : fixedPlacement('worker')
+  if (currentSpawn() !== spawnWorker) return fixedPlacement('worker')
+  return new MeasuredPlacement(threadTimeUs, () => performance.now() * 1_000)
 }
 
 /** A source that several queues hold back goes on when the last of them lets it. */

@@ -108,7 +108,7 @@ export class WorkerEdge<T, R> {
       return
     }
     if (this.worker === undefined && this.options.here === undefined) return
-    if (this.queue.size >= this.options.batchMax || this.options.placement === 'loop') {
+    if (this.queue.size >= this.options.batchMax || this.placement.isHere) {
       this.send()
     } else if (!this.turnPlanned) {
       this.turnPlanned = true // what else comes in this turn of the loop travels along

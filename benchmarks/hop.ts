@@ -7,10 +7,14 @@
  *                     come back. The other thread adds all numbers up, and the sum is checked
  *          `sort`     books of so many unsorted levels on each side through `sortBooks`, with price buckets, one at a time: the
  *                     next when the one before has come back, so that nothing is shared by a batch
- * Variants of `sort`  `loop`, `worker`, `auto`: its `placement`, round by round in turn, each with one subscription all along
+ * Variants of `sort`  `loop`, `worker`, `auto`: its `placement`, round by round in an order that rotates, each with one
+ *                     subscription all along, which has hopped with small books until everything is compiled. The first two
+ *                     take part twice: how far `Again` is from the first is what chance does
  * Measures `oneWay`   ns/event from the first to the moment the other thread has had the last
  *          `sort`     µs of the loop for each book, by `kit/loopTime.ts`: all that its thread has done, which is
  *                     packing, sending, waking up, reading and emitting, and of course sorting where it is done here
+ *          `share`, `excess`  % of sorting here, and % more than the better of the two fixed ones, each by the medians of the
+ *                     ratios of one round; `noise` the excess of the better one's second lane
  * Baseline of `oneWay` a message for each event; of `worker` `loop`; of `auto` the better of the two
  *
  * Run it compiled: `npm run bench -- hop`.
@@ -31,9 +35,12 @@ import { seeded } from './kit/random'
 import { isQuick, median, ofRounds, report, rowOf, type Measured } from './kit/report'
 
 const ROUNDS = isQuick() ? 3 : 9
+const SORT_ROUNDS = isQuick() ? 3 : 15
 const LEVELS = [10, 100, 1_000, 10_000]
 /** Rounds of `sort` that do not count: until everything is compiled, and `auto` has measured. */
 const WARM_UP = isQuick() ? 12 : 8
+/** Books of ten levels by which a lane is compiled: seconds of deep ones would be too few calls for that. */
+const COMPILING_BOOKS = isQuick() ? 500 : 5_000
 /** Books of a round, by their levels: about as much work for each. */
 const BOOKS = new Map([
   [10, 4_000],
@@ -163,10 +170,16 @@ async function sort(levels: number): Promise<void> {
   const expected = (await lastValueFrom(from(books).pipe(sortBooks({ ...HOP, placement: 'loop' }), toArray()))).map(
     checksum,
   )
-  const lanes = (['loop', 'worker', 'auto'] as const).map((placement) => new Lane(placement))
+  const lanes = (['loop', 'worker', 'auto', 'loop', 'worker'] as const).map((placement) => new Lane(placement))
+  const small = booksOf(10, 16)
+  for (const lane of lanes.filter(({ placement }) => placement !== 'auto')) {
+    for (let book = 0; book < COMPILING_BOOKS; book++) await lane.sort(small[book % small.length]!)
+  }
   const spentUs = lanes.map((): number[] => [])
-  for (let round = -WARM_UP; round < ROUNDS; round++) {
-    for (const [index, lane] of lanes.entries()) {
+  for (let round = -WARM_UP; round < SORT_ROUNDS; round++) {
+    for (let turn = 0; turn < lanes.length; turn++) {
+      const index = (turn + round + WARM_UP) % lanes.length
+      const lane = lanes[index]!
       const beforeUs = loopTimeUs()
       for (let book = 0; book < count; book++) {
         const sorted = await lane.sort(books[book % books.length]!)
@@ -177,20 +190,38 @@ async function sort(levels: number): Promise<void> {
     }
   }
   for (const lane of lanes) lane.close()
-  const [loop, worker, auto] = spentUs.map(ofRounds) as [Measured, Measured, Measured]
-  report(rowOf(`hop.sort.${levels}.loop`, 'µs/book', loop))
-  report(rowOf(`hop.sort.${levels}.worker`, 'µs/book', worker, { name: `hop.sort.${levels}.loop`, measured: loop }))
-  report({
-    ...rowOf(`hop.sort.${levels}.worker.share`, '% of sorting here', percent(spentUs[1]!, spentUs[0]!)),
-  })
-  const better = loop.value < worker.value ? 'loop' : 'worker'
-  const measured = better === 'loop' ? loop : worker
-  report(rowOf(`hop.sort.${levels}.auto`, 'µs/book', auto, { name: `hop.sort.${levels}.${better}`, measured }))
+  const name = `hop.sort.${levels}`
+  const [loopUs, workerUs, autoUs, loopAgainUs, workerAgainUs] = spentUs as [
+    number[],
+    number[],
+    number[],
+    number[],
+    number[],
+  ]
+  const [loop, worker, auto] = [loopUs, workerUs, autoUs].map(ofRounds) as [Measured, Measured, Measured]
+  const ofLoop = { name: `${name}.loop`, measured: loop }
+  report(rowOf(`${name}.loop`, 'µs/book', loop))
+  report({ ...rowOf(`${name}.loopAgain`, 'µs/book', ofRounds(loopAgainUs), ofLoop), again: true })
+  report(rowOf(`${name}.worker`, 'µs/book', worker, ofLoop))
+  const ofWorker = { name: `${name}.worker`, measured: worker }
+  report({ ...rowOf(`${name}.workerAgain`, 'µs/book', ofRounds(workerAgainUs), ofWorker), again: true })
+  report(rowOf(`${name}.worker.share`, '% of sorting here', percent(workerUs, loopUs)))
+  const isLoopBetter = median(percents(workerUs, loopUs)) > 100
+  const [betterUs, betterAgainUs] = isLoopBetter ? [loopUs, loopAgainUs] : [workerUs, workerAgainUs]
+  report(rowOf(`${name}.auto`, 'µs/book', auto, isLoopBetter ? ofLoop : ofWorker))
+  const both = betterUs.map((us, round) => (us + betterAgainUs[round]!) / 2)
+  report(rowOf(`${name}.auto.excess`, '% more than the better', percent(autoUs, both, 100)))
+  report(rowOf(`${name}.noise.excess`, '% more than the better', percent(betterAgainUs, betterUs, 100)))
 }
 
 /** Round by round, because the machine's speed drifts. */
-function percent(values: readonly number[], of: readonly number[]): Measured {
-  const shares = values.map((value, round) => (100 * value) / of[round]!)
+function percents(values: readonly number[], of: readonly number[]): number[] {
+  return values.map((value, round) => (100 * value) / of[round]!)
+}
+
+/** @param less  percent that are taken off */
+function percent(values: readonly number[], of: readonly number[], less = 0): Measured {
+  const shares = percents(values, of).map((share) => share - less)
   return { value: median(shares), min: Math.min(...shares), max: Math.max(...shares) }
 }
 
@@ -200,7 +231,7 @@ class Lane {
   private readonly subscription: Subscription
   private came: (sorted: SortedBook<BookSides>) => void = () => undefined
 
-  constructor(placement: Placement) {
+  constructor(readonly placement: Placement) {
     this.subscription = this.source
       .pipe(sortBooks({ ...HOP, placement }))
       .subscribe({ next: (sorted) => this.came(sorted), error: failed })

@@ -31,6 +31,11 @@ export function packColumns(records: readonly (readonly Float64Array[])[]): Floa
   return packed
 }
 
+/** How many records are said to be in it. */
+export function countOf([count = 0]: Float64Array): number {
+  return count
+}
+
 export function unpackColumns(packed: Float64Array): Float64Array[][] {
   const [count = -1, width = -1] = packed
   const lengths = 2 + count * width

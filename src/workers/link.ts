@@ -17,7 +17,7 @@
 import { MessageChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
 import type { Clock } from '../clock/clock'
 import { Fault, messageOf } from '../model/fault'
-import { thrownFromData, thrownToData, type Answer } from './crossing'
+import { thrownFromData, thrownToData, type Answer, type ThrownData } from './crossing'
 import { Transferred } from './transferred'
 import { handedOver, type WorkerMessage } from './handedOver'
 import { recordWordsMax, RingReader, ringMemory, RingWriter, type RingMemory } from './ring'
@@ -36,9 +36,10 @@ export const LINK_FUNCTION = '$link'
 /** Looks at the answers that may follow each other without a turn of the loop between them. */
 const ROUNDS_A_TURN = 64
 
-/** Where a record's content is: the words after its number, or the port. */
+/** Where a record's content is: the words after its number, or the port; and what was thrown in the place of an answer. */
 const IN_RING = 1
 const IN_PORT = 2
+const THROWN_IN_PORT = 3
 /** The words of a record before its content: its number. */
 const NUMBER_WORDS = 1
 
@@ -50,7 +51,7 @@ export class Link {
   private readonly port: MessagePort
   private readonly questions: RingWriter
   private readonly answers: RingReader
-  private readonly waiting = new Map<number, Asked>()
+  private readonly waiting = new Map<number, Asker>()
   /** Asked and not yet written, because there was no room; in order. */
   private unsent: { readonly number: number; readonly message: WorkerMessage }[] = []
   private asked = 0
@@ -80,19 +81,18 @@ export class Link {
   }
 
   /**
-   * Resolves with what the worker answers; rejects with what it threw, as a `Fault`, and with the fault of {@link end}.
-   * Questions are taken up by the worker in the order in which they were asked.
+   * Tells what the worker answers; what it threw, as a `Fault`; or the fault of {@link end}. Questions are taken up by the
+   * worker in the order in which they were asked. Told by calls and not by promises, which at each hop would be a quarter
+   * of what the loop has to do.
    */
-  ask(message: WorkerMessage): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      if (this.ended !== undefined) {
-        reject(this.ended)
-        return
-      }
-      const number = this.asked++
-      this.waiting.set(number, { resolve, reject })
-      if (this.unsent.length > 0 || !this.send(number, message)) this.unsent.push({ number, message })
-    })
+  ask(message: WorkerMessage, asker: Asker): void {
+    if (this.ended !== undefined) {
+      asker.failed(this.ended)
+      return
+    }
+    const number = this.asked++
+    this.waiting.set(number, asker)
+    if (this.unsent.length > 0 || !this.send(number, message)) this.unsent.push({ number, message })
   }
 
   /** The other thread is gone, or no longer wanted: everything that waits for it is told. May be called twice. */
@@ -105,7 +105,7 @@ export class Link {
     this.unsent = []
     const waiting = [...this.waiting.values()]
     this.waiting.clear()
-    for (const { reject } of waiting) reject(fault)
+    for (const asker of waiting) asker.failed(fault)
   }
 
   /** False when there is no room in the ring. */
@@ -124,7 +124,7 @@ export class Link {
         this.port.postMessage(sent, [...transfer] as ArrayBuffer[])
       } catch (cause) {
         const text = `What was to be asked of worker ${this.worker} could not cross the thread: ${messageOf(cause)}`
-        this.settle(number, ({ reject }) => reject(new Fault('STAGE_FAILED', text, { worker: this.worker }, { cause })))
+        this.askerOf(number)?.failed(new Fault('STAGE_FAILED', text, { worker: this.worker }, { cause }))
         return true // the record that was reserved is not committed: there is no question
       }
     }
@@ -137,43 +137,54 @@ export class Link {
     const { answers } = this
     for (let rounds = 1; !answers.isOver; rounds++) {
       if (rounds % ROUNDS_A_TURN === 0) await new Promise(setImmediate) // a worker that is quick must not keep the loop
-      const startedUs = this.clock.nowUs()
       while (answers.next()) this.take()
-      this.readUs += this.clock.nowUs() - startedUs
       while (this.unsent.length > 0 && this.send(this.unsent[0]!.number, this.unsent[0]!.message)) this.unsent.shift()
       await answers.published()
     }
   }
 
+  /**
+   * Buffers that are handed over are the collector's to free, and only for those that were made here it looks in time, which
+   * is when one is made: without that they pile up until all of the heap is marked because of them. So a small one is made.
+   */
   private take(): void {
     const { answers } = this
+    const startedUs = this.clock.nowUs()
     const number = answers.words[answers.at]!
-    let answer: Answer
+    let value: unknown
+    let fault: Fault | undefined
     try {
-      answer =
-        answers.tag === IN_RING
-          ? { value: readValue(answers, answers.at + NUMBER_WORDS) }
-          : (receiveMessageOnPort(this.port)!.message as Answer)
+      if (answers.tag === IN_RING) value = readValue(answers, answers.at + NUMBER_WORDS)
+      else {
+        new ArrayBuffer(LITTER_BYTES)
+        const { message } = receiveMessageOnPort(this.port) as { readonly message: unknown }
+        if (answers.tag === THROWN_IN_PORT) fault = thrownFromData(message as ThrownData)
+        else value = message
+      }
     } catch (cause) {
-      answer = { thrown: thrownToData(unreadable(this.worker, cause)) }
+      fault = unreadable(this.worker, cause)
     }
     answers.release()
-    this.settle(number, ({ resolve, reject }) => {
-      if ('thrown' in answer) reject(thrownFromData(answer.thrown))
-      else resolve(answer.value)
-    })
+    this.readUs += this.clock.nowUs() - startedUs
+    const asker = this.askerOf(number)
+    if (fault === undefined) asker?.answered(value)
+    else asker?.failed(fault)
   }
 
-  private settle(number: number, finish: (asked: Asked) => void): void {
-    const asked = this.waiting.get(number)
+  private askerOf(number: number): Asker | undefined {
+    const asker = this.waiting.get(number)
     this.waiting.delete(number)
-    if (asked !== undefined) finish(asked)
+    return asker
   }
 }
 
-interface Asked {
-  readonly resolve: (value: unknown) => void
-  readonly reject: (fault: Fault) => void
+/** More than what a typed array keeps within itself. */
+const LITTER_BYTES = 128
+
+/** Who waits for an answer; one of the two is called, once, and must not throw. It may be within the question itself. */
+export interface Asker {
+  answered(value: unknown): void
+  failed(fault: Fault): void
 }
 
 /**
@@ -246,23 +257,29 @@ export function serveLink({ questions, answers, port }: LinkEnds, run: (message:
       writeValue(replies, replies.at + NUMBER_WORDS, (answer as { readonly value: unknown }).value)
     } else {
       if (!replies.reserve(NUMBER_WORDS, IN_PORT)) return false
+      if (!post(answer)) replies.reserve(NUMBER_WORDS, THROWN_IN_PORT) // the same room
       replies.words[replies.at] = number
-      post(answer)
     }
     replies.commit()
     replies.publish()
     return true
   }
 
-  function post(answer: Answer): void {
+  /** False for what was thrown. */
+  function post(answer: Answer): boolean {
+    if ('thrown' in answer) {
+      port.postMessage(answer.thrown)
+      return false
+    }
+    const { value } = answer
     try {
-      if ('value' in answer && answer.value instanceof Transferred) {
-        const { value, buffers } = answer.value as Transferred<unknown>
-        port.postMessage({ value } satisfies Answer, [...buffers])
-      } else port.postMessage(answer)
+      if (value instanceof Transferred) port.postMessage(value.value, [...value.buffers])
+      else port.postMessage(value)
+      return true
     } catch (cause) {
       const message = `What the worker answered could not cross the thread: ${messageOf(cause)}`
-      port.postMessage({ thrown: thrownToData(new Fault('STAGE_FAILED', message, {}, { cause })) } satisfies Answer)
+      port.postMessage(thrownToData(new Fault('STAGE_FAILED', message, {}, { cause })))
+      return false
     }
   }
 }

@@ -173,7 +173,7 @@ class Hop<T, R> {
         new WorkerEdge(
           entry,
           options,
-          { clock, random, ledger, ringBytes, hasThread, placement: placementOf(options) },
+          { clock, random, ledger, ringBytes, hasThread, placement: placementOf(options, clock) },
           output,
         ),
     )
@@ -224,9 +224,10 @@ class Hop<T, R> {
 }
 
 /** What is measured differs from run to run: only threads that are real are worth measuring. */
-function placementOf<T, R>({ placement = 'worker' }: OnWorkerOptions<T, R>): PlacementRule {
+function placementOf<T, R>({ placement = 'worker' }: OnWorkerOptions<T, R>, clock: Clock): PlacementRule {
   if (placement !== 'auto') return fixedPlacement(placement)
-  return currentSpawn() === spawnWorker ? new MeasuredPlacement(threadTimeUs) : fixedPlacement('worker')
+  if (currentSpawn() !== spawnWorker) return fixedPlacement('worker')
+  return new MeasuredPlacement(threadTimeUs, () => clock.nowUs())
 }
 
 /** A source that several queues hold back goes on when the last of them lets it. */

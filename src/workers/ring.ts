@@ -101,6 +101,17 @@ class RingSide {
     Atomics.add(this.control, bell, 1)
     Atomics.notify(this.control, bell)
   }
+
+  /** Rings for whoever has raised the flag, once: it is taken down, so that a sleeper that is slow to wake is not rung again. */
+  protected wake(flag: number, bell: number): void {
+    if (Atomics.load(this.control, flag) === 1 && Atomics.exchange(this.control, flag, 0) === 1) this.ring(bell)
+  }
+
+  /** Undefined when the bell has been rung already; what it resolves to says nothing. */
+  protected rung(bell: number, seen: number): Promise<unknown> | undefined {
+    const wait = Atomics.waitAsync(this.control, bell, seen)
+    return wait.async ? wait.value : undefined
+  }
 }
 
 export class RingWriter extends RingSide {
@@ -153,7 +164,7 @@ export class RingWriter extends RingSide {
   /** Shows the reader everything that was committed, and wakes it if it sleeps. */
   publish(): void {
     Atomics.store(this.control, HEAD, this.head)
-    if (Atomics.load(this.control, READER_SLEEPS) === 1) this.ring(READER_BELL)
+    this.wake(READER_SLEEPS, READER_BELL)
   }
 
   /** Nothing more comes; what was committed is published, and read. */
@@ -169,15 +180,13 @@ export class RingWriter extends RingSide {
   }
 
   /**
-   * Resolves when the reader has released something since the last look, or the ring has ended. To be asked when `reserve`
-   * found no room: then `reserve` is to be tried again. Whoever may wait in vain for a dead reader is told by `abort`.
+   * Resolves when the reader has released something since the last look, or the ring has ended; undefined when that is so
+   * already. To be asked when `reserve` found no room: then `reserve` is to be tried again. Whoever may wait in vain for a
+   * dead reader is told by `abort`.
    */
-  async roomMade(): Promise<void> {
+  roomMade(): Promise<unknown> | undefined {
     const bell = this.beforeRoom()
-    if (bell === undefined) return
-    const wait = Atomics.waitAsync(this.control, WRITER_BELL, bell)
-    if (wait.async) await wait.value
-    Atomics.store(this.control, WRITER_SLEEPS, 0)
+    return bell === undefined ? undefined : this.rung(WRITER_BELL, bell)
   }
 
   /** The same, with the whole thread asleep, for so many milliseconds at most. */
@@ -244,7 +253,7 @@ export class RingReader extends RingSide {
   /** Gives the room of everything that was read back to the writer, and wakes it if it waits for that. */
   release(): void {
     Atomics.store(this.control, TAIL, this.tail)
-    if (Atomics.load(this.control, WRITER_SLEEPS) === 1) this.ring(WRITER_BELL)
+    this.wake(WRITER_SLEEPS, WRITER_BELL)
   }
 
   /** True when nothing will come any more. */
@@ -254,13 +263,13 @@ export class RingReader extends RingSide {
     return state === CLOSED && Atomics.load(this.control, HEAD) === this.tail
   }
 
-  /** Resolves when there is something to read, or the ring has ended. To be asked when `next` found nothing. */
-  async published(): Promise<void> {
+  /**
+   * Resolves when there is something to read, or the ring has ended; undefined when that is so already. To be asked when
+   * `next` found nothing.
+   */
+  published(): Promise<unknown> | undefined {
     const bell = this.beforeData()
-    if (bell === undefined) return
-    const wait = Atomics.waitAsync(this.control, READER_BELL, bell)
-    if (wait.async) await wait.value
-    Atomics.store(this.control, READER_SLEEPS, 0)
+    return bell === undefined ? undefined : this.rung(READER_BELL, bell)
   }
 
   /** The same, with the whole thread asleep, for so many milliseconds at most. */

@@ -1,13 +1,32 @@
 import path from 'node:path'
 import type { OperatorFunction } from 'rxjs'
 import { Fault } from '../model/fault'
-import { columnsOf, unpackDepths } from './bookColumns'
-import { bookDepth, type BookDepth, type BookSides } from './bookDepth'
+import { columnsOf, countOf, unpackDepths } from './bookColumns'
+import { bookDepth, type BookDepth, type BookSides, type SideDepth } from './bookDepth'
 import { onWorker, type OnWorkerOptions } from './onWorker'
 
-/** A book that was sent, and its depth. */
+/** A book that was sent, and its depth; that is laid out when it is first looked at. */
 export interface SortedBook<T> extends BookDepth {
   readonly book: T
+}
+
+class Sorted<T> implements SortedBook<T> {
+  constructor(
+    readonly book: T,
+    private readonly depth: () => BookDepth,
+  ) {}
+
+  get bids(): SideDepth {
+    return this.depth().bids
+  }
+
+  get asks(): SideDepth {
+    return this.depth().asks
+  }
+
+  get ignored(): number {
+    return this.depth().ignored
+  }
 }
 
 export type SortBooksOptions<T> = Omit<
@@ -29,15 +48,22 @@ export type SortBooksOptions<T> = Omit<
 export function sortBooks<T extends BookSides>(options: SortBooksOptions<T>): OperatorFunction<T, SortedBook<T>> {
   return onWorker<T, SortedBook<T>>(path.join(__dirname, 'entries', 'sortBook'), {
     ...options,
-    here: (books) => books.map((book) => ({ book, ...bookDepth(book) })),
+    here: (books) =>
+      books.map((book) => {
+        const depth = bookDepth(book)
+        return new Sorted(book, () => depth)
+      }),
     encode: (books) => ({ message: books.map(columnsOf) }),
     decode(reply, books) {
-      const depths = reply instanceof Float64Array ? unpackDepths(reply) : []
-      if (depths.length !== books.length) {
-        const message = `The worker answered with ${depths.length} depths for ${books.length} books.`
-        throw new Fault('STAGE_FAILED', message, { books: books.length, depths: depths.length })
+      const count = reply instanceof Float64Array ? countOf(reply) : 0
+      if (count !== books.length) {
+        const message = `The worker answered with ${count} depths for ${books.length} books.`
+        throw new Fault('STAGE_FAILED', message, { books: books.length, depths: count })
       }
-      return depths.map((depth, index) => ({ book: books[index]!, ...depth }))
+      let depths: readonly BookDepth[] | undefined
+      return books.map((book, index) => {
+        return new Sorted(book, () => (depths ??= unpackDepths(reply as Float64Array))[index]!)
+      })
     },
   })
 }

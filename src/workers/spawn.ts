@@ -9,7 +9,7 @@ import { liveClock } from '../clock/liveClock'
 import { Fault, messageOf } from '../model/fault'
 import { thrownFromData, type Answer } from './crossing'
 import type { WorkerMessage } from './handedOver'
-import { Link, LINK_FUNCTION } from './link'
+import { Link, LINK_FUNCTION, type Asker } from './link'
 import type { Transferred } from './transferred'
 
 /**
@@ -120,10 +120,10 @@ export interface WorkerHandle<Api extends object> {
     options?: CallOptions,
   ): Promise<Result<Api[Name]>>
   /**
-   * Calls `run` with one argument over the rings (`ringBytes`), as {@link call} does and much cheaper; undefined where there
-   * are none. The worker takes up what it is asked in order.
+   * Calls `run` with one argument over the rings (`ringBytes`), as {@link call} does and much cheaper, and tells `asker` of
+   * what came of it; undefined where there are none. The worker takes up what it is asked in order.
    */
-  readonly ask?: (message: WorkerMessage) => Promise<unknown>
+  readonly ask?: (message: WorkerMessage, asker: Asker) => void
   /** What this thread has spent on reading answers of {@link ask}, µs. */
   readonly readUs?: number
   /** Resolves, never rejects, with why the thread has ended; also after {@link terminate}. */
@@ -148,7 +148,7 @@ type Thread = Readonly<Record<string, ((args: unknown) => PromiseLike<Answer>) |
 class ThreadHandle<Api extends object> implements WorkerHandle<Api> {
   readonly name: string
   readonly died: Promise<Fault>
-  readonly ask?: (message: WorkerMessage) => Promise<unknown>
+  readonly ask?: (message: WorkerMessage, asker: Asker) => void
 
   constructor(
     private readonly worker: Worker,
@@ -159,7 +159,7 @@ class ThreadHandle<Api extends object> implements WorkerHandle<Api> {
     this.name = life.name
     this.died = life.ended
     const { link } = life
-    if (link !== undefined) this.ask = (message) => link.ask(message)
+    if (link !== undefined) this.ask = (message, asker) => link.ask(message, asker)
   }
 
   get fault(): Fault | undefined {

@@ -4,6 +4,7 @@ import { drop, pass, type Ledger } from '../actors/ledger'
 import type { Clock, Timer } from '../clock/clock'
 import { Fault, messageOf } from '../model/fault'
 import { handedOver, type WorkerMessage } from './handedOver'
+import type { Asker } from './link'
 import type { OnWorkerOptions } from './onWorker'
 import type { PlacementRule } from './placement'
 import { RebuildLog } from './rebuildLog'
@@ -107,15 +108,17 @@ export class WorkerEdge<T, R> {
       return
     }
     if (this.worker === undefined && this.options.here === undefined) return
-    if (this.queue.size >= this.options.batchMax || this.options.placement === 'loop') {
+    if (this.queue.size >= this.options.batchMax || this.placement.isHere) {
       this.send()
     } else if (!this.turnPlanned) {
       this.turnPlanned = true // what else comes in this turn of the loop travels along
-      queueMicrotask(() => {
-        this.turnPlanned = false
-        this.send()
-      })
+      void TURN.then(this.takeTurn) // several times cheaper than `queueMicrotask`, which keeps a context for each
     }
+  }
+
+  private readonly takeTurn = (): void => {
+    this.turnPlanned = false
+    this.send()
   }
 
   /** Nothing more comes. */
@@ -186,18 +189,17 @@ export class WorkerEdge<T, R> {
     batch.offers++
     if (this.away++ === 0) this.progressUs = startedUs
     this.watchProgress(this.options.deadlineMs)
-    ask(worker, sending).then(
-      (reply) => this.came(batch, worker, reply),
-      (error: unknown) => {
+    ask(worker, sending, {
+      answered: (reply) => this.came(batch, worker, reply),
+      failed: (fault) => {
         // Of a death `died` is told, for all batches together; anything else is about this one.
-        if (worker.fault === undefined && batch.state === 'away') {
-          this.landed()
-          this.log?.answered(batch.values)
-          this.lose(batch, error as Fault)
-          this.send()
-        }
+        if (worker.fault !== undefined || batch.state !== 'away') return
+        this.landed()
+        this.log?.answered(batch.values)
+        this.lose(batch, fault)
+        this.send()
       },
-    )
+    })
     batch.spentUs = this.clock.nowUs() - startedUs
   }
 
@@ -293,7 +295,10 @@ export class WorkerEdge<T, R> {
         this.progressUs = this.clock.nowUs()
         this.watchProgress(deadlineMs)
         // What throws now threw before, and has been told of.
-        await ask(worker, encode === undefined ? { message: values } : encode(values)).catch(() => undefined)
+        await new Promise<void>((resolve) => {
+          const settled = { answered: () => resolve(), failed: () => resolve() }
+          ask(worker, encode === undefined ? { message: values } : encode(values), settled)
+        })
         if (worker.fault !== undefined || this.out.closed) return
         this.away = 0
       }
@@ -355,11 +360,19 @@ export class WorkerEdge<T, R> {
 }
 
 /** Over the rings where there are any: a thread that is simulated, or an entry that does not use `exposeEntry`, has none. */
-function ask(worker: WorkerHandle<EntryApi>, sending: WorkerMessage): Promise<unknown> {
-  if (worker.ask !== undefined) return worker.ask(sending)
+function ask(worker: WorkerHandle<EntryApi>, sending: WorkerMessage, asker: Asker): void {
+  if (worker.ask !== undefined) {
+    worker.ask(sending, asker)
+    return
+  }
   const { message, transfer = [] } = sending.transfer === undefined ? handedOver(sending.message) : sending
-  return worker.call('run', [message], { transfer })
+  worker.call('run', [message], { transfer }).then(
+    (reply) => asker.answered(reply),
+    (error: unknown) => asker.failed(error as Fault),
+  )
 }
+
+const TURN = Promise.resolve()
 
 function decodeArray(reply: unknown): unknown[] {
   if (Array.isArray(reply)) return reply

@@ -3,8 +3,12 @@ import { fixedPlacement, MeasuredPlacement, type Place } from '../../src/workers
 
 /** A placement, and the time of the thread that it looks at. */
 class Tried {
-  readonly placement = new MeasuredPlacement(() => this.threadTimeUs)
+  readonly placement = new MeasuredPlacement(
+    () => this.threadTimeUs,
+    () => this.nowUs,
+  )
   private threadTimeUs = 0
+  private nowUs = 0
 
   /** @param wakeUpUs  the part of a hop's cost that only the thread's time shows */
   constructor(private readonly wakeUpUs = 12) {}
@@ -14,11 +18,15 @@ class Tried {
     return Array.from({ length: batches }, () => {
       const place = this.placement.next(true)
       this.threadTimeUs += costUs[place]
+      this.nowUs += costUs[place]
       this.placement.spent(place, place === 'loop' ? costUs.loop : costUs.worker - this.wakeUpUs, values)
       return place
     })
   }
 }
+
+/** A clock by which nothing is ever silent. */
+const still = (): number => 0
 
 function countOf(places: readonly Place[], place: Place): number {
   return places.filter((each) => each === place).length
@@ -28,6 +36,8 @@ describe('placement', () => {
   it('that is fixed stays where it is', () => {
     expect(fixedPlacement('worker').next(false)).to.equal('worker')
     expect(fixedPlacement('loop').next(true)).to.equal('loop')
+    expect(fixedPlacement('loop').isHere).to.equal(true)
+    expect(fixedPlacement('worker').isHere).to.equal(false)
   })
 
   it('that is measured goes where the loop has cost less', () => {
@@ -40,6 +50,7 @@ describe('placement', () => {
       tried.run(60_000, { loop, worker })
       expect(tried.placement.better).to.equal(better)
       expect(countOf(tried.run(1_000, { loop, worker }), better)).to.be.at.least(900)
+      expect(tried.placement.isHere).to.equal(better === 'loop')
     }
   })
 
@@ -73,10 +84,10 @@ describe('placement', () => {
 
   it('supposes what it usually costs where the time of threads is not told', () => {
     for (const [loop, better] of [
-      [25, 'loop'],
-      [35, 'worker'],
+      [20, 'loop'],
+      [30, 'worker'],
     ] as const) {
-      const placement = new MeasuredPlacement(() => undefined)
+      const placement = new MeasuredPlacement(() => undefined, still)
       for (let batch = 0; batch < 10_000; batch++) {
         const place = placement.next(true)
         placement.spent(place, place === 'loop' ? loop : 10, 1)
@@ -87,7 +98,7 @@ describe('placement', () => {
 
   it('does not take for its own what else the loop does meanwhile', () => {
     let threadTimeUs = 0
-    const placement = new MeasuredPlacement(() => threadTimeUs)
+    const placement = new MeasuredPlacement(() => threadTimeUs, still)
     for (let batch = 0; batch < 10_000; batch++) {
       const place = placement.next(true)
       // While it waits for the worker, the loop works on other streams for most of a millisecond.
@@ -97,8 +108,75 @@ describe('placement', () => {
     expect(placement.better).to.equal('worker')
   })
 
+  it('is not led astray by other work of the loop, which comes and goes', () => {
+    for (const [loop, worker, better] of [
+      [28, 19, 'worker'],
+      [6, 14, 'loop'],
+      [14, 19, 'loop'],
+    ] as const) {
+      let threadTimeUs = 0
+      let nowUs = 0
+      let batch = 0
+      const placement = new MeasuredPlacement(
+        () => threadTimeUs,
+        () => nowUs,
+      )
+      const run = (batches: number): Place[] =>
+        Array.from({ length: batches }, () => {
+          const place = placement.next(true)
+          // Two thousand batches in a row, then as much time again for four other streams.
+          if (++batch % 2_000 === 0) threadTimeUs += 160_000
+          nowUs = threadTimeUs
+          const us = place === 'loop' ? loop : worker
+          threadTimeUs += us
+          placement.spent(place, place === 'loop' ? us : us - 8, 1)
+          return place
+        })
+      run(100_000)
+      expect(countOf(run(200_000), better) / 200_000, `${loop} here, ${worker} there`).to.be.above(0.95)
+    }
+  })
+
+  it('comes back soon to a place that looked dear in a busy moment', () => {
+    const tried = new Tried()
+    tried.run(100_000, { loop: 33, worker: 20 })
+    expect(tried.placement.better).to.equal('worker')
+    tried.run(2_000, { loop: 90, worker: 200 })
+    tried.run(100, { loop: 33, worker: 20 })
+    const away = tried.placement.better
+    expect(countOf(tried.run(20_000, { loop: 33, worker: 20 }), 'worker'), `from ${away}`).to.be.above(15_000)
+  })
+
+  it('breaks off a trial that is dear beyond doubt', () => {
+    const tried = new Tried()
+    tried.run(100_000, { loop: 10_000, worker: 20 })
+    const here = countOf(tried.run(1_000_000, { loop: 10_000, worker: 20 }), 'loop')
+    expect(here).to.be.within(4, 24)
+  })
+
+  it('does without the time of the thread where batches are far apart', () => {
+    for (const [loop, better] of [
+      [20, 'loop'],
+      [40, 'worker'],
+    ] as const) {
+      let nowUs = 0
+      const placement = new MeasuredPlacement(
+        () => nowUs,
+        () => nowUs,
+      )
+      for (let batch = 0; batch < 20_000; batch++) {
+        nowUs += 5_000 // in which the loop works for others
+        const place = placement.next(true)
+        const us = place === 'loop' ? loop : 12
+        nowUs += us
+        placement.spent(place, us, 1)
+      }
+      expect(placement.better).to.equal(better)
+    }
+  })
+
   it('counts by the value, since batches differ', () => {
-    const placement = new MeasuredPlacement(() => undefined)
+    const placement = new MeasuredPlacement(() => undefined, still)
     for (let batch = 0; batch < 3_000; batch++) {
       const place = placement.next(true)
       if (place === 'loop') placement.spent('loop', 100, 1)

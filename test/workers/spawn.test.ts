@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import { expect } from 'chai'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { Fault } from '../../src/model/fault'
+import type { WorkerMessage } from '../../src/workers/handedOver'
 import { spawnWorker, type SpawnOptions, type WorkerHandle } from '../../src/workers/spawn'
 import { compileEntries, type CompiledEntries } from './compiledEntries'
 import type { Misbehave } from './entries/misbehave'
@@ -33,6 +34,8 @@ describe('spawnWorker', function () {
         return error as Fault
       },
     )
+  const asked = (worker: WorkerHandle<object>, message: WorkerMessage): Promise<unknown> =>
+    new Promise((resolve, reject) => worker.ask!(message, { answered: resolve, failed: reject }))
   /** Long enough for any machine, and a tenth of the deadlines and waits that what is promised must not wait for. */
   const AT_ONCE_MS = 60_000
   const atOnce = async <T>(promise: Promise<T>): Promise<T> => {
@@ -204,7 +207,7 @@ describe('spawnWorker', function () {
   describe('a worker that is asked over rings', () => {
     const ask = async (name: string, message: unknown): Promise<unknown> => {
       const worker = await spawn(entry(name), { ringBytes: 4_096 })
-      return worker.ask!({ message })
+      return asked(worker, { message })
     }
 
     it('answers as one that is called, whatever crosses how', async () => {
@@ -227,9 +230,9 @@ describe('spawnWorker', function () {
       const worker = await spawn(entry('echo'), { ringBytes: 4_096 })
       const handed = Float64Array.of(1, 2)
       const answers = await Promise.all([
-        worker.ask!({ message: [1] }),
-        worker.ask!({ message: [handed], transfer: [handed.buffer] }),
-        worker.ask!({ message: [3] }),
+        asked(worker, { message: [1] }),
+        asked(worker, { message: [handed], transfer: [handed.buffer] }),
+        asked(worker, { message: [3] }),
       ])
       expect(handed).to.have.length(0)
       expect(answers.map((answer) => (answer as unknown[])[0])).to.deep.equal([1, Float64Array.of(1, 2), 3])
@@ -237,13 +240,46 @@ describe('spawnWorker', function () {
 
     it('rejects every question when it dies, and later ones', async () => {
       const worker = await spawn(entry('work'), { ringBytes: 4_096 })
-      const waiting = faultOf(worker.ask!({ message: [{ id: 1, waitMs: 600_000 }] }))
-      const deadly = faultOf(worker.ask!({ message: [{ id: 2, act: 'die' }] }))
+      const waiting = faultOf(asked(worker, { message: [{ id: 1, waitMs: 600_000 }] }))
+      const deadly = faultOf(asked(worker, { message: [{ id: 2, act: 'die' }] }))
       for (const fault of await atOnce(Promise.all([waiting, deadly]))) {
         expect(fault).to.include({ code: 'WORKER_DIED' })
         expect(fault.details).to.include({ callsLost: 2 })
       }
-      expect(await faultOf(worker.ask!({ message: [] }))).to.equal(worker.fault)
+      expect(await faultOf(asked(worker, { message: [] }))).to.equal(worker.fault)
+    })
+
+    it('has answers that are let go of freed without a look at the whole heap', async () => {
+      const script = `
+        const { constants, PerformanceObserver } = require('node:perf_hooks')
+        const { spawnWorker } = require('./src/workers/spawn')
+        const looks = { young: 0, all: 0 }
+        new PerformanceObserver((list) => {
+          for (const { detail } of list.getEntries()) {
+            if (detail.kind === constants.NODE_PERFORMANCE_GC_MINOR) looks.young++
+            if (detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR) looks.all++
+          }
+        }).observe({ entryTypes: ['gc'] })
+        void (async () => {
+          const worker = await spawnWorker(${JSON.stringify(entry('large'))}, { deadlineMs: 60000, ringBytes: 4096 })
+          let numbers = 0
+          for (let round = 0; round < 1000; round++) {
+            const column = await new Promise((answered, failed) => worker.ask({ message: 80000 }, { answered, failed }))
+            numbers += column.length
+          }
+          await worker.terminate()
+          setTimeout(() => console.log(JSON.stringify({ numbers, ...looks })), 100)
+        })()
+      `
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        ['-r', 'ts-node/register/transpile-only', '-e', script],
+        { cwd: path.resolve(__dirname, '../..') },
+      )
+      const { numbers, young, all } = JSON.parse(stdout) as { numbers: number; young: number; all: number }
+      expect(numbers).to.equal(80_000_000)
+      expect(young).to.be.above(5)
+      expect(all).to.be.below(4) // ten, when they are left to lie
     })
 
     it('has no rings when nobody asked for them, or its entry offers nothing to ask', async () => {

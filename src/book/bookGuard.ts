@@ -168,6 +168,21 @@ export class BookGuard {
     return true
   }
 
+  /**
+   * As `scanned`, a snapshot of the stream.
+   *
+   * @returns false when it must come as an event; nothing was changed then
+   */
+  scannedSnapshot(numbers: ScannedNumbers, bids: number, asks: number, depth: number | undefined): boolean {
+    const { book, options } = this
+    if (book === undefined || options.keepsBook !== true || options.sequencing.snapshot !== 'stream') return false
+    this.closeDesk()
+    const replaced = this.standing
+    if (!book.scannedSnapshot(bids, asks, depth)) return false
+    if (this.verify(numbers.checksum)) this.begin(numbers.seq, replaced)
+    return true
+  }
+
   /** The desk has taken a delta: all that is left to do is to count it. */
   taken(isNumbered: boolean, isChecked: boolean): void {
     const { counts } = this
@@ -240,30 +255,40 @@ export class BookGuard {
       }
     }
     this.misjoined = false
-    const replaced =
-      this.live && sequencing.snapshot === 'stream' ? { seq: this.seq, prevSeq: this.prevSeq } : undefined
+    const replaced = this.standing
     this.book?.snapshot(snapshot)
     // Whether a book was lost, and a gap is to be told, is a matter of what was there before this snapshot.
     if (!this.verify(snapshot.checksum)) return
-    this.live = true
-    this.joining = true
-    this.seq = snapshot.seq ?? NaN
-    this.prevSeq = NaN
-    this.replaced = replaced
+    this.begin(snapshot.seq ?? NaN, replaced)
     if (this.recent !== undefined) {
       this.base = snapshot
       this.recent.clear()
-    }
-    this.counts.snapshots++
-    if (this.repairing) {
-      this.repairing = false
-      this.counts.resyncs++
-      this.output.notice('resynced', { seq: snapshot.seq })
     }
     this.output.event(snapshot)
     const waiting = this.waiting
     this.waiting = []
     for (const delta of waiting) this.receive(delta)
+  }
+
+  /** Where a live book stands that a snapshot of the stream is about to replace. */
+  private get standing(): { seq: number; prevSeq: number } | undefined {
+    const { live, seq, prevSeq } = this
+    return live && this.options.sequencing.snapshot === 'stream' ? { seq, prevSeq } : undefined
+  }
+
+  /** The book is a snapshot, and live. */
+  private begin(seq: number, replaced: { seq: number; prevSeq: number } | undefined): void {
+    this.misjoined = false
+    this.live = true
+    this.joining = true
+    this.seq = seq
+    this.prevSeq = NaN
+    this.replaced = replaced
+    this.counts.snapshots++
+    if (!this.repairing) return
+    this.repairing = false
+    this.counts.resyncs++
+    this.output.notice('resynced', { seq: said(seq) })
   }
 
   private receiveDelta(delta: BookChange): void {

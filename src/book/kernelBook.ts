@@ -156,8 +156,37 @@ export class KernelBook implements LoggedBook {
    * @returns false when there are no such ticks, and nothing was changed
    */
   begin(prices: Float64Array, decimals: Float64Array, bestBid: number, bestAsk: number): boolean {
-    const ticks = ticksOf(prices, decimals)
+    const ticks = ticksOf([{ prices, decimals }])
     if (ticks === undefined) return false
+    this.beginOn(ticks, bestBid, bestAsk)
+    return true
+  }
+
+  /**
+   * Begins with the levels that lie in the kernel's columns, all with a size.
+   *
+   * @returns false when they lie on no ticks, and nothing was changed, nor are the columns
+   */
+  beginScanned(bids: number, asks: number): boolean {
+    const sides = [this.columnsNow(false, bids), this.columnsNow(true, asks)] as const
+    const ticks = ticksOf(sides)
+    if (ticks === undefined) return false
+    // Where there was a book its end is read through the columns.
+    const waiting = this.isEmpty ? undefined : ([this.taken(false, 0, bids), this.taken(true, 0, asks)] as const)
+    const [bidOrder, askOrder] = [orderOf(sides[0].prices, 1), orderOf(sides[1].prices, -1)]
+    this.beginOn(ticks, bidOrder.best, askOrder.best)
+    if (waiting !== undefined) {
+      this.put(false, waiting[0], 0, bids)
+      this.put(true, waiting[1], 0, asks)
+    }
+    // Lists are sorted so that the best is last: each level is put at the end of one instead of at its beginning.
+    if (bidOrder.isBestFirst) this.turnColumns(false, bids)
+    if (askOrder.isBestFirst) this.turnColumns(true, asks)
+    this.update(bids, asks)
+    return true
+  }
+
+  private beginOn(ticks: Ticks, bestBid: number, bestAsk: number): void {
     this.empty()
     this.take()
     this.setTicks(ticks)
@@ -167,7 +196,6 @@ export class KernelBook implements LoggedBook {
     const touch = Number.isNaN(bestBid) ? (Number.isNaN(bestAsk) ? 0 : bestAsk) : bestBid
     code.reset(this.at, 0, Math.round(touch * perPrice))
     code.reset(this.at, 1, -Math.round((Number.isNaN(bestAsk) ? touch : bestAsk) * perPrice))
-    return true
   }
 
   /**
@@ -266,6 +294,21 @@ export class KernelBook implements LoggedBook {
     const column = (asks ? ASKS : BIDS) >> 3
     const slice = (of: number): Float64Array => doubles.slice(column + (of >> 3) + from, column + (of >> 3) + to)
     return { prices: slice(PRICES), sizes: slice(SIZES), decimals: slice(DECIMALS) }
+  }
+
+  /** The kernel's columns themselves, of so many levels: they change with the next scan. */
+  private columnsNow(asks: boolean, count: number): Columns {
+    const { doubles } = this.memory
+    const column = (asks ? ASKS : BIDS) >> 3
+    const view = (of: number): Float64Array => doubles.subarray(column + (of >> 3), column + (of >> 3) + count)
+    return { prices: view(PRICES), sizes: view(SIZES), decimals: view(DECIMALS) }
+  }
+
+  private turnColumns(asks: boolean, count: number): void {
+    const { prices, sizes, decimals } = this.columnsNow(asks, count)
+    prices.reverse()
+    sizes.reverse()
+    decimals.reverse()
   }
 
   // ── Views ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -492,27 +535,50 @@ interface Ticks {
 }
 
 /** The coarsest tick that all prices are whole numbers of; undefined when their digits are too many. */
-function ticksOf(prices: Float64Array, decimals: Float64Array): Ticks | undefined {
+function ticksOf(sides: readonly Pick<Columns, 'prices' | 'decimals'>[]): Ticks | undefined {
   // Zeros at the end of a text say nothing of the tick: the decimals that are needed, not those that were sent.
   let places = 0
-  for (let index = 0; index < prices.length; index++) {
-    const most = Math.min(POWERS_MAX, Math.floor(decimals[index]! / 128))
-    while (places < most && !isWhole(prices[index]!, places)) places++
+  for (const { prices, decimals } of sides) {
+    for (let index = 0; index < prices.length; index++) {
+      if (isWhole(prices[index]!, places)) continue
+      const most = Math.min(POWERS_MAX, Math.floor(decimals[index]! / 128))
+      while (places < most && !isWhole(prices[index]!, places)) places++
+    }
   }
-  const power = 10 ** places
+  const power = POWERS_OF_TEN[places]!
   let unit = 0
-  for (const price of prices) {
-    const whole = Math.round(price * power)
-    if (!(whole <= Number.MAX_SAFE_INTEGER) || whole / power !== price) return undefined
-    for (let rest = whole; rest !== 0;) [unit, rest] = [rest, unit % rest]
+  for (const { prices } of sides) {
+    for (let index = 0; index < prices.length; index++) {
+      const price = prices[index]!
+      const whole = Math.round(price * power)
+      if (!(whole <= Number.MAX_SAFE_INTEGER) || whole / power !== price) return undefined
+      if (unit === 1 || whole % unit === 0) continue
+      for (let rest = whole; rest !== 0;) [unit, rest] = [rest, unit % rest]
+    }
   }
   return { unit: unit === 0 ? 1 : unit, power }
 }
 
+const POWERS_OF_TEN = Float64Array.from({ length: POWERS_MAX + 1 }, (_, places) => 10 ** places)
+
 /** True when a price needs no more decimals. */
 function isWhole(price: number, places: number): boolean {
-  const power = 10 ** places
+  const power = POWERS_OF_TEN[places]!
   return Math.round(price * power) / power === price
+}
+
+/** The best of a list of prices, NaN without one, and whether it begins with it and goes on in order; `sign` is 1 where higher is better. */
+function orderOf(prices: Float64Array, sign: 1 | -1): { readonly best: number; readonly isBestFirst: boolean } {
+  let best = NaN
+  let last = sign * Infinity
+  let isBestFirst = true
+  for (let index = 0; index < prices.length; index++) {
+    const price = prices[index]!
+    if (!((last - price) * sign > 0)) isBestFirst = false
+    if (!((price - best) * sign <= 0)) best = price
+    last = price
+  }
+  return { best, isBestFirst }
 }
 
 function giveBack({ at, rests, log, texts }: Held): void {

@@ -93,6 +93,19 @@ export class Level2Book {
     if (depth !== undefined) this.cut(depth)
   }
 
+  /**
+   * Replaces the book by the levels that a scan has left in the kernel's columns.
+   *
+   * @returns false when they need plain lists, and nothing was changed
+   */
+  scannedSnapshot(bids: number, asks: number, depth: number | undefined): boolean {
+    if (bids + asks === 0 || !this.levels.beginScanned(bids, asks)) return false
+    this.plain = undefined
+    this.forgetTexts()
+    if (depth !== undefined) this.cut(depth)
+    return true
+  }
+
   /** The rest of levels that a scan has left in the columns, of which an update has applied the first (`KernelBook.done`). */
   scannedRest(bids: number, asks: number, depth: number | undefined): void {
     this.takeScanned(this.levels.done(false), bids, this.levels.done(true), asks)

@@ -219,8 +219,8 @@ export class Scanner {
     return this.kernel.words[ROW_COUNT >> 2]!
   }
 
-  /** Writes the events of the frame that was read. */
-  write(slot: Slot): void {
+  /** Writes the events of the frame that was read; of a book change without its levels if these are left where they are. */
+  write(slot: Slot, withLevels = true): void {
     const { kernel, writer } = this
     const { doubles, words } = kernel
     const { shape } = slot
@@ -232,8 +232,8 @@ export class Scanner {
           shape.frame.event,
           slot,
           numberAt(doubles, shape.exchangeTimeUs),
-          this.side(false),
-          this.side(true),
+          withLevels ? this.side(false) : NO_LEVELS,
+          withLevels ? this.side(true) : NO_LEVELS,
           {
             seq,
             prevSeq: shape.stepsOfOne && seq !== undefined ? seq - 1 : numberAt(doubles, shape.prevSeq),
@@ -271,23 +271,30 @@ export class Scanner {
 
   /**
    * The frame that was just missed without its levels, where they are most of it: for the plain decoder, which has only to say
-   * what the frame's key means. `restored` puts the levels back that the scan has read.
+   * what the frame's key means. `learnBare` is told what that is.
    */
   get bare(): string | undefined {
     return this.candidate?.bare
   }
 
-  /** The event of the bare frame with its levels; undefined when it is not the one that was scanned. */
-  restored(events: readonly MarketEvent[]): MarketEvent[] | undefined {
+  /**
+   * As `learn`, of the bare frame, whose levels still lie where the scan has left them.
+   *
+   * @returns what is known of the key now, so that the frame is one that was read; undefined when it is not what was scanned
+   */
+  learnBare(events: readonly MarketEvent[], routed: string): Slot | undefined {
+    const { candidate } = this
     const [event] = events
-    const own = this.candidate?.nameless[0]
-    if (event === undefined || events.length > 1 || own === undefined || !isChange(event) || !isChange(own))
-      return undefined
-    if (event.kind !== own.kind || event.bids.length + event.asks.length > 0) return undefined
-    const { bids, asks, bidDigits, askDigits } = own
+    const bare = candidate?.nameless[0]
+    if (candidate === undefined || event === undefined || bare === undefined || !isChange(event)) return undefined
+    const slot = slotFor(keyIn(candidate.shape, candidate.keyText), candidate.shape, event, routed)
+    if (slot === undefined || this.keys.size >= KEYS_MAX) return undefined
     // Where levels carry the time, the bare frame has none.
-    const exchangeTimeUs = event.exchangeTimeUs ?? own.exchangeTimeUs
-    return [{ ...event, exchangeTimeUs, bids, asks, bidDigits, askDigits }]
+    const exchangeTimeUs = event.exchangeTimeUs ?? bare.exchangeTimeUs
+    if (!isDeepStrictEqual(candidate.own(slot), [{ ...event, exchangeTimeUs }])) return undefined
+    this.candidate = undefined
+    this.admit(slot, candidate)
+    return slot
   }
 
   /** A frame that was missed has been routed: what is remembered of its book may change. */
@@ -313,17 +320,24 @@ export class Scanner {
     const { candidate } = this
     this.candidate = undefined
     if (candidate === undefined) return
-    const { shape, keyText, own } = candidate
+    const { shape, keyText } = candidate
     const id = keyIn(shape, keyText)
     const [first] = events
     const slot = first === undefined ? undefined : slotFor(id, shape, first, routed)
     // A book that is routed by no name could not be forgotten.
     const isNameless = shape.frame.channel === 'book' && routed === undefined
-    if (slot === undefined || isNameless || this.keys.size >= KEYS_MAX || !isDeepStrictEqual(own(slot), events)) {
+    const own = slot === undefined ? [] : candidate.bare === undefined ? candidate.own(slot) : this.ownOf(slot)
+    if (slot === undefined || isNameless || this.keys.size >= KEYS_MAX || !isDeepStrictEqual(own, events)) {
       if (this.useless.size >= USELESS_MAX) this.useless.clear()
       this.useless.set(id, 0)
       return
     }
+    this.admit(slot, candidate)
+  }
+
+  /** What is known of a key is used from now on. */
+  private admit(slot: Slot, { shape, keyText }: Candidate): void {
+    const { id, routed } = slot
     if (shape.frame.channel === 'book' && routed !== undefined) {
       const known = this.bookKeys.get(routed)
       if (known === undefined) this.bookKeys.set(routed, { text: keyText, ids: [id] })
@@ -334,6 +348,16 @@ export class Scanner {
     this.slots.push(slot)
     if ((this.taken + 1) * 2 > this.entries) this.build()
     else this.enter(id, this.slots.length - 1, slot)
+  }
+
+  /** The events of the frame that was just scanned. */
+  private ownOf(slot: Slot, withLevels = true): MarketEvent[] {
+    const { events } = this.writer
+    this.writer.events = []
+    this.write(slot, withLevels)
+    const own = this.writer.events
+    this.writer.events = events
+    return own
   }
 
   /** Forgets all keys: what they mean may have changed. */
@@ -404,25 +428,14 @@ export class Scanner {
       return
     }
     if (!isUsable(kernel, shape)) return
-    // The columns and texts will be overwritten: the events are written now, and the names put in when they are known.
-    const { events } = this.writer
-    this.writer.events = []
-    this.write({
-      id: '',
-      book: undefined,
-      shape,
-      routed: undefined,
-      symbol: '',
-      instrument: undefined,
-      depth: undefined,
-    })
-    const nameless = this.writer.events
-    this.writer.events = events
+    const isBare = shape.frame.channel === 'book' && length >= BARE_FROM
+    // Texts may be overwritten: the events are written now, and the names put in when they are known.
+    const nameless = this.ownOf({ ...NOBODY, shape }, !isBare)
     this.candidate = {
       shape,
       keyText,
       nameless,
-      bare: shape.frame.channel === 'book' && length >= BARE_FROM ? this.bareFrame(length) : undefined,
+      bare: isBare ? this.bareFrame(length) : undefined,
       own: ({ symbol, instrument, depth }) =>
         nameless.map((event) =>
           'depth' in event ? { ...event, symbol, instrument, depth } : { ...event, symbol, instrument },
@@ -545,6 +558,9 @@ function giveBack(held: Held): void {
   for (const { at, bytes } of held.blocks) memory.release(at, bytes)
   held.blocks = []
 }
+
+const NOBODY = { id: '', book: undefined, routed: undefined, symbol: '', instrument: undefined, depth: undefined }
+const NO_LEVELS: { levels: Level[]; digits: LevelDigits } = { levels: [], digits: { decimals: [], texts: undefined } }
 
 /** A key's name begins with the number of its shape. */
 function keyIn({ number }: ReadShape, keyText: string): string {

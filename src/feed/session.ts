@@ -15,7 +15,7 @@ import { Fault, messageOf, type FaultCode } from '../model/fault'
 import type { InstrumentTable } from '../model/instrument'
 import type { InRecord } from './record'
 import { type BookKeeper, KeptBook } from './bookKeeper'
-import { BETWEEN, DOUBTED, MISSED, TAKEN } from '../kernel/layout'
+import { BETWEEN, DOUBTED, MISSED, READ, TAKEN } from '../kernel/layout'
 import { Scanner, type ReadShape, type Slot } from './scanner'
 
 /** What a session asks of the connection it belongs to. */
@@ -231,8 +231,14 @@ export class Session {
         kept.scanned(delta, timeUs)
         return true
       }
-      case 'snapshot':
-        return false
+      case 'snapshot': {
+        const kept = (slot.book ??= this.keptBookOf(slot.symbol))
+        if (kept === undefined) return false
+        const numbers = scanner.numbersOf(slot)
+        if (!kept.guard.scannedSnapshot(numbers, numbers.bids, numbers.asks, slot.depth)) return false
+        kept.scanned(numbers, timeUs)
+        return true
+      }
       case 'trade':
         counts.trades += Math.max(1, scanner.rows)
         return true
@@ -244,10 +250,14 @@ export class Session {
 
   /** The book of a key whose deltas come, once its desk takes them. */
   private seated(slot: Slot): KeptBook | undefined {
-    const guard = this.guardOf(slot.symbol)
-    const kept = guard === undefined ? undefined : this.kept.get(guard)
+    const kept = this.keptBookOf(slot.symbol)
     if (kept !== undefined) this.scanner!.seat(slot, kept)
     return kept
+  }
+
+  private keptBookOf(symbol: string): KeptBook | undefined {
+    const guard = this.guardOf(symbol)
+    return guard === undefined ? undefined : this.kept.get(guard)
   }
 
   /** True when the frame that was read has a checksum by which its book was verified. */
@@ -299,12 +309,15 @@ export class Session {
       if (!(thrown instanceof Fault)) throw thrown
       return false
     }
-    const events = this.scanner!.restored(trial.events)
-    if (events === undefined) return false
+    const scanner = this.scanner!
+    scanner.routed('book', route.symbol)
+    const slot = route.symbol === undefined ? undefined : scanner.learnBare(trial.events, route.symbol)
+    if (slot === undefined) return false
     for (const [key, value] of trial.memory) writer.memory.set(key, value)
     this.control?.heard('book', route.symbol, timeUs)
-    this.scanner!.routed('book', route.symbol)
-    this.decode('book', route.symbol, () => (writer.events = events), 'frame')
+    const isListed = slot.instrument !== undefined || this.listsAll
+    if (isListed && this.options.books !== undefined && this.keep(slot, READ, timeUs)) return true
+    this.decode('book', route.symbol, () => scanner.write(slot), 'frame')
     return true
   }
 
@@ -480,7 +493,7 @@ export class Session {
 
   /** Events of instruments that the exchange lists: nobody can have asked for others. All of them where its list is not known. */
   private listed(events: MarketEvent[]): MarketEvent[] {
-    if (this.options.instruments.size === 0 || this.options.wholeList === false) return events
+    if (this.listsAll) return events
     const unlisted = events.find(isUnlisted)
     if (unlisted === undefined) return events
     const { symbol } = unlisted
@@ -493,6 +506,11 @@ export class Session {
     const listed = events.filter((event) => !isUnlisted(event))
     if (listed.length === 0) this.reason = `${fault.code}: ${fault.message}`
     return listed
+  }
+
+  /** True where an instrument that is in no list may be traded all the same. */
+  private get listsAll(): boolean {
+    return this.options.instruments.size === 0 || this.options.wholeList === false
   }
 
   private guardOf(symbol: string): BookGuard | undefined {

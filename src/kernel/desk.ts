@@ -46,15 +46,7 @@ const OKX_LEVELS: i32 = 25
  * @param found  1 when their places stand there too
  * @returns READ when nothing was changed; TAKEN, DOUBTED, BETWEEN
  */
-export function take(
-  desk: i32,
-  depth: i32,
-  rule: i32,
-  bids: i32,
-  asks: i32,
-  found: i32,
-  receiveTimeUs: f64,
-): i32 {
+export function take(desk: i32, depth: i32, rule: i32, bids: i32, asks: i32, found: i32, receiveTimeUs: f64): i32 {
   const book = load32(desk + DESK_BOOK)
   if (book === 0) return READ
   const log = load32(book + BOOK_LOG_AT)

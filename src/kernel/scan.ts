@@ -431,7 +431,15 @@ function run(first: i32, start: i32, end: i32, table: i32, receiveTimeUs: f64): 
         if (isUnknown) return UNKNOWN_KEY
         store32(SLOT, entry === 0 ? -1 : load32(entry + ENTRY_SLOT))
         if (load32(pc) !== OP_BOOK_END || entry === 0 || load32(entry + ENTRY_DESK) === 0) return READ
-        return take(load32(entry + ENTRY_DESK), load32(entry + ENTRY_DEPTH), pc + 4, bids, asks, book === 0 ? 0 : found, receiveTimeUs)
+        return take(
+          load32(entry + ENTRY_DESK),
+          load32(entry + ENTRY_DEPTH),
+          pc + 4,
+          bids,
+          asks,
+          book === 0 ? 0 : found,
+          receiveTimeUs,
+        )
       }
     }
   }

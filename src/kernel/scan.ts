@@ -54,6 +54,7 @@ import {
   OP_TIME_SECONDS,
   PLACES,
   POWERS,
+  POWERS_MAX,
   PRICES,
   PROGRAM,
   READ,
@@ -643,7 +644,7 @@ function readLongDecimal(start: i32): f64 {
     const c = load8(p)
     if (isDigit(c)) {
       digits = digits * 10.0 + toF64(c - 48)
-      if (digits > DIGITS_MAX) return 0.0
+      if (digits > DIGITS_MAX) return readWhole(start)
       if (count >= 0) count++
     } else if (c === POINT && count < 0 && p > start) count = 0
     else break
@@ -656,6 +657,25 @@ function readLongDecimal(start: i32): f64 {
   cursor = p
   places = count
   return digits / loadF64(POWERS + count * 8)
+}
+
+/** A whole number that is written with decimals, of however many zeros: `99999997.00000000`. */
+function readWhole(start: i32): f64 {
+  let p = start
+  let whole: f64 = 0.0
+  while (isDigit(load8(p))) {
+    whole = whole * 10.0 + toF64(load8(p) - 48)
+    if (whole > DIGITS_MAX) return 0.0
+    p++
+  }
+  if (load8(p) !== POINT) return 0.0
+  const point = p + 1
+  p = point
+  while (load8(p) === ZERO) p++
+  if (p === point || p - point > POWERS_MAX || isDigit(load8(p))) return 0.0
+  cursor = p
+  places = p - point
+  return whole
 }
 
 /** A JSON integer of at most fifteen digits; 0 when there is none. */

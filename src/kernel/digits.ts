@@ -9,6 +9,7 @@ import {
   BOOK_TEXTS,
   CRC,
   DECIMALS,
+  MARK_BITS,
   POWERS,
   POWERS_MAX,
   PRICES,
@@ -16,8 +17,10 @@ import {
   SCRATCH,
   SIZES,
   TEXTS_ASKS,
+  TEXTS_AT,
   TEXTS_BIDS,
   TEXTS_HEAD_BYTES,
+  TEXTS_MARKS,
   TEXTS_SET_BYTES,
   TEXTS_SIDE_BYTES,
   TEXTS_TURN,
@@ -58,19 +61,18 @@ const DIGITS_MAX: f64 = 999999999999999.0
  */
 export function krakenChecksum(book: i32, levels: i32): f64 {
   const texts = load32(book + BOOK_TEXTS)
-  let at = SCRATCH
+  let at = beginText(texts)
+  let count: i32 = 0
   let asksWritten: i32 = 0
   for (let asks: i32 = 1; asks >= 0; asks--) {
-    const count = best(book, asks, 0, levels)
-    beginSide(texts, asks)
+    count = best(book, asks, 0, levels)
     for (let index: i32 = 0; index < count; index++) {
       at = writeLevel(at, asks, index, false)
       if (at === 0) return forgotten(texts)
     }
     if (asks !== 0) asksWritten = count
-    else endTexts(texts, count, asksWritten)
   }
-  return unsigned(crc32(SCRATCH, at))
+  return endText(texts, at, count, asksWritten)
 }
 
 /**
@@ -82,14 +84,13 @@ export function okxChecksum(book: i32, levels: i32): f64 {
   const texts = load32(book + BOOK_TEXTS)
   const bids = best(book, 0, 0, levels)
   const asks = best(book, 1, 0, levels)
-  let at = SCRATCH
+  const start = beginText(texts)
+  let at = start
   const most = bids > asks ? bids : asks
-  beginSide(texts, 0)
-  beginSide(texts, 1)
   for (let index: i32 = 0; index < most; index++) {
     for (let side: i32 = 0; side < 2; side++) {
       if (index >= (side === 0 ? bids : asks)) continue
-      if (at !== SCRATCH) {
+      if (at !== start) {
         store8(at, COLON)
         at++
       }
@@ -97,55 +98,75 @@ export function okxChecksum(book: i32, levels: i32): f64 {
       if (at === 0) return forgotten(texts)
     }
   }
-  endTexts(texts, bids, asks)
-  return unsigned(crc32(SCRATCH, at))
+  return endText(texts, at, bids, asks)
 }
 
 // ── Texts of levels ─────────────────────────────────────────────────────────────────────────────────────────────────
-// From one checksum to the next few levels change, so the texts of the last are kept, in the order of the book: where a level
-// is as it was its text is copied. There are two sets in turn, since what is kept is read while it is written.
+// From one checksum to the next few levels change, so the text of the last is kept, with the levels that it is of: where a
+// level is as it was its text is copied, and as far as all of the text is the checksum is known too. There are two sets in
+// turn, since what is kept is read while it is written.
 
-/** The set that is read and the one that is written, and of each side the level of the first that comes next. */
+/** The set that is read and the one that is written; 0: there are none. */
 let kept: i32 = 0
 let fresh: i32 = 0
-let nextBid: i32 = 0
-let nextAsk: i32 = 0
+/** Where the text begins that is written, and how much of it is as it was. */
+let textStart: i32 = 0
+let same: i32 = 0
+/** Of each side how many levels are kept, and which of them comes next. */
 let keptBids: i32 = 0
 let keptAsks: i32 = 0
+let nextBid: i32 = 0
+let nextAsk: i32 = 0
 
-/** @param texts  where a book keeps them; 0: nowhere */
-function beginSide(texts: i32, asks: i32): void {
-  const isSecond = texts !== 0 && load32(texts + TEXTS_TURN) !== 0
-  kept = texts === 0 ? 0 : texts + TEXTS_HEAD_BYTES + (isSecond ? TEXTS_SET_BYTES : 0)
-  fresh = texts === 0 ? 0 : texts + TEXTS_HEAD_BYTES + (isSecond ? 0 : TEXTS_SET_BYTES)
-  if (asks !== 0) {
-    nextAsk = 0
-    keptAsks = texts === 0 ? 0 : load32(texts + TEXTS_ASKS)
-  } else {
-    nextBid = 0
-    keptBids = texts === 0 ? 0 : load32(texts + TEXTS_BIDS)
+/**
+ * @param texts  where the book keeps them; 0: nowhere
+ * @returns where to write
+ */
+function beginText(texts: i32): i32 {
+  same = 0
+  nextBid = 0
+  nextAsk = 0
+  keptBids = 0
+  keptAsks = 0
+  kept = 0
+  fresh = 0
+  textStart = SCRATCH
+  if (texts !== 0) {
+    const first = texts + TEXTS_HEAD_BYTES
+    const isSecond = load32(texts + TEXTS_TURN) !== 0
+    kept = isSecond ? first + TEXTS_SET_BYTES : first
+    fresh = isSecond ? first : first + TEXTS_SET_BYTES
+    keptBids = load32(texts + TEXTS_BIDS)
+    keptAsks = load32(texts + TEXTS_ASKS)
+    textStart = fresh + TEXTS_AT
   }
+  return textStart
 }
 
-/** What has been written is what is kept from now on. */
-function endTexts(texts: i32, bids: i32, asks: i32): void {
-  if (texts === 0) return
-  store32(texts + TEXTS_TURN, load32(texts + TEXTS_TURN) ^ 1)
-  store32(texts + TEXTS_BIDS, bids)
-  store32(texts + TEXTS_ASKS, asks)
+/** The checksum of what has been written, which is what is kept from now on. */
+function endText(texts: i32, end: i32, bids: i32, asks: i32): f64 {
+  if (texts !== 0) {
+    store32(texts + TEXTS_TURN, load32(texts + TEXTS_TURN) ^ 1)
+    store32(texts + TEXTS_BIDS, bids)
+    store32(texts + TEXTS_ASKS, asks)
+  }
+  return unsigned(crc32(textStart, end))
 }
 
 /** The checksum cannot be computed, and nothing is kept. */
 function forgotten(texts: i32): f64 {
-  endTexts(texts, 0, 0)
+  if (texts !== 0) {
+    store32(texts + TEXTS_BIDS, 0)
+    store32(texts + TEXTS_ASKS, 0)
+  }
   return -1.0
 }
 
 /** Writes the text of a level of the columns; returns where it ends, 0 when it has too many digits. */
 function writeLevel(at: i32, asks: i32, index: i32, asSent: boolean): i32 {
   const level = (asks !== 0 ? ASKS : BIDS) + index * 8
-  const price = loadF64(level + PRICES)
   if (fresh === 0) return printLevel(at, level, asSent)
+  const price = loadF64(level + PRICES)
   const side = asks !== 0 ? TEXTS_SIDE_BYTES : 0
   const count = asks !== 0 ? keptAsks : keptBids
   let next = asks !== 0 ? nextAsk : nextBid
@@ -172,19 +193,20 @@ function writeLevel(at: i32, asks: i32, index: i32, asSent: boolean): i32 {
   storeF64(own + TEXT_PRICE, price)
   storeF64(own + TEXT_SIZE, loadF64(level + SIZES))
   storeF64(own + TEXT_DECIMALS, loadF64(level + DECIMALS))
+  store32(own + TEXT_AT, at - textStart)
+  let end: i32 = 0
   if (known !== 0) {
+    const from = load32(known + TEXT_AT)
     const length = load32(known + TEXT_LENGTH)
-    store32(own + TEXT_LENGTH, length)
-    for (let done: i32 = 0; done < length; done += 8) {
-      copy8(own + TEXT_AT + done, known + TEXT_AT + done)
-      copy8(at + done, known + TEXT_AT + done)
-    }
-    return at + length
+    for (let done: i32 = 0; done < length; done += 8) copy8(at + done, kept + TEXTS_AT + from + done)
+    end = at + length
+    // Before it stands at most a colon.
+    if (from === at - textStart && from - same < 2) same = from + length
+  } else {
+    end = printLevel(at, level, asSent)
+    if (end === 0) return 0
   }
-  const end = printLevel(at, level, asSent)
-  if (end === 0) return 0
   store32(own + TEXT_LENGTH, end - at)
-  for (let done: i32 = 0; done < end - at; done += 8) copy8(own + TEXT_AT + done, at + done)
   return end
 }
 
@@ -259,10 +281,18 @@ function digitsOf(quad: i32): i32 {
   return quad >= 1000 ? 4 : quad >= 100 ? 3 : quad >= 10 ? 2 : 1
 }
 
-/** CRC32 (IEEE) of the bytes between two addresses, eight at a time. */
+/** CRC32 (IEEE) of the bytes between two addresses, eight at a time, from the last mark before which they are as they were. */
 function crc32(from: i32, to: i32): i32 {
   let crc: i32 = -1
   let at = from
+  if (fresh !== 0) {
+    const marks = same >> MARK_BITS
+    for (let mark: i32 = 1; mark <= marks; mark++) {
+      store32(fresh + TEXTS_MARKS + mark * 4, load32(kept + TEXTS_MARKS + mark * 4))
+    }
+    if (marks > 0) crc = load32(kept + TEXTS_MARKS + marks * 4)
+    at += marks << MARK_BITS
+  }
   while (at + 8 <= to) {
     const a = crc ^ peek32(at)
     const b = peek32(at + 4)
@@ -276,6 +306,9 @@ function crc32(from: i32, to: i32): i32 {
       load32(CRC + 1024 + (((b >>> 16) & 255) << 2)) ^
       load32(CRC + ((b >>> 24) << 2))
     at += 8
+    if (fresh !== 0 && ((at - from) & ((1 << MARK_BITS) - 1)) === 0) {
+      store32(fresh + TEXTS_MARKS + ((at - from) >> MARK_BITS) * 4, crc)
+    }
   }
   while (at < to) {
     crc = load32(CRC + (((crc ^ load8(at)) & 255) << 2)) ^ (crc >>> 8)

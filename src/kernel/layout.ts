@@ -69,20 +69,24 @@ export const BOOK_HEAD_BYTES: i32 = 200
 
 /** Levels a side whose texts are kept. */
 export const TEXTS_LEVELS: i32 = 25
-/** Of a text: the numbers that it is of, its length, and itself, at most two numbers of sixteen characters with a colon. */
+/** Of a level: the numbers that its text is of, where in the text of all it stands, and how long it is. */
 export const TEXT_PRICE: i32 = 0
 export const TEXT_SIZE: i32 = 8
 export const TEXT_DECIMALS: i32 = 16
-export const TEXT_LENGTH: i32 = 24
-export const TEXT_AT: i32 = 32
-export const TEXT_BYTES: i32 = 72
-/** Two sets of two sides; before them, which set was written last (0 or 1), and how many levels a side it has. */
+export const TEXT_AT: i32 = 24
+export const TEXT_LENGTH: i32 = 28
+export const TEXT_BYTES: i32 = 32
+/** Of a set: its levels, the checksum after each 64 bytes of text, and the text: at most 34 characters a level. */
+export const TEXTS_SIDE_BYTES: i32 = TEXTS_LEVELS * TEXT_BYTES
+export const MARK_BITS: i32 = 6
+export const TEXTS_MARKS: i32 = 2 * TEXTS_SIDE_BYTES
+export const TEXTS_AT: i32 = TEXTS_MARKS + 128
+export const TEXTS_SET_BYTES: i32 = TEXTS_AT + 1_792
+/** There are two sets. Before them: which of them was written last (0 or 1), and how many levels a side it has. */
 export const TEXTS_TURN: i32 = 0
 export const TEXTS_BIDS: i32 = 4
 export const TEXTS_ASKS: i32 = 8
 export const TEXTS_HEAD_BYTES: i32 = 16
-export const TEXTS_SIDE_BYTES: i32 = TEXTS_LEVELS * TEXT_BYTES
-export const TEXTS_SET_BYTES: i32 = 2 * TEXTS_SIDE_BYTES
 export const TEXTS_BYTES: i32 = TEXTS_HEAD_BYTES + 2 * TEXTS_SET_BYTES
 
 /** Ticks near the touch that have a place of their own each. */

@@ -11,6 +11,7 @@ import {
   BOOK_HEAD_BYTES,
   BOOK_PER_PRICE,
   BOOK_POWER,
+  BOOK_TEXTS,
   BOOK_UNIT,
   DECIMALS,
   LADDER_BYTES,
@@ -29,6 +30,7 @@ import {
   SIDE_REST_SIZES,
   SIDE_REST_TICKS,
   SIZES,
+  TEXTS_BYTES,
   WINDOW,
 } from '../../src/kernel/layout'
 
@@ -109,6 +111,13 @@ export class BareBook {
       doubles[column + (SIZES >> 3) + index] = size
       doubles[column + (DECIMALS >> 3) + index] = decimals
     }
+  }
+
+  /** Gives checksums a place for the texts of the last. */
+  keepTexts(): void {
+    const texts = this.kernel.allocate(TEXTS_BYTES)
+    this.kernel.bytes.fill(0, texts, texts + TEXTS_BYTES)
+    this.kernel.words[(this.at + BOOK_TEXTS) >> 2] = texts
   }
 
   private logged(): number[] {

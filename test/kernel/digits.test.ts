@@ -89,6 +89,37 @@ for (const language of ['wasm', 'typescript'] as const) {
       expect(kernel.code.okxChecksum(book.at, 25)).to.equal(crc32('5.00:0.00050000'))
     })
 
+    it('are the same from one change of a book to the next, with the texts of the last at hand', function () {
+      this.timeout(60_000)
+      const change = fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 40 }), fc.oneof(sizeText, fc.constant('0')))
+      fc.assert(
+        fc.property(fc.array(change, { minLength: 5, maxLength: 120 }), fc.boolean(), (changes, isKraken) => {
+          const ours = bookOf([], [])
+          const other = bookOf([], [])
+          ours.keepTexts()
+          const checksum = isKraken ? 'krakenChecksum' : 'okxChecksum'
+          for (const [asks, ticks, size] of changes) {
+            const level = levelOf([decimal(10_000_000 + (asks ? ticks : -ticks), PRICE_DECIMALS), size])
+            ours.change(asks, [level])
+            other.change(asks, [level])
+            const levels = isKraken ? 10 : 25
+            expect(kernel.code[checksum](ours.at, levels)).to.equal(kernel.code[checksum](other.at, levels))
+          }
+        }),
+        { seed: SEED, numRuns: 200 },
+      )
+    })
+
+    it('are right again after one that could not be computed', () => {
+      const [ours, other] = [bookOf([['5.00', '7.5']], [['6.00', '1']]), bookOf([['5.00', '7.5']], [['6.00', '1']])]
+      ours.keepTexts()
+      for (const size of [1, 2 ** 53, 3, 3]) {
+        ours.change(true, [[6.01, size, 2 * 128]])
+        other.change(true, [[6.01, size, 2 * 128]])
+        expect(kernel.code.okxChecksum(ours.at, 25)).to.equal(kernel.code.okxChecksum(other.at, 25))
+      }
+    })
+
     it('are not made of numbers with more digits than are printed here', () => {
       const book = bookOf([], [])
       book.change(false, [[5, 2 ** 53, 2 * 128]])

@@ -96,8 +96,10 @@ let cursor: i32 = 0
 let places: i32 = 0
 /** Of the last decimals of a second. */
 let micros: i32 = 0
-/** How many levels the last list had, with those before it, and whether the places of all of them were found. */
+/** How many levels the last list had, with those before it; of either side; and whether the places of all of them were found. */
 let rowsRead: i32 = 0
+let bidsRead: i32 = 0
+let asksRead: i32 = 0
 let placesFound = false
 
 const QUOTE: i32 = 34
@@ -246,107 +248,16 @@ function run(first: i32, start: i32, end: i32, table: i32, receiveTimeUs: f64): 
         break
       }
       case OP_LEVELS: {
-        // Side (0 bids, 1 asks, 2 as each level says), what follows a size (0 the foot, 1 texts, 2 a time and texts, 3 the
-        // same where earlier levels had times too), the register of the time, literals.
-        const side = load32(pc + 4)
-        const tail = load32(pc + 8)
-        const time = load32(pc + 12)
-        const bare = load32(pc + 16) !== 0
-        const next = pc + load32(pc + 20)
-        const bidHead = pc + 24
-        const askHead = bidHead + 4 + ((load32(bidHead) + 3) & -4)
-        const middle = askHead + 4 + ((load32(askHead) + 3) & -4)
-        const foot = middle + 4 + ((load32(middle) + 3) & -4)
-        // Of each literal the first word and what counts of it: most have no more.
-        const headLength = load32(bidHead)
-        const headWord = load32(bidHead + 4)
-        const headMask = maskOf(headLength)
-        const middleLength = load32(middle)
-        const middleWord = load32(middle + 4)
-        const middleMask = maskOf(middleLength)
-        const footLength = load32(foot)
-        const footWord = load32(foot + 4)
-        const footMask = maskOf(footLength)
-        let timeUs: f64 = tail === 3 ? loadF64(REGISTERS + time * 8) : 0.0
-        if (load8(p) !== OPEN || lists === LISTS_MAX) return MISSED
-        p++
-        store32(LISTS + lists * 8, p)
-        if (load8(p) === CLOSE) p++
-        else {
-          while (true) {
-            let isAsk = side === 1
-            if (side === 2) {
-              isAsk = !matches(bidHead + 4, load32(bidHead), p)
-              if (isAsk && !matches(askHead + 4, load32(askHead), p)) return MISSED
-              p += load32(isAsk ? askHead : bidHead)
-            } else {
-              if (((peek32(p) ^ headWord) & headMask) !== 0) return MISSED
-              if (headLength > 4 && !matches(bidHead + 4, headLength, p)) return MISSED
-              p += headLength
-            }
-            if (bare && load8(p) === ZERO && isDigit(load8(p + 1))) return MISSED
-            const price = readDecimal(p)
-            const pricePlaces = places
-            p = cursor
-            if (p === 0 || price === 0.0) return MISSED
-            if (((peek32(p) ^ middleWord) & middleMask) !== 0) return MISSED
-            if (middleLength > 4 && !matches(middle + 4, middleLength, p)) return MISSED
-            p += middleLength
-            if (bare && load8(p) === ZERO && isDigit(load8(p + 1))) return MISSED
-            const size = readDecimal(p)
-            p = cursor
-            if (p === 0) return MISSED
-            const row = isAsk ? asks : bids
-            if (row >= LEVELS_MAX) return MISSED
-            const column = isAsk ? ASKS : BIDS
-            storeF64(column + PRICES + row * 8, price)
-            storeF64(column + SIZES + row * 8, size)
-            if (book !== 0) {
-              const place = placeOf(book, book + (isAsk ? BOOK_ASKS : BOOK_BIDS), price)
-              store32(column + PLACES + row * 8, place)
-              if (place === BETWEEN_TICKS) book = 0
-            }
-            storeF64(column + DECIMALS + row * 8, toF64((pricePlaces << 7) + places))
-            if (isAsk) asks++
-            else bids++
-            if (tail !== 0) {
-              if (load8(p) !== QUOTE) return MISSED
-              p++
-              if (tail >= 2) {
-                if (load8(p) !== COMMA || load8(p + 1) !== QUOTE) return MISSED
-                p = readSeconds(p + 2)
-                if (p === 0 || load8(p) !== QUOTE) return MISSED
-                p++
-                if (loadF64(VALUE) > timeUs) timeUs = loadF64(VALUE)
-              }
-              while (load8(p) === COMMA) {
-                if (load8(p + 1) !== QUOTE) return MISSED
-                p = endOfText(p + 2)
-                if (p === 0) return MISSED
-                p++
-              }
-              if (load8(p) !== CLOSE) return MISSED
-              p++
-            } else {
-              if (((peek32(p) ^ footWord) & footMask) !== 0) return MISSED
-              if (footLength > 4 && !matches(foot + 4, footLength, p)) return MISSED
-              p += footLength
-            }
-            const c = load8(p)
-            p++
-            if (c === CLOSE) break
-            if (c !== COMMA) return MISSED
-          }
-        }
+        if (lists === LISTS_MAX) return MISSED
+        store32(LISTS + lists * 8, p + 1)
+        p = readLevels(pc + 4, p, bids, asks, book)
+        if (p === 0) return MISSED
         store32(LISTS + lists * 8 + 4, p - 1)
         lists++
-        if (book === 0) found = 0
-        if (time !== 0) {
-          // Without a level there is no time.
-          if (timeUs === 0.0) return MISSED
-          storeF64(REGISTERS + time * 8, timeUs)
-        }
-        pc = next
+        if (!placesFound) found = 0
+        bids = bidsRead
+        asks = asksRead
+        pc += load32(pc + 20)
         break
       }
       case OP_PAIRS: {
@@ -601,6 +512,133 @@ function readPairs(start: i32, column: i32, first: i32, book: i32, side: i32): i
   }
 }
 
+/**
+ * Levels in any form. Words: side (0 bids, 1 asks, 2 as each level says), what follows a size (0 the foot, 1 texts, 2 a time and
+ * texts, 3 the same where earlier levels had times too), the register of the time, whether numbers are bare, a spare one, and
+ * the literals: what stands before a price of either side, between price and size, and behind a size.
+ *
+ * @param book  that will take them, 0 when that is not known
+ * @returns where they end, 0 when they are of another form; `bidsRead` and `asksRead` levels are in the columns then, and if
+ *          `placesFound` their places in the book
+ */
+function readLevels(words: i32, start: i32, bids: i32, asks: i32, book: i32): i32 {
+  const side = load32(words)
+  const tail = load32(words + 4)
+  const time = load32(words + 8)
+  const bare = load32(words + 12) !== 0
+  const bidHead = words + 20
+  const askHead = bidHead + 4 + ((load32(bidHead) + 3) & -4)
+  const middle = askHead + 4 + ((load32(askHead) + 3) & -4)
+  const foot = middle + 4 + ((load32(middle) + 3) & -4)
+  // Of each literal the first word and what counts of it: most have no more.
+  const headLength = load32(bidHead)
+  const headWord = load32(bidHead + 4)
+  const headMask = maskOf(headLength)
+  const middleLength = load32(middle)
+  const middleWord = load32(middle + 4)
+  const middleMask = maskOf(middleLength)
+  const footLength = load32(foot)
+  const footWord = load32(foot + 4)
+  const footMask = maskOf(footLength)
+  let timeUs: f64 = tail === 3 ? loadF64(REGISTERS + time * 8) : 0.0
+  let p = start + 1
+  // As in `readPairs`.
+  let wholeLength: i32 = 0
+  let count: i32 = 0
+  bidsRead = bids
+  asksRead = asks
+  placesFound = book !== 0
+  if (load8(start) !== OPEN) return 0
+  if (load8(p) === CLOSE) p++
+  else {
+    while (true) {
+      let isAsk = side === 1
+      if (side === 2) {
+        isAsk = !matches(bidHead + 4, load32(bidHead), p)
+        if (isAsk && !matches(askHead + 4, load32(askHead), p)) return 0
+        p += load32(isAsk ? askHead : bidHead)
+      } else {
+        if (((peek32(p) ^ headWord) & headMask) !== 0) return 0
+        if (headLength > 4 && !matches(bidHead + 4, headLength, p)) return 0
+        p += headLength
+      }
+      const row = isAsk ? asksRead : bidsRead
+      if (row >= LEVELS_MAX) return 0
+      const level = (isAsk ? ASKS : BIDS) + row * 8
+      if (bare && load8(p) === ZERO && isDigit(load8(p + 1))) return 0
+      if (digitsAt(p) !== wholeLength) wholeLength = digitsAt(p)
+      if (digitsAt(p + wholeLength + 1) !== count) count = digitsAt(p + wholeLength + 1)
+      const end = p + wholeLength + 1 + count
+      let pricePlaces = count
+      if (
+        wholeLength > 0 &&
+        wholeLength < 8 &&
+        count > 0 &&
+        load8(p + wholeLength) === POINT &&
+        !(count === 8 && isDigit(load8(end)))
+      ) {
+        const whole = digitsOf(p, wholeLength)
+        const fraction = digitsOf(p + wholeLength + 1, count)
+        if ((whole | fraction) === 0) return 0
+        const power = loadF64(POWERS + count * 8)
+        storeF64(level + PRICES, (toF64(whole) * power + toF64(fraction)) / power)
+        p = end
+      } else {
+        p = readNumber(p, level + PRICES)
+        if (p === 0 || loadF64(level + PRICES) === 0.0) return 0
+        pricePlaces = places
+      }
+      if (placesFound) {
+        const place = placeOf(book, book + (isAsk ? BOOK_ASKS : BOOK_BIDS), loadF64(level + PRICES))
+        store32(level + PLACES, place)
+        if (place === BETWEEN_TICKS) placesFound = false
+      }
+      if (((peek32(p) ^ middleWord) & middleMask) !== 0) return 0
+      if (middleLength > 4 && !matches(middle + 4, middleLength, p)) return 0
+      p += middleLength
+      if (bare && load8(p) === ZERO && isDigit(load8(p + 1))) return 0
+      p = readNumber(p, level + SIZES)
+      if (p === 0) return 0
+      storeF64(level + DECIMALS, toF64((pricePlaces << 7) + places))
+      if (isAsk) asksRead = row + 1
+      else bidsRead = row + 1
+      if (tail !== 0) {
+        if (load8(p) !== QUOTE) return 0
+        p++
+        if (tail >= 2) {
+          if (load8(p) !== COMMA || load8(p + 1) !== QUOTE) return 0
+          p = readSeconds(p + 2)
+          if (p === 0 || load8(p) !== QUOTE) return 0
+          p++
+          if (loadF64(VALUE) > timeUs) timeUs = loadF64(VALUE)
+        }
+        while (load8(p) === COMMA) {
+          if (load8(p + 1) !== QUOTE) return 0
+          p = endOfText(p + 2)
+          if (p === 0) return 0
+          p++
+        }
+        if (load8(p) !== CLOSE) return 0
+        p++
+      } else {
+        if (((peek32(p) ^ footWord) & footMask) !== 0) return 0
+        if (footLength > 4 && !matches(foot + 4, footLength, p)) return 0
+        p += footLength
+      }
+      const c = load8(p)
+      p++
+      if (c === CLOSE) break
+      if (c !== COMMA) return 0
+    }
+  }
+  if (time !== 0) {
+    // Without a level there is no time.
+    if (timeUs === 0.0) return 0
+    storeF64(REGISTERS + time * 8, timeUs)
+  }
+  return p
+}
+
 /** As `readDecimal`, for loops: the double is stored, and where the number ends is given back, 0 when there is none. */
 // inline
 function readNumber(start: i32, to: i32): i32 {
@@ -707,13 +745,19 @@ function readInteger(start: i32, mayBeNegative: boolean): i32 {
 function readMicros(start: i32): i32 {
   micros = 0
   if (load8(start) !== POINT) return start
-  let p = start + 1
+  const from = start + 1
+  const length = digitsAt(from)
+  if (length === 6) {
+    micros = digitsOf(from, 6)
+    return from + 6
+  }
+  let p = from
   while (isDigit(load8(p))) {
     if (p - start <= 6) micros = times(micros, 10) + (load8(p) - 48)
     p++
     if (p - start > 10) return 0
   }
-  let count = p - start - 1
+  let count = p - from
   if (count === 0) return 0
   while (count < 6) {
     micros = times(micros, 10)
@@ -724,14 +768,17 @@ function readMicros(start: i32): i32 {
 
 /** Seconds since 1970 with decimals, `1534614248.765567`; microseconds. */
 function readSeconds(start: i32): i32 {
-  let p = start
-  let whole: f64 = 0.0
-  while (isDigit(load8(p))) {
-    whole = whole * 10.0 + toF64(load8(p) - 48)
-    p++
-    if (p - start > 10) return 0
+  // In this century they have nine or ten digits.
+  const length = digitsAt(start)
+  if (length === 0) return 0
+  let whole = toF64(digitsOf(start, length))
+  let p = start + length
+  if (length === 8) {
+    const more = digitsAt(p)
+    if (more > 2) return 0
+    if (more > 0) whole = whole * loadF64(POWERS + more * 8) + toF64(digitsOf(p, more))
+    p += more
   }
-  if (p === start) return 0
   p = readMicros(p)
   if (p === 0) return 0
   const timeUs = whole * 1000000.0 + toF64(micros)

@@ -50,6 +50,9 @@ interface Read {
   readonly side: UndoneSide
 }
 
+/** The word at this place holds zero, which no log begins at: addresses below the registers are not used. */
+const OVER = 0
+
 export class Epoch {
   /** The log, once the epoch is over. */
   private log: Float64Array | undefined
@@ -59,9 +62,12 @@ export class Epoch {
   private readonly end: [FrozenSide | undefined, FrozenSide | undefined] = [undefined, undefined]
 
   private readonly memory: Kernel = kernel()
-  /** Addresses of the book, 0 once the epoch is over, and of the epoch's log. */
-  private at: number
+  /** Address of the epoch's log, and the places of words and doubles that say where the log goes on and what is best. */
   private readonly start: number
+  private readonly bidAt: number
+  private readonly askAt: number
+  /** Outside of the memory once the epoch is over: what is there is no address. */
+  private logAt: number
 
   /** @param place  undefined for an epoch that is over at once */
   constructor(
@@ -69,36 +75,49 @@ export class Epoch {
     private readonly book: LoggedBook,
     place?: LogPlace,
   ) {
-    this.at = place?.book ?? 0
     this.start = place?.log ?? 0
+    this.logAt = place === undefined ? OVER : (place.book + BOOK_LOG_AT) >> 2
+    this.bidAt = ((place?.book ?? 0) + BOOK_BIDS + SIDE_BEST_PRICE) >> 3
+    this.askAt = ((place?.book ?? 0) + BOOK_ASKS + SIDE_BEST_PRICE) >> 3
   }
 
   /** The log is full; the story goes on in another epoch. */
   continueIn(next: Epoch, log: Float64Array): void {
-    this.at = 0
+    this.logAt = OVER
     this.log = log
     this.next = next
   }
 
   /** The story ends with the levels as they stand. */
   endWith(bids: FrozenSide, asks: FrozenSide, log: Float64Array): void {
-    this.at = 0
+    this.logAt = OVER
     this.log = log
     this.end[0] = bids
     this.end[1] = asks
   }
 
-  /** True while the book is as it was at a position: `bestNow` gives the best level of a side then. */
+  /** True while the book is as it was at a position: `bidNow` and `askNow` give its best levels then. */
   isNow(position: number): boolean {
-    return this.at !== 0 && this.memory.words[(this.at + BOOK_LOG_AT) >> 2] === this.start + position * 8
+    return this.memory.words[this.logAt] === this.start + position * 8
   }
 
-  /** Undefined on an empty side. */
-  bestNow(asks: boolean): PriceLevel | undefined {
-    const best = (this.at + (asks ? BOOK_ASKS : BOOK_BIDS) + SIDE_BEST_PRICE) >> 3
+  /** Undefined without bids. */
+  bidNow(): PriceLevel | undefined {
     const { doubles } = this.memory
-    const price = doubles[best]!
-    return price > 0 ? { price, size: doubles[best + 1]! } : undefined
+    const price = doubles[this.bidAt]!
+    // A call that never happens leaves only the object, which the caller's optimised code then need not make.
+    return price > 0 ? { price, size: doubles[this.bidAt + 1]! } : this.nobody()
+  }
+
+  /** Undefined without asks. */
+  askNow(): PriceLevel | undefined {
+    const { doubles } = this.memory
+    const price = doubles[this.askAt]!
+    return price > 0 ? { price, size: doubles[this.askAt + 1]! } : this.nobody()
+  }
+
+  private nobody(): undefined {
+    return undefined
   }
 
   /** One number of the header that ends at a position. */

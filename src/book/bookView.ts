@@ -41,15 +41,19 @@ export class BookView implements BookViewHead {
   /** A view of a book as it is now. */
   static of(head: BookViewHead, book: Level2Book, depthMax: number): BookView {
     const position = book.record(head)
-    return new BookView(book.recorded, position, depthMax)
+    return viewOf(book.recorded, position, depthMax)
   }
 
   /** @param position  behind what is written in the epoch's log of this view */
   constructor(
     private readonly epoch: Epoch,
     private readonly position: number,
-    private readonly depthMax: number,
   ) {}
+
+  /** Levels a side that the view shows at most. */
+  protected get depthMax(): number {
+    return Infinity
+  }
 
   get kind(): 'view' {
     return 'view'
@@ -81,12 +85,14 @@ export class BookView implements BookViewHead {
 
   /** Undefined when nobody bids. */
   bestBid(): PriceLevel | undefined {
-    return this.best(false)
+    const { epoch, position } = this
+    return epoch.isNow(position) ? epoch.bidNow() : this.bestLate(false)
   }
 
   /** Undefined when nobody asks. */
   bestAsk(): PriceLevel | undefined {
-    return this.best(true)
+    const { epoch, position } = this
+    return epoch.isNow(position) ? epoch.askNow() : this.bestLate(true)
   }
 
   /** The best `n` bids as `[price, size]`, best first; all of them without `n`. */
@@ -125,11 +131,6 @@ export class BookView implements BookViewHead {
     return (this.bestPrice(false) + this.bestPrice(true)) / 2
   }
 
-  private best(asks: boolean): PriceLevel | undefined {
-    const { epoch, position } = this
-    return epoch.isNow(position) ? epoch.bestNow(asks) : this.bestLate(asks)
-  }
-
   private bestLate(asks: boolean): PriceLevel | undefined {
     const side = this.epoch.sideAt(this.position, asks, 1)
     return side.length === 0 ? undefined : { price: side.price(0), size: side.size(0) }
@@ -137,7 +138,7 @@ export class BookView implements BookViewHead {
 
   /** NaN on an empty side. */
   private bestPrice(asks: boolean): number {
-    return this.best(asks)?.price ?? NaN
+    return (asks ? this.bestAsk() : this.bestBid())?.price ?? NaN
   }
 
   private top(asks: boolean, n: number): Level[] {
@@ -151,6 +152,26 @@ export class BookView implements BookViewHead {
   private side(asks: boolean, n: number): UndoneSide {
     return this.epoch.sideAt(this.position, asks, Math.min(n, this.depthMax))
   }
+}
+
+/** A view of the best levels alone: most show all, and need not say so. */
+class BookViewOfBest extends BookView {
+  constructor(
+    epoch: Epoch,
+    position: number,
+    private readonly levelsMax: number,
+  ) {
+    super(epoch, position)
+  }
+
+  protected override get depthMax(): number {
+    return this.levelsMax
+  }
+}
+
+/** A view by its place in the log; `depthMax` is the most levels a side that it shows. */
+export function viewOf(epoch: Epoch, position: number, depthMax: number): BookView {
+  return depthMax === Infinity ? new BookView(epoch, position) : new BookViewOfBest(epoch, position, depthMax)
 }
 
 /** What was not said is NaN in a log. */

@@ -5,7 +5,7 @@
  * book was touched, and to give one view of each that is live when the frame is done: what `toBooks` does with events.
  */
 import type { BookGuard } from '../book/bookGuard'
-import { BookView, type BookViewHead } from '../book/bookView'
+import { BookView, viewOf, type BookViewHead } from '../book/bookView'
 import type { KernelBook } from '../book/kernelBook'
 import type { Level2Book } from '../book/level2Book'
 import type { Batch, BookChange } from '../model/events'
@@ -79,7 +79,7 @@ export class BookKeeper {
   constructor(private readonly depth: number) {}
 
   taken(levels: KernelBook): void {
-    this.view = new BookView(levels.recorded, levels.position, this.depth)
+    this.view = viewOf(levels.recorded, levels.position, this.depth)
   }
 
   touched(book: KeptBook): void {

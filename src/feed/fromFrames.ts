@@ -41,8 +41,7 @@ export function fromFrames(
     const { Sessions } = load('./sessions') as typeof sessionsOf
     const sessions = new Sessions({ protocolOf: () => protocol, ...(books !== undefined && { books }) })
     const base = { ns: 0, connection: 0, exchange: protocol.id }
-    const timeOf = timesOf(options.receiveTimesUs)
-    let timeUs = 0
+    const timeUs = 0
     const rest = { ...base, dir: 'rest', method: 'GET', timeUs } as const
     if (options.instruments !== undefined) {
       sessions.apply({ ...rest, url: '', role: 'instruments', body: options.instruments })
@@ -54,11 +53,7 @@ export function fromFrames(
         out.events(sessions.apply({ ...rest, url: protocol.hosts.rest + path, role: 'book-snapshot', body }))
       }
     }
-    for (const data of frames) {
-      if (out.closed()) break
-      timeUs = timeOf() ?? timeUs + 1
-      out.events(sessions.receive(0, data, timeUs))
-    }
+    receiveAll(frames, timesOf(options.receiveTimesUs), sessions, out)
     sessions.release()
   }
 
@@ -90,15 +85,33 @@ export function fromFrames(
   return Object.assign(source, bookSource)
 }
 
-/** One time after the other; undefined when there are no more. */
-function timesOf(times: Iterable<number> = []): () => number | undefined {
+function receiveAll(
+  frames: Iterable<Uint8Array>,
+  timeOf: () => number,
+  sessions: sessionsOf.Sessions,
+  out: FrameObserver,
+): void {
+  let timeUs = 0
+  for (const data of frames) {
+    if (out.closed()) return
+    const given = timeOf()
+    timeUs = Number.isNaN(given) ? timeUs + 1 : given
+    out.events(sessions.receive(0, data, timeUs))
+  }
+}
+
+/** One time after the other; NaN when there are no more: an absent number would cost an object each. */
+function timesOf(times: Iterable<number> = []): () => number {
   if (Array.isArray(times) || times instanceof Float64Array) {
     const list = times as ArrayLike<number>
     let at = 0
-    return () => list[at++]
+    return () => (at < list.length ? list[at++]! : NaN)
   }
   const iterator = times[Symbol.iterator]()
-  return () => iterator.next().value as number | undefined
+  return () => {
+    const next = iterator.next()
+    return next.done === true ? NaN : next.value
+  }
 }
 
 interface FrameObserver {

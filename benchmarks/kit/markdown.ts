@@ -34,11 +34,19 @@ const HEADLINES: readonly Headline[] = [
     against: 'x `JSON.parse`',
     rows: [
       ['decode.binance.cpu.millrace', 'Binance spot'],
+      ['decode.binance.cpu.tardis', 'the same by tardis-dev'],
+      ['decode.binance.cpu.ccxt', 'the same by ccxt'],
       ['decode.binance-futures.cpu.millrace', 'Binance USD-M futures'],
+      ['decode.binance-futures.cpu.tardis', 'the same by tardis-dev'],
       ['decode.bybit.cpu.millrace', 'Bybit'],
+      ['decode.bybit.cpu.ccxt', 'the same by ccxt'],
       ['decode.kraken.cpu.millrace', 'Kraken, every checksum verified'],
+      ['decode.kraken.cpu.tardis', 'the same by tardis-dev, none verified'],
       ['decode.okx.cpu.millrace', 'OKX, every checksum verified'],
+      ['decode.okx.cpu.tardis', 'the same by tardis-dev, none verified'],
       ['decode.coinbase.cpu.millrace', 'Coinbase'],
+      ['decode.coinbase.cpu.tardis', 'the same by tardis-dev'],
+      ['decode.coinbase.cpu.ccxt', 'the same by ccxt'],
     ],
   },
   {
@@ -49,6 +57,74 @@ const HEADLINES: readonly Headline[] = [
       ['pipeline.frames.cpu.teamPipeline', 'the same as teams write it'],
       ['pipeline.latency.p50.toSink', 'from when a frame was due to its row at the sink, p50, 5,000 frames/s'],
       ['pipeline.latency.p99.toSink', 'the same, p99'],
+    ],
+  },
+  {
+    title:
+      'The flagship: three simulated exchanges over WebSockets in the same process, books, summaries, quotes, JSON lines',
+    rows: [
+      ['pipeline.flagship.p50.at5000', 'from receiving a frame to its quote in the file, p50, 5,000 frames/s'],
+      ['pipeline.flagship.p99.at5000', 'the same, p99'],
+      ['pipeline.flagship.cpu.at5000', 'processor time of an event, the simulator and its servers included'],
+    ],
+  },
+  {
+    title: 'From a WebSocket, another process sending, to books',
+    against: 'x `ws` and `JSON.parse`',
+    rows: [
+      ['socketToBooks.wsParse.cpu', '`ws`, text and `JSON.parse`: the floor'],
+      ['socketToBooks.wsCounting.cpu', '`ws` that counts frames'],
+      ['socketToBooks.connectionCounting.cpu', "**millrace**'s connection that counts frames"],
+      ['socketToBooks.live.cpu', '**millrace**, a live feed and `toBooks`'],
+    ],
+  },
+  {
+    title: 'The event loop of a live feed, 50,000 frames/s into 50 books',
+    rows: [
+      ['socketToBooks.loopDelayP99.idle', 'loop delay p99, idle'],
+      ['socketToBooks.loopDelayP99.at50000', 'loop delay p99, at work'],
+      ['socketToBooks.cpu.at50000', 'processor time'],
+    ],
+  },
+  {
+    title: 'A hop to another thread, events of four numbers',
+    against: 'x `postMessage`',
+    rows: [
+      ['hop.oneWay.message', '`postMessage` of each'],
+      ['hop.oneWay.handedOver', 'batches of columns, handed over'],
+      ['hop.oneWay.ring', 'the ring in shared memory'],
+      ['hop.oneWay.onWorker', '`onWorker`'],
+    ],
+  },
+  {
+    title: 'What a hop frees, and what it carries',
+    rows: [
+      ['hop.oneWay.ring.rate', 'events over the ring, one way'],
+      ['hop.sort.100.worker.share', "the loop's time for having a book of 100 levels sorted elsewhere"],
+      ['hop.sort.10000.worker.share', 'the same of 10,000 levels'],
+      ['hop.feeds.scale.wall', 'two feeds on two workers, by the clock'],
+      ['hop.feeds.scale.processors', 'the same by processor time: what free cores would give'],
+    ],
+  },
+  {
+    title: 'RxJS, a value or an event of a batch',
+    against: 'x Subject',
+    rows: [
+      ['rxjs.subject', 'a Subject alone'],
+      ['rxjs.operators4', 'four operators, event by event'],
+      ['rxjs.batches64', 'four operators over batches of 64'],
+      ['rxjs.mergeMapAsync', '`mergeMap` of promises'],
+      ['rxjs.mergeMapByKeyAsync', '`mergeMapByKey` of promises, in order per key'],
+      ['rxjs.concatMapAsync', '`concatMap` of promises'],
+    ],
+  },
+  {
+    title: 'Rows into files',
+    against: 'x `JSON.stringify` and a stream',
+    rows: [
+      ['sinks.time.stringifyStream', '`JSON.stringify` and a write stream'],
+      ['sinks.time.jsonLines', '`drain` into `jsonLines`'],
+      ['sinks.time.csv', '`drain` into `csv`'],
     ],
   },
   {
@@ -84,7 +160,8 @@ const HEADLINES: readonly Headline[] = [
   {
     title: 'Start',
     rows: [
-      ['startup.cpu.millrace', "`import 'millrace'`, cold"],
+      ['startup.ms.millrace', "`import 'millrace'`, cold"],
+      ['startup.cpu.millrace', 'the same in processor time'],
       ['startup.cpu.rxjs', 'of that, `rxjs` alone'],
       ['startup.rss.millrace', 'resident memory it adds'],
     ],

@@ -13,7 +13,7 @@ import type { BookChange, Level, LevelDigits, LevelText } from '../model/events'
 import { LEVELS_MAX } from '../kernel/layout'
 import { Epoch, HEADER, type LoggedBook } from './bookLog'
 import type { BookViewHead } from './bookView'
-import { columnsOf, joined, KernelBook, type Columns } from './kernelBook'
+import { columnsFor, columnsOf, joined, KernelBook, type Columns } from './kernelBook'
 import { PlainSide } from './plainSide'
 
 type Change = Pick<BookChange, 'bids' | 'asks' | 'bidDigits' | 'askDigits' | 'depth'>
@@ -46,15 +46,12 @@ export class Level2Book {
   private beginWith({ bids, asks, bidDigits, askDigits }: Change): boolean {
     if (bids.length + asks.length === 0 || !isExact(bids, bidDigits) || !isExact(asks, askDigits)) return false
     const { levels } = this
-    const prices = new Float64Array(bids.length + asks.length)
-    const decimals = new Float64Array(prices.length)
-    const [bestBid, bidsFall] = pricesInto(prices, 0, bids, 1)
-    const [bestAsk, asksRise] = pricesInto(prices, bids.length, asks, -1)
-    decimals.set(bidDigits.decimals)
-    decimals.set(askDigits.decimals, bids.length)
-    if (!levels.begin(prices, decimals, bestBid, bestAsk)) return false
-    putSide(levels, false, bids, bidDigits.decimals, bidsFall)
-    putSide(levels, true, asks, askDigits.decimals, asksRise)
+    const all = columnsFor(bids.length + asks.length)
+    const bidSide = fill(all, 0, bids, bidDigits.decimals)
+    const askSide = fill(all, bids.length, asks, askDigits.decimals)
+    if (!levels.begin(all.prices, all.decimals, bestOf(bidSide, 1), bestOf(askSide, -1))) return false
+    levels.put(false, worstFirst(bidSide, 1), 0, bids.length)
+    levels.put(true, worstFirst(askSide, -1), 0, asks.length)
     if (levels.update(bids.length, asks.length)) return true
     this.clear()
     return false
@@ -314,40 +311,18 @@ export class BookSide {
   }
 }
 
-/** Puts levels where an update finds them: the best last where they come best first, which is cheapest for sorted lists. */
-function putSide(
-  book: KernelBook,
-  asks: boolean,
-  levels: readonly Level[],
-  decimals: readonly number[],
-  isBestFirst: boolean,
-): void {
-  if (isBestFirst) book.putLevels(asks, levels.toReversed(), decimals.toReversed())
-  else book.putLevels(asks, levels, decimals)
-}
-
-/**
- * Copies prices; `sign` is 1 where higher is better.
- *
- * @returns  the best price of a level that is there, NaN without one, and whether the levels come best first
- */
-function pricesInto(
-  prices: Float64Array,
-  from: number,
-  levels: readonly Level[],
-  sign: 1 | -1,
-): [best: number, isBestFirst: boolean] {
-  let best = NaN
-  let last = sign * Infinity
-  let isBestFirst = true
+/** Writes levels into columns from a place on; returns that part of them. */
+function fill(all: Columns, from: number, levels: readonly Level[], decimals: readonly number[]): Columns {
+  const to = from + levels.length
+  const prices = all.prices.subarray(from, to)
+  const sizes = all.sizes.subarray(from, to)
   for (let index = 0; index < levels.length; index++) {
-    const [price, size] = levels[index]!
-    prices[from + index] = price
-    if (!((last - price) * sign > 0)) isBestFirst = false
-    if (size !== 0 && !((price - best) * sign <= 0)) best = price
-    last = price
+    const level = levels[index]!
+    prices[index] = level[0]
+    sizes[index] = level[1]
   }
-  return [best, isBestFirst]
+  all.decimals.set(decimals, from)
+  return { prices, sizes, decimals: all.decimals.subarray(from, to) }
 }
 
 /** Plain lists are frozen as a whole for each view: they have no log. */

@@ -7,8 +7,16 @@ import type * as bookKeeper from './bookKeeper'
 import type { BookKeeper } from './bookKeeper'
 import type * as sessionsOf from './sessions'
 
-/** What decodes frames is loaded with the first of them. */
 const load = createRequire(__filename)
+let decoding: (typeof sessionsOf & typeof bookKeeper) | undefined
+
+/** What decodes frames and keeps their books: loaded with the first of them. */
+function loaded(): typeof sessionsOf & typeof bookKeeper {
+  return (decoding ??= {
+    ...(load('./sessions') as typeof sessionsOf),
+    ...(load('./bookKeeper') as typeof bookKeeper),
+  })
+}
 
 export interface FromFramesOptions {
   /** The receive time of each frame, integer microseconds since 1970; 0 and rising by one without it. */
@@ -38,7 +46,7 @@ export function fromFrames(
   const protocol = exchangeById(exchange)
   const run = (out: FrameObserver, books?: BookKeeper): void => {
     // Some exchanges answer in several parts, and one text holds one of them.
-    const { Sessions } = load('./sessions') as typeof sessionsOf
+    const { Sessions } = loaded()
     const sessions = new Sessions({ protocolOf: () => protocol, ...(books !== undefined && { books }) })
     const base = { ns: 0, connection: 0, exchange: protocol.id }
     const timeUs = 0
@@ -68,7 +76,7 @@ export function fromFrames(
   })
   const bookSource: BookSource = {
     [booksOf](depth, out) {
-      const books = new (load('./bookKeeper') as typeof bookKeeper).BookKeeper(depth)
+      const books = new (loaded().BookKeeper)(depth)
       run(
         {
           closed: () => out.closed,

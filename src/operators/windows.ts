@@ -293,7 +293,7 @@ function timeWindows<T, A, R>(store: WindowStore<T, A, R>, everyUs: number, leng
       const missingIn = (lane: Lane<T, A> | undefined): number => {
         let windowsMissing = 0
         for (let openUs = lastOpenUs; openUs + lengthUs > timeUs; openUs -= everyUs) {
-          if (lane?.byOpen.get(openUs) === undefined) windowsMissing++
+          if (lane === undefined || lane.windows[placeOf(lane.windows, openUs)]?.openUs !== openUs) windowsMissing++
         }
         return windowsMissing
       }
@@ -305,10 +305,11 @@ function timeWindows<T, A, R>(store: WindowStore<T, A, R>, everyUs: number, leng
       }
       const appended = store.keepRow(lane, timed, inOrder)
       for (let openUs = lastOpenUs; openUs + lengthUs > timeUs; openUs -= everyUs) {
-        let window = lane.byOpen.get(openUs)
-        if (window === undefined) {
+        const place = placeOf(lane.windows, openUs)
+        let window = lane.windows[place]
+        if (window?.openUs !== openUs) {
           window = store.open(lane, openUs, openUs + lengthUs, openUs + everyUs)
-          lane.byOpen.set(openUs, window)
+          lane.windows.splice(place, 0, window)
         }
         store.add(window, timed, appended)
         store.changed(window)
@@ -380,7 +381,7 @@ function volumeWindows<T, A, R>(
   return {
     put(timed) {
       const key = store.keyOf(timed.row)
-      if (!store.makeRoom(() => (store.lane(key) === undefined ? 1 : 0), timed)) return
+      if (!store.makeRoom(() => (isEmpty(store.lane(key)) ? 1 : 0), timed)) return
       const lane = store.laneFor(key)
       if (lane.windows.length === 0) lane.windows.push(store.open(lane, timed.timeUs, timed.timeUs))
       const window = lane.windows[0]!
@@ -393,12 +394,10 @@ function volumeWindows<T, A, R>(
   }
 }
 
-/** One key that has windows. */
+/** One key that has windows, or had some a moment ago: one without any is as good as a new one. */
 interface Lane<T, A> {
   readonly key: string
-  /** Of windows of time: by their opening. */
-  readonly byOpen: Map<number, Window<A>>
-  /** Of other windows: in the order of their openings. */
+  /** In the order of their openings. */
   readonly windows: Window<A>[]
   /** Where windows may be revised: the rows of all of them, in order. */
   readonly rows: Timed<T>[]
@@ -428,6 +427,9 @@ interface Window<A> {
   /** When the agenda looks at it. */
   agendaUs: number
   over: boolean
+  /** The windows that were made before it and after it, of all that are not over. */
+  older: Window<A> | undefined
+  newer: Window<A> | undefined
 }
 
 interface Agenda<A> {
@@ -443,13 +445,23 @@ interface WindowSetting<T> {
   readonly inOrder: boolean
 }
 
-/** The windows of all keys. */
+/**
+ * The windows of all keys.
+ *
+ * Windows come and go, ten a second of each key. Sets and maps in which they came and went would be built anew again and again,
+ * and what one of them had held would be kept for as long as the next: so windows know their neighbours, and a key whose last
+ * window has gone stays for the next one.
+ */
 class WindowStore<T, A, R> {
   /** Rows kept for revisions. */
   rows = 0
   private readonly lanes = new Map<string, Lane<T, A>>()
-  /** Every window, in the order of their making. */
-  private readonly windows = new Set<Window<A>>()
+  /** Lanes without a window. */
+  private emptyLanes = 0
+  /** Every window, in the order of their making: the first, the last, and how many there are. */
+  private oldest: Window<A> | undefined
+  private newest: Window<A> | undefined
+  private size = 0
   private agenda = new Heap<Agenda<A>>(isDueBefore)
   private readonly revised = new Set<Window<A>>()
   private finished: Windowed<R>[] = []
@@ -475,8 +487,9 @@ class WindowStore<T, A, R> {
   laneFor(key: string): Lane<T, A> {
     let lane = this.lanes.get(key)
     if (lane === undefined) {
-      lane = { key, byOpen: new Map(), windows: [], rows: [], size: 0, seen: 0 }
+      lane = { key, windows: [], rows: [], size: 0, seen: 0 }
       this.lanes.set(key, lane)
+      this.emptyLanes++
     }
     return lane
   }
@@ -490,16 +503,13 @@ class WindowStore<T, A, R> {
     const { onFull = 'fail' } = this.options
     for (;;) {
       const needed = missing()
-      if (needed === 0 || this.windows.size + needed <= this.windowsMax) return true
-      if (onFull === 'fail') throw this.setting.time.full('windows', 'windowsMax', this.windows.size)
+      if (needed === 0 || this.size + needed <= this.windowsMax) return true
+      if (onFull === 'fail') throw this.setting.time.full('windows', 'windowsMax', this.size)
       if (onFull === 'dropNewest') {
         this.setting.time.refuse(timed)
         return false
       }
-      for (const oldest of this.windows) {
-        this.end(oldest, false)
-        break
-      }
+      if (this.oldest !== undefined) this.end(this.oldest, false)
     }
   }
 
@@ -518,9 +528,14 @@ class WindowStore<T, A, R> {
       openings: [],
       agendaUs: Infinity,
       over: false,
+      older: this.newest,
+      newer: undefined,
     }
-    this.windows.add(window)
-    lane.size++
+    if (this.newest === undefined) this.oldest = window
+    else this.newest.newer = window
+    this.newest = window
+    this.size++
+    if (lane.size++ === 0) this.emptyLanes--
     return window
   }
 
@@ -610,14 +625,13 @@ class WindowStore<T, A, R> {
     if (window.dirty) this.emit(window, closed)
     const { lane } = window
     let keptFromUs = Infinity
-    for (const each of lane.byOpen.values()) if (each !== window && each.openUs < keptFromUs) keptFromUs = each.openUs
     for (const each of lane.windows) if (each !== window && each.openUs < keptFromUs) keptFromUs = each.openUs
     this.forget(window, keptFromUs)
   }
 
   /** The source has ended: emits what has not been emitted. */
   finish(): void {
-    for (const window of this.windows) {
+    for (let window = this.oldest; window !== undefined; window = window.newer) {
       if (window.dirty) this.emit(window, window.agendaUs < Infinity && window.closeUs <= this.passedUs)
     }
   }
@@ -631,7 +645,8 @@ class WindowStore<T, A, R> {
 
   clear(): void {
     this.lanes.clear()
-    this.windows.clear()
+    this.emptyLanes = this.size = 0
+    this.oldest = this.newest = undefined
     this.agenda.clear()
     this.revised.clear()
     this.rows = 0
@@ -676,17 +691,18 @@ class WindowStore<T, A, R> {
   private schedule(window: Window<A>, dueUs: number): void {
     window.agendaUs = dueUs
     this.agenda.push({ dueUs, window })
-    if (this.agenda.size <= 2 * this.windows.size + AGENDA_SLACK) return
+    if (this.agenda.size <= 2 * this.size + AGENDA_SLACK) return
     // Sessions that were joined have left entries behind.
     const kept = new Heap<Agenda<A>>(isDueBefore)
-    for (const each of this.windows) if (each.agendaUs < Infinity) kept.push({ dueUs: each.agendaUs, window: each })
+    for (let each = this.oldest; each !== undefined; each = each.newer) {
+      if (each.agendaUs < Infinity) kept.push({ dueUs: each.agendaUs, window: each })
+    }
     this.agenda = kept
   }
 
   private forget(window: Window<A>, keptFromUs: number): void {
     const lane = window.lane as Lane<T, A>
-    if (lane.byOpen.get(window.openUs) === window) lane.byOpen.delete(window.openUs)
-    else lane.windows.splice(lane.windows.indexOf(window), 1)
+    lane.windows.splice(lane.windows.indexOf(window), 1)
     this.remove(window)
     if (lane.rows.length === 0) return
     const useless = lane.size === 0 ? lane.rows.length : firstFrom(lane.rows, keptFromUs)
@@ -695,11 +711,24 @@ class WindowStore<T, A, R> {
   }
 
   private remove(window: Window<A>): void {
+    const { lane, older, newer } = window
     window.over = true
-    this.windows.delete(window)
+    if (older === undefined) this.oldest = newer
+    else older.newer = newer
+    if (newer === undefined) this.newest = older
+    else newer.older = older
+    window.older = window.newer = undefined
+    this.size--
     this.revised.delete(window)
-    window.lane.size--
-    if (window.lane.size === 0) this.lanes.delete(window.lane.key)
+    if (--lane.size > 0) return
+    lane.seen = 0
+    this.emptyLanes++
+    if (this.emptyLanes > EMPTY_LANES_MAX) this.forgetEmptyLanes()
+  }
+
+  private forgetEmptyLanes(): void {
+    for (const [key, lane] of this.lanes) if (lane.size === 0) this.lanes.delete(key)
+    this.emptyLanes = 0
   }
 }
 
@@ -707,6 +736,8 @@ const WINDOWS_MAX = 100_000
 /** Windows of one key that a row may be in: what a wrong unit in an option must not exceed. */
 const OVERLAP_MAX = 10_000
 const AGENDA_SLACK = 64
+/** Keys without a window that are kept for their next one. */
+const EMPTY_LANES_MAX = 1_024
 
 function isDueBefore<A>(a: Agenda<A>, b: Agenda<A>): boolean {
   return a.dueUs < b.dueUs
@@ -716,6 +747,23 @@ function isDueBefore<A>(a: Agenda<A>, b: Agenda<A>): boolean {
 function byClose<R>(a: Windowed<R>, b: Windowed<R>): number {
   if (a.closed !== b.closed) return a.closed ? -1 : 1
   return a.closeTimeUs - b.closeTimeUs || a.openTimeUs - b.openTimeUs || compareTexts(a.key, b.key)
+}
+
+function isEmpty(lane: Pick<Lane<unknown, unknown>, 'size'> | undefined): boolean {
+  return lane === undefined || lane.size === 0
+}
+
+/** The index of the first window that opens at a time or later. Mostly it is the last one that is asked for. */
+function placeOf<A>(windows: readonly Window<A>[], openUs: number): number {
+  let high = windows.length
+  if (high > 0 && windows[high - 1]!.openUs === openUs) return high - 1
+  let low = 0
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (windows[middle]!.openUs < openUs) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 /** The index of the first row that is not before a time. */

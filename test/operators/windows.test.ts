@@ -70,6 +70,24 @@ describe('windows', () => {
     return { clock, ledger, source, out, ends }
   }
 
+  it('know keys that come, go and come again from each other, more of them than are remembered without a window', () => {
+    const keys = 3_000
+    const { source, out } = started((ledger, clock) =>
+      windows.tumbling({ ...usual, everyMs: 0.01, outOfOrderMs: 0, ledger, clock }),
+    )
+    const rounds = [0, 1, 2].map((round) =>
+      Array.from({ length: keys }, (_, id) => row(round * 100, { id: round * keys + id, symbol: `key ${id}` })),
+    )
+    for (const rows of rounds) source.next(rows)
+    source.complete()
+    expect(
+      out
+        .flat()
+        .map(({ key, openTimeUs, value }) => [key, openTimeUs, ...value].join(' '))
+        .sort(),
+    ).to.deep.equal(rounds.flatMap((rows, at) => rows.map(({ symbol, id }) => `${symbol} ${at * 100} ${id}`)).sort())
+  })
+
   const balanced = (ledger: EventTimeLedger): boolean =>
     ledger.in === ledger.out + ledger.late + ledger.ignored + ledger.ahead + ledger.dropped + ledger.inFlight
 

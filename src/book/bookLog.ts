@@ -11,6 +11,7 @@
  */
 import { kernel, type Kernel } from '../kernel/kernel'
 import { BOOK_ASKS, BOOK_BIDS, BOOK_LOG_AT, LOG_RECORD_BYTES, SIDE_BEST_PRICE } from '../kernel/layout'
+import type { Level } from '../model/events'
 import type { OfBook, PriceLevel } from './bookView'
 
 /** Levels of one side that never change, best first. */
@@ -28,6 +29,11 @@ export interface LoggedBook {
   writtenAt(index: number): number
   /** The levels as they are now. */
   sideNow(asks: boolean): FrozenSide
+  length(asks: boolean): number
+  /** The best `n` levels, best first. */
+  top(asks: boolean, n: number): Level[]
+  /** Sum of the sizes of the best `n` levels. */
+  sizeOf(asks: boolean, n: number): number
 }
 
 /** Where a book whose epoch is still being written lies in the kernel. */
@@ -101,6 +107,11 @@ export class Epoch {
     return this.memory.words[this.logAt] === this.start + position * 8
   }
 
+  /** The book, while it is as it was at a position. */
+  now(position: number): LoggedBook | undefined {
+    return this.isNow(position) ? this.book : undefined
+  }
+
   /** Undefined without bids. */
   bidNow(): PriceLevel | undefined {
     const { doubles } = this.memory
@@ -116,7 +127,7 @@ export class Epoch {
     return price > 0 ? { price, size: doubles[this.askAt + 1]! } : this.nobody()
   }
 
-  private nobody(): undefined {
+  private nobody(): PriceLevel | undefined {
     return undefined
   }
 

@@ -107,18 +107,24 @@ export class BookView implements BookViewHead {
   /** Levels a side: `[bids, asks]`. */
   levels(): readonly [bids: number, asks: number] {
     const { depthMax } = this
+    const now = this.epoch.now(this.position)
+    if (now !== undefined) return [Math.min(depthMax, now.length(false)), Math.min(depthMax, now.length(true))]
     return [Math.min(depthMax, this.side(false, depthMax).length), Math.min(depthMax, this.side(true, depthMax).length)]
   }
 
   /** Sizes of the best `n` levels, summed: `[bids, asks]`. */
   depthOf(n: number): readonly [bids: number, asks: number] {
     const levels = Math.min(n, this.depthMax)
+    const now = this.epoch.now(this.position)
+    if (now !== undefined) return [now.sizeOf(false, levels), now.sizeOf(true, levels)]
     return [this.side(false, levels).sizeOf(levels), this.side(true, levels).sizeOf(levels)]
   }
 
   /** Copies the best `n` levels of a side into columns, best first; returns how many there were. */
   copySide(side: 'bids' | 'asks', prices: Float64Array, sizes: Float64Array, n: number): number {
-    return this.side(side === 'asks', n).copyTo(prices, sizes, Math.min(n, this.depthMax))
+    const levels = Math.min(n, this.depthMax)
+    const now = this.epoch.now(this.position)
+    return (now?.sideNow(side === 'asks') ?? this.side(side === 'asks', n)).copyTo(prices, sizes, levels)
   }
 
   /** True when the best bid is at or above the best ask: rare and short on healthy books. */
@@ -142,6 +148,8 @@ export class BookView implements BookViewHead {
   }
 
   private top(asks: boolean, n: number): Level[] {
+    const now = this.epoch.now(this.position)
+    if (now !== undefined) return now.top(asks, Math.min(n, this.depthMax))
     const side = this.side(asks, n)
     const levels: Level[] = []
     const count = Math.min(n, this.depthMax, side.length)

@@ -115,6 +115,18 @@ export class KernelBook implements LoggedBook {
     return this.at === 0 ? NaN : this.memory.doubles[(this.sideOf(asks) + SIDE_BEST_SIZE) >> 3]!
   }
 
+  /** Sum of the sizes of the best `n` levels. */
+  sizeOf(asks: boolean, n: number): number {
+    return this.at === 0 ? 0 : this.memory.code.sizeOf(this.at, asks ? 1 : 0, Math.min(n, this.length(asks)))
+  }
+
+  /** The best `n` levels, best first. */
+  top(asks: boolean, n: number): Level[] {
+    const levels: Level[] = []
+    this.each(asks, n, (price, size) => levels.push([price, size]))
+    return levels
+  }
+
   /** Calls back with each of the best `n` levels, best first. */
   each(asks: boolean, n: number, level: (price: number, size: number, decimals: number) => void): void {
     const total = Math.min(n, this.length(asks))

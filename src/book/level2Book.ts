@@ -288,10 +288,7 @@ export class BookSide {
   /** The best `n` levels, best first. */
   top(n: number): Level[] {
     const plain = this.plain()
-    if (plain !== undefined) return plain.top(n)
-    const levels: Level[] = []
-    this.levels.each(this.asks, n, (price, size) => levels.push([price, size]))
-    return levels
+    return plain === undefined ? this.levels.top(this.asks, n) : plain.top(n)
   }
 
   /** The best `n` levels with the digits of the wire, best first. */
@@ -330,6 +327,9 @@ const NO_LOG: LoggedBook = {
   written: () => new Float64Array(0),
   writtenAt: () => NaN,
   sideNow: () => new PlainSide(1).share(),
+  length: () => 0,
+  top: () => [],
+  sizeOf: () => 0,
 }
 
 /** True of levels that the kernel takes as they are. */

@@ -461,6 +461,27 @@ export function best(book: i32, asks: i32, skip: i32, atMost: i32): i32 {
   return count
 }
 
+/** Sum of the sizes of the best levels of a side. */
+export function sizeOf(book: i32, asks: i32, levels: i32): f64 {
+  const side = book + (asks !== 0 ? BOOK_ASKS : BOOK_BIDS)
+  const ladder = load32(side + SIDE_LADDER)
+  const bits = load32(side + SIDE_LADDER_BITS)
+  let sum: f64 = 0.0
+  let left = levels
+  let place = load32(side + SIDE_BEST)
+  while (place >= 0 && left > 0) {
+    sum += loadF64(ladder + place * PLACE_BYTES)
+    place = nextBelow(bits, place)
+    left--
+  }
+  const restSizes = load32(side + SIDE_REST_SIZES)
+  for (let index = load32(side + SIDE_REST_COUNT) - 1; index >= 0 && left > 0; index--) {
+    sum += loadF64(restSizes + index * 8)
+    left--
+  }
+  return sum
+}
+
 /** The next best place under one; -1 when there is none. */
 function nextBelow(bits: i32, place: i32): i32 {
   const word = load32(bits + ((place >> 5) << 2)) & ((1 << (place & 31)) - 1)

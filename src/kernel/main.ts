@@ -1,4 +1,4 @@
 /** What the kernel exports, to TypeScript and to WebAssembly. */
-export { best, change, cut, logEnd, reset, update } from './books'
+export { best, change, cut, logEnd, reset, sizeOf, update } from './books'
 export { krakenChecksum, okxChecksum } from './digits'
 export { hashOf, scan } from './scan'

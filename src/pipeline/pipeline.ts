@@ -13,10 +13,11 @@ import {
   type Stream,
 } from './description'
 import { graphOf, runningGraphOf, type PipelineGraph, type RunningGraph, type RunningParts } from './graph'
-import { LiveMarket } from './liveMarket'
+import { liveMarketOf } from './liveMarkets'
 import { liveHost } from './host'
 import type { Market } from './market'
 import { ReplayMarket } from './replayMarket'
+import { toppedMarket } from './tops'
 import { Run, type BranchHandle } from './run'
 import type { RunMode, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
@@ -189,7 +190,7 @@ function startRun(description: PipelineDescription, options: RunOptions): RunHan
   ): Market | undefined => {
     if (wishes.length === 0) return undefined
     if (mode === 'replay') {
-      return new ReplayMarket({
+      const replayed = new ReplayMarket({
         files: options.replay!,
         exchange: options.exchange,
         speed,
@@ -197,8 +198,12 @@ function startRun(description: PipelineDescription, options: RunOptions): RunHan
         clock: liveClock,
         ready,
       })
+      return toppedMarket(replayed, wishes)
     }
-    return new LiveMarket({ wishes, addresses: simulated?.addresses ?? options.addresses })
+    const keepsFrames =
+      options.record !== undefined ||
+      description.nodes.some((node) => node.kind === 'source' && node.source instanceof FrameSource)
+    return liveMarketOf({ wishes, addresses: simulated?.addresses ?? options.addresses, keepsFrames })
   }
 
   const done = begin()

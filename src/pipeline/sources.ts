@@ -14,6 +14,7 @@ import type { Fault } from '../model/fault'
 import type { SimulatorOptions } from '../simulator/simulator'
 import { startSimulator } from '../simulator/startSimulator'
 import { LiveMarket } from './liveMarket'
+import { liveMarketOf } from './liveMarkets'
 import type { Market, MarketOutput } from './market'
 import { ReplayMarket } from './replayMarket'
 import { meets, wishOf, type FeedOptions, type Wish } from './wish'
@@ -113,7 +114,9 @@ export interface AddressedFeedOptions extends FeedOptions {
  */
 export function feed(options: AddressedFeedOptions): MarketSource {
   const wish = wishOf(options, [...EXCHANGES.keys()])
-  return new MarketSource(wish, () => ({ market: new LiveMarket({ wishes: [wish], addresses: options.addresses }) }))
+  return new MarketSource(wish, () => ({
+    market: liveMarketOf({ wishes: [wish], addresses: options.addresses, keepsFrames: false }),
+  }))
 }
 
 /**

@@ -14,6 +14,8 @@ export interface OpenedSource<T> {
   readonly source: Observable<T>
   /** Asked to pause and resume the source when `onFull` is `block`. */
   readonly pressure?: Pressure
+  /** Is told what the reader says; what it returns or resolves to is the answer. */
+  readonly tell?: (message: never) => unknown
   /** The key by which rows are conflated when `onFull` is `conflate`: of those of one key only the latest waits. */
   readonly keyOf?: (value: T) => unknown
 }
@@ -41,6 +43,8 @@ export interface SourceApi {
   open(wish: SourceWish): Promise<void>
   /** Leaves the source: its connections end in order. */
   leave(): Promise<void>
+  /** What the reader has to say to the source. */
+  tell(message: unknown): Promise<unknown>
 }
 
 /**
@@ -55,11 +59,14 @@ export function exposeSource<T>(open: (data: never) => OpenedSource<T> | Promise
     throw new Fault('OPTION_INVALID', 'A worker entry was loaded in the main thread: start it with fromWorker.')
   }
   let outlet: Outlet<T> | undefined
+  let opened: OpenedSource<T> | undefined
   exposeEntry({
     async open(wish: SourceWish): Promise<void> {
-      outlet = new Outlet(wish, await open(wish.data as never))
+      opened = await open(wish.data as never)
+      outlet = new Outlet(wish, opened)
       await outlet.ended
     },
+    tell: (message: never) => opened?.tell?.(message),
     async leave(): Promise<void> {
       outlet?.leave()
       await outlet?.ended.catch(() => undefined)

@@ -67,7 +67,8 @@ export function fromWorker<T>(entry: string | URL, options: FromWorkerOptions): 
 const RING_BYTES = 2 ** 20
 
 /** One subscription: the thread, and the ring that comes from it. */
-class Inlet<T> {
+export class Inlet<T> {
+  private held: { readonly until: Promise<void>; readonly release: () => void } | undefined
   private readonly supervisor: SupervisedWorker<SourceApi>
   private readonly ledger: Ledger
   private readonly onFault: ((fault: Fault) => void) | undefined
@@ -97,8 +98,34 @@ class Inlet<T> {
     })
   }
 
+  /** Takes nothing more from the ring until {@link letGo}: when that is full the thread's queue fills, and then its source waits. */
+  hold(): void {
+    if (this.held !== undefined) return
+    let release!: () => void
+    const until = new Promise<void>((resolve) => (release = resolve))
+    this.held = { until, release }
+  }
+
+  letGo(): void {
+    this.held?.release()
+    this.held = undefined
+  }
+
+  /** Says something to the source; resolves with its answer. Undefined while there is none to speak to. */
+  tell(message: unknown): Promise<unknown> | undefined {
+    return this.worker?.call('tell', [message])
+  }
+
+  /** Ends the thread where it stands. */
+  end(): void {
+    this.letGo()
+    this.ring?.abort()
+    void this.supervisor.stop()
+  }
+
   /** Leaves the source in order, within the deadline. */
   close(): void {
+    this.letGo()
     const { worker } = this
     const stop = (): void => void this.supervisor.stop()
     this.ring?.abort()
@@ -133,10 +160,11 @@ class Inlet<T> {
   /** Until the ring has ended, one way or the other. */
   private async read(ring: RingReader): Promise<void> {
     while (!ring.isOver && !this.out.closed) {
-      while (ring.next()) {
+      while (this.held === undefined && ring.next()) {
         this.take(ring)
         await new Promise(setImmediate) // whatever else this thread has to do has a turn
       }
+      await this.held?.until
       await ring.published()
     }
   }

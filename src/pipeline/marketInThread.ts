@@ -10,7 +10,7 @@ import { thrownToData } from '../workers/crossing'
 import type { OpenedSource } from '../workers/exposeSource'
 import { LiveMarket } from './liveMarket'
 import type { MarketOutput } from './market'
-import { eventsRow, recordRow, toldRow, type MarketRow, type ToldRow } from './marketRows'
+import { EventsWriter, recordRow, toldRow, type MarketRow, type ToldRow } from './marketRows'
 import { levelsOf, toppedOutput } from './tops'
 import type { Wish } from './wish'
 
@@ -35,6 +35,7 @@ export function openMarket({ wishes, addresses, keepsFrames }: MarketInThread): 
   let complete = (): void => undefined
   const source = new Observable<MarketRow>((out) => {
     let keptLast: SessionRecord | undefined
+    const writer = new EventsWriter()
     const tell = (row: ToldRow['row'], value: unknown): void => out.next(toldRow(row, value))
     const tellConnections = (): void => tell('connections', market.connections())
     const output: MarketOutput = {
@@ -45,7 +46,7 @@ export function openMarket({ wishes, addresses, keepsFrames }: MarketInThread): 
         out.next(recordRow(record))
         if (isTurn) tellConnections()
       },
-      events: (record, events) => out.next(eventsRow(record, events, record === keptLast)),
+      events: (record, events) => out.next(writer.row(record, events, record === keptLast)),
       fault(fault) {
         tell('fault', thrownToData(fault))
         tellConnections()

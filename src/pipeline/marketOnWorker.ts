@@ -29,7 +29,7 @@ import { thrownFromData, type ThrownData } from '../workers/crossing'
 import { Inlet } from '../workers/fromWorker'
 import type { ConnectionView, Market, MarketOutput } from './market'
 import type { MarketInThread, MarketMessage } from './marketInThread'
-import { eventsOf, toldOf, type EventsRow, type FrameRow, type MarketRow, type ToldRow } from './marketRows'
+import { EventsReader, toldOf, type EventsRow, type FrameRow, type MarketRow, type ToldRow } from './marketRows'
 import type { Wish } from './wish'
 
 export interface MarketOnWorkerOptions {
@@ -50,8 +50,8 @@ const RESTART: RestartPolicy = { atMost: 10, withinMs: 60_000, backoffMs: [100, 
 /** Records that may wait in the thread; the most of them that cross together. */
 const CAPACITY = 10_000
 const BATCH_MAX = 64
-/** The ring to this thread: a record may take half of it, and a list of all instruments of an exchange is megabytes. */
-const RING_BYTES = 2 ** 22
+/** The ring to this thread: a row may take half of it, be it a book of a hundred thousand levels or a list of all instruments. */
+const RING_BYTES = 2 ** 24
 const RING_BYTES_OF_FRAMES = 2 ** 26
 const LOAD_MS = 30_000
 const STOP_MS = 2_000
@@ -72,6 +72,7 @@ export class MarketOnWorker implements Market {
   readonly byInstrument = true
   private readonly stamper = new Stamper(liveClock)
   private readonly lines = new Map<number, Line>()
+  private reader = new EventsReader()
   /** Added to the thread's numbers of connections: each thread begins with 0. */
   private base = 0
   private next = 0
@@ -174,16 +175,9 @@ export class MarketOnWorker implements Market {
   }
 
   private take(row: MarketRow): void {
-    switch (row.row) {
-      case 'events':
-        this.takeEvents(row)
-        return
-      case 'frame':
-        this.takeFrame(row)
-        return
-      default:
-        this.takeTold(row)
-    }
+    if (isEvents(row)) this.takeEvents(row)
+    else if (row.row === 'frame') this.takeFrame(row)
+    else this.takeTold(row)
   }
 
   private takeFrame({ connection, exchange, isText, bytes }: FrameRow): void {
@@ -199,9 +193,11 @@ export class MarketOnWorker implements Market {
   }
 
   private takeEvents(row: EventsRow): void {
-    const { connection, exchange, isKept } = row
+    const { reader } = this
+    reader.open(row)
+    const { connection, exchange, isKept } = reader
     const stamp = isKept ? this.stampOfKept! : this.stamper.next()
-    const events = eventsOf(row, stamp.timeUs)
+    const events = reader.events(stamp.timeUs)
     this.remember(connection, events)
     const record: SessionRecord = {
       ...stamp,
@@ -291,6 +287,7 @@ export class MarketOnWorker implements Market {
       ])
     }
     this.lines.clear()
+    this.reader = new EventsReader()
     this.base = this.next
     this.views = this.views.map((view) => ({ ...view, state: 'waiting', trouble: fault.message }))
     if (!this.isStopping) output?.fault(fault)
@@ -336,6 +333,10 @@ export class MarketOnWorker implements Market {
     this.next = Math.max(this.next, this.base + connection + 1)
     return this.base + connection
   }
+}
+
+function isEvents(row: MarketRow): row is EventsRow {
+  return Array.isArray(row)
 }
 
 const IN_DOUBT: ReadonlySet<string> = new Set(['gap', 'disconnected', 'dropped'])

@@ -1,8 +1,9 @@
 /**
  * Best levels in the place of a book's changes: of whoever wishes for a few levels, only those are asked to cross a thread.
  *
- * A snapshot of the best levels follows each record by which one of them has changed; all other events stay as they are and
- * where they are. The same records give the same events wherever this is done: on a worker live, on the loop in a replay.
+ * A book of so many levels, as if the exchange had sent no more: first a snapshot of the best levels, then after each record
+ * by which one of them has changed a delta from those to these. All other events stay as they are. The same records give the
+ * same events wherever this is done: on a worker live, on the loop in a replay.
  */
 import { Subject } from 'rxjs'
 import type { BookView } from '../book/bookView'
@@ -68,8 +69,8 @@ class Tops {
     this.changes.next(events)
     const others = events.filter(({ kind }) => kind !== 'snapshot' && kind !== 'delta')
     for (const event of others) if (event.kind === 'notice') this.forget(event.instrument ?? event.symbol)
-    const tops = this.views.map((view) => topOf(view, this.most)).filter((top) => this.isNews(top))
-    return [...others, ...tops]
+    const news = this.views.flatMap((view) => this.newsOf(topOf(view, this.most)))
+    return [...others, ...news]
   }
 
   /** What was said of a book that is in doubt does not count. */
@@ -78,13 +79,40 @@ class Tops {
     else this.said.delete(name)
   }
 
-  private isNews(top: BookChange): boolean {
+  /** The top itself where nothing was said of its book, else what has changed since; nothing where nothing has. */
+  private newsOf(top: BookChange): BookChange[] {
     const name = top.instrument ?? top.symbol
     const before = this.said.get(name)
-    if (before !== undefined && isSame(before.bids, top.bids) && isSame(before.asks, top.asks)) return false
+    if (before === undefined) {
+      this.said.set(name, top)
+      return [top]
+    }
+    const bids = changes(before.bids, top.bids, true)
+    const asks = changes(before.asks, top.asks, false)
+    if (bids.length + asks.length === 0) return []
     this.said.set(name, top)
-    return true
+    const [bidDigits, askDigits] = [digitsOf(bids), digitsOf(asks)]
+    return [{ ...top, kind: 'delta', bids, asks, prevSeq: before.seq, bidDigits, askDigits }]
   }
+}
+
+/** What makes of the levels `before` those of `now`, both best first: size 0 for those that are gone. */
+function changes(before: readonly Level[], now: readonly Level[], isBid: boolean): Level[] {
+  const made: Level[] = []
+  let old = 0
+  for (const level of now) {
+    const [price, size] = level
+    for (; old < before.length && isBetter(before[old]![0], price, isBid); old++) made.push([before[old]![0], 0])
+    if (old < before.length && before[old]![0] === price) {
+      if (before[old++]![1] !== size) made.push(level)
+    } else made.push(level)
+  }
+  for (; old < before.length; old++) made.push([before[old]![0], 0])
+  return made
+}
+
+function isBetter(price: number, than: number, isBid: boolean): boolean {
+  return isBid ? price > than : price < than
 }
 
 function topOf(view: BookView, levels: number): BookChange {
@@ -121,12 +149,4 @@ function decimalsIn(value: number): number {
   const exponent = text.indexOf('e-')
   if (exponent < 0) return decimalsOf(text)
   return Number(text.slice(exponent + 2)) + decimalsOf(text.slice(0, exponent))
-}
-
-function isSame(a: readonly Level[], b: readonly Level[]): boolean {
-  if (a.length !== b.length) return false
-  for (let index = 0; index < a.length; index++) {
-    if (a[index]![0] !== b[index]![0] || a[index]![1] !== b[index]![1]) return false
-  }
-  return true
 }

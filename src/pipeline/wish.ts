@@ -38,8 +38,8 @@ export interface FeedOptions {
    */
   readonly placement?: 'loop' | 'worker'
   /**
-   * Levels a side of a book that are enough, with `placement: 'worker'`: what crosses in the place of changes is a snapshot
-   * of so many whenever one of them has changed. Where another source of the run wishes for all of the exchange's books,
+   * Levels a side of a book that are enough, with `placement: 'worker'`: what crosses is a book of so many, as if the exchange
+   * sent no more, and a change of it only when one of them has changed. Where another source of the run wishes for all of the exchange's books,
    * their changes cross as they are.
    */
   readonly levels?: number

@@ -176,16 +176,16 @@ class Outlet<T> {
         // Too much for one record, or one that has no form here: each by itself then.
         for (const value of this.held) if (wordsOf([value], max) < 0) throw noForm(value, max)
         const [first, ...rest] = this.held
-        return this.write([first!], rest)
+        return this.write([first!], wordsOf([first!], max), rest)
       }
       throw noForm(this.held[0], max)
     }
-    return this.write(this.held, [])
+    return this.write(this.held, words, [])
   }
 
-  private write(values: readonly T[], rest: T[]): boolean {
+  private write(values: readonly T[], words: number, rest: T[]): boolean {
     const { ring } = this
-    if (!ring.reserve(wordsOf(values, Infinity), VALUES)) return false
+    if (!ring.reserve(words, VALUES)) return false
     writeValue(ring, ring.at, values)
     ring.commit()
     this.held = rest

@@ -159,13 +159,17 @@ export class Inlet<T> {
 
   /** Until the ring has ended, one way or the other. */
   private async read(ring: RingReader): Promise<void> {
+    let isNext = false
     while (!ring.isOver && !this.out.closed) {
-      while (this.held === undefined && ring.next()) {
-        this.take(ring)
-        await new Promise(setImmediate) // whatever else this thread has to do has a turn
+      if (this.held !== undefined) await this.held.until
+      else if (ring.next()) {
+        if (isNext) await new Promise(setImmediate) // whatever else this thread has to do has a turn
+        if (this.ring === ring) this.take(ring)
+        isNext = true
+      } else {
+        isNext = false
+        await ring.published()
       }
-      await this.held?.until
-      await ring.published()
     }
   }
 

@@ -9,7 +9,7 @@ import { mergeAll } from 'rxjs'
 import { emptyLedger } from '../../src/actors/ledger'
 import { EXCHANGES } from '../../src/exchanges/exchanges'
 import type { SessionRecord } from '../../src/feed/record'
-import type { Batch, MarketEvent, Notice } from '../../src/model/events'
+import type { Batch, BookChange, MarketEvent, Notice } from '../../src/model/events'
 import { Fault } from '../../src/model/fault'
 import { encodeEvent } from '../../src/sinks/encode'
 import { jsonLines } from '../../src/sinks/jsonLines'
@@ -91,14 +91,21 @@ describe('a feed on a worker', function () {
     await market.ready
     await eventually(() => void expect(seen.events.length).to.be.above(300))
     await market.stop()
-    const books = seen.events.filter(({ kind }) => kind === 'snapshot' || kind === 'delta')
-    expect(new Set(books.map(({ kind }) => kind))).to.deep.equal(new Set(['snapshot']))
+    const books = seen.events.filter((event): event is BookChange => 'bids' in event)
+    expect(books[0]).to.include({ kind: 'snapshot', depth: 2 })
+    expect(new Set(books.slice(1).map(({ kind }) => kind))).to.deep.equal(new Set(['delta']))
     let before = ''
-    for (const book of books) {
-      if (book.kind !== 'snapshot') continue
-      expect([book.bids.length, book.asks.length, book.depth]).to.deep.equal([2, 2, 2])
-      expect(book.bids[0]![0]).to.be.above(book.bids[1]![0])
-      const levels = JSON.stringify([book.bids, book.asks])
+    const sides = [new Map<number, number>(), new Map<number, number>()]
+    for (const { bids, asks } of books) {
+      for (const [index, levels] of [bids, asks].entries()) {
+        for (const [price, size] of levels) {
+          if (size > 0) sides[index]!.set(price, size)
+          else expect(sides[index]!.delete(price)).to.equal(true)
+        }
+      }
+      expect(sides.map(({ size }) => size)).to.deep.equal([2, 2])
+      expect(Math.max(...sides[0]!.keys())).to.be.below(Math.min(...sides[1]!.keys()))
+      const levels = JSON.stringify(sides.map((side) => [...side].toSorted(([a], [b]) => a - b)))
       expect(levels).to.not.equal(before)
       before = levels
     }
@@ -176,6 +183,28 @@ describe('a feed on a worker', function () {
     await eventually(() => void expect(seen.hasEnded).to.equal(true), { withinMs: 20_000 })
     expect(seen.faults.at(-1)).to.have.property('code', 'RETRIES_EXHAUSTED')
     await market.stop()
+    await simulator.stop()
+  })
+
+  it('is ended at the deadline of a stop when its thread does not answer', async () => {
+    process.env['MORTAL_MARKET'] = 'spin'
+    const simulator = await startSimulator({ exchanges: ['kraken'], seed: 3 })
+    const seen = new Observed()
+    const entry = path.join(__dirname, 'entries', 'mortalMarket')
+    const market = seen.open(simulator, { channel: 'trades' }, { entry })
+    await market.start(seen.output)
+    await eventually(
+      async () => {
+        const before = seen.events.length
+        await new Promise((resolve) => setTimeout(resolve, 500))
+        expect(seen.events.length).to.equal(before)
+      },
+      { withinMs: 20_000 },
+    )
+    const startedMs = performance.now()
+    await market.stop(300)
+    expect(performance.now() - startedMs).to.be.below(3_000)
+    await eventually(() => void expect(simulator.stats.connections).to.equal(0))
     await simulator.stop()
   })
 

@@ -10,6 +10,7 @@ setTimeout(() => {
   const way = process.env['MORTAL_MARKET']
   if (way === 'exit') process.exit(1)
   if (way === 'throw') throw new Error('thrown late')
+  while (way === 'spin');
   const held: unknown[] = []
   while (way === 'memory') held.push(new Array(1_000).fill(held.length))
 }, LIVES_MS)

@@ -50,6 +50,8 @@ const RESTART: RestartPolicy = { atMost: 10, withinMs: 60_000, backoffMs: [100, 
 /** Records that may wait in the thread; the most of them that cross together. */
 const CAPACITY = 10_000
 const BATCH_MAX = 64
+/** Being woken for each frame would cost the loop as much as reading it from the socket. */
+const GATHER_MS = 1
 /** The ring to this thread: a row may take half of it, be it a book of a hundred thousand levels or a list of all instruments. */
 const RING_BYTES = 2 ** 24
 const RING_BYTES_OF_FRAMES = 2 ** 26
@@ -114,6 +116,7 @@ export class MarketOnWorker implements Market {
           capacity: CAPACITY,
           onFull: 'block',
           batchMax: BATCH_MAX,
+          gatherMs: GATHER_MS,
           ringBytes: keepsFrames ? RING_BYTES_OF_FRAMES : RING_BYTES,
           deadlineMs: LOAD_MS,
           restart,

@@ -4,6 +4,7 @@ import { BoundedQueue } from '../actors/boundedQueue'
 import { emptyLedger, type DropReason } from '../actors/ledger'
 import type { OnFull } from '../actors/overflow'
 import type { Pressure } from '../actors/pressure'
+import { liveClock } from '../clock/liveClock'
 import { errorOf, Fault } from '../model/fault'
 import { exposeEntry } from './entry'
 import { recordWordsMax, RingWriter, type RingMemory } from './ring'
@@ -26,6 +27,7 @@ export interface SourceWish {
   readonly capacity: number
   readonly onFull: WorkerOnFull
   readonly batchMax: number
+  readonly gatherMs: number
   readonly data: unknown
 }
 
@@ -88,6 +90,7 @@ class Outlet<T> {
   /** Values that were taken from the queue and found no room. */
   private held: T[] = []
   private isDraining = false
+  private drainedUs = 0
   private sourceEnded: { readonly failure: { readonly error: unknown } | undefined } | undefined
 
   constructor(
@@ -137,7 +140,10 @@ class Outlet<T> {
   private planDrain(): void {
     if (this.isDraining) return
     this.isDraining = true
-    queueMicrotask(() => void this.drain()) // what else comes in this turn of the loop travels along
+    const { gatherMs } = this.wish
+    const waitMs = gatherMs === 0 ? 0 : gatherMs - (liveClock.nowUs() - this.drainedUs) / 1_000
+    if (waitMs > 0) liveClock.after(waitMs, () => void this.drain())
+    else queueMicrotask(() => void this.drain()) // what else comes in this turn of the loop travels along
   }
 
   private async drain(): Promise<void> {
@@ -162,6 +168,7 @@ class Outlet<T> {
       this.finish({ error })
     } finally {
       this.isDraining = false
+      if (this.wish.gatherMs > 0) this.drainedUs = liveClock.nowUs()
     }
   }
 

@@ -20,6 +20,11 @@ export interface FromWorkerOptions {
   readonly onFull: WorkerOnFull
   /** The most values that cross together. */
   readonly batchMax: number
+  /**
+   * Milliseconds within which values may be gathered, so that this thread is woken less often: what comes after a quiet time
+   * crosses at once, what comes within so many of the last crossing waits until they are over. Default 0.
+   */
+  readonly gatherMs?: number
   /** What is done about a worker that dies: the source is opened again on another. */
   readonly restart: RestartPolicy
   /** How long the worker may take to load, and to leave its source. */
@@ -134,13 +139,13 @@ export class Inlet<T> {
   }
 
   private started(worker: WorkerHandle<SourceApi>): void {
-    const { capacity, onFull, batchMax, data, ringBytes = RING_BYTES } = this.options
+    const { capacity, onFull, batchMax, gatherMs = 0, data, ringBytes = RING_BYTES } = this.options
     const memory = ringMemory(ringBytes / 8)
     const ring = new RingReader(memory)
     this.worker = worker
     this.ring = ring
     this.supervisor.succeeded()
-    const opened = worker.call('open', [{ ring: memory, capacity, onFull, batchMax, data }])
+    const opened = worker.call('open', [{ ring: memory, capacity, onFull, batchMax, gatherMs, data }])
     const ended = opened.then(
       (): undefined => undefined,
       (error: unknown) => {
@@ -196,17 +201,20 @@ export class Inlet<T> {
   }
 }
 
-function check({ capacity, batchMax, deadlineMs, restart, ringBytes = RING_BYTES }: FromWorkerOptions): void {
+function check(options: FromWorkerOptions): void {
+  const { capacity, batchMax, gatherMs = 0, deadlineMs, restart, ringBytes = RING_BYTES } = options
   const { atMost, withinMs, backoffMs } = restart
   const isCount = (value: number): boolean => Number.isSafeInteger(value) && value > 0
   const problem = !isCount(capacity)
     ? `capacity is ${capacity}; give a whole number, 1 or more`
     : !isCount(batchMax)
       ? `batchMax is ${batchMax}; give a whole number, 1 or more`
-      : !(ringBytes >= 1_024 && ringBytes <= 2 ** 30 && Number.isInteger(Math.log2(ringBytes)))
-        ? `ringBytes is ${ringBytes}; give a power of two from 1,024 to 2^30`
-        : !(deadlineMs > 0 && deadlineMs <= LONGEST_WAIT_MS)
-          ? `deadlineMs is ${deadlineMs}; give milliseconds above 0 and at most ${LONGEST_WAIT_MS}`
-          : backoffProblem({ atMost, withinMs, minMs: backoffMs[0], maxMs: backoffMs[1] })
+      : !(gatherMs >= 0 && gatherMs <= LONGEST_WAIT_MS)
+        ? `gatherMs is ${gatherMs}; give milliseconds, 0 or more`
+        : !(ringBytes >= 1_024 && ringBytes <= 2 ** 30 && Number.isInteger(Math.log2(ringBytes)))
+          ? `ringBytes is ${ringBytes}; give a power of two from 1,024 to 2^30`
+          : !(deadlineMs > 0 && deadlineMs <= LONGEST_WAIT_MS)
+            ? `deadlineMs is ${deadlineMs}; give milliseconds above 0 and at most ${LONGEST_WAIT_MS}`
+            : backoffProblem({ atMost, withinMs, minMs: backoffMs[0], maxMs: backoffMs[1] })
   if (problem !== undefined) throw new Fault('OPTION_INVALID', `fromWorker: ${problem}.`, {})
 }

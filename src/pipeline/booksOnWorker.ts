@@ -3,8 +3,9 @@
  * levels of each book that changed, as columns.
  *
  * Why      a feed is work for one thread. Two of them on two workers are work for two, and the event loop has neither
- * Limits   it is no feed of a run: it connects to the exchanges by itself (or to `addresses`), and what it receives is in no
- *          recording. A pipeline that is to be recorded, replayed or simulated names `feed` and `toBooks`
+ * Limits   it is no feed of a run: it connects to the exchanges by itself (or to `addresses`), its rows are no market events,
+ *          and what it receives is in no recording. A pipeline that is to be recorded, replayed or simulated names `feed` with
+ *          `placement: 'worker'` and `levels`
  */
 import path from 'node:path'
 import { Observable, tap, type OperatorFunction } from 'rxjs'

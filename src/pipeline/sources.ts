@@ -14,7 +14,7 @@ import type { Fault } from '../model/fault'
 import type { SimulatorOptions } from '../simulator/simulator'
 import { startSimulator } from '../simulator/startSimulator'
 import type { Market, MarketOutput } from './market'
-import { liveMarket, replayMarket } from './openMarket'
+import { liveMarket, liveMarkets, replayMarket } from './openMarket'
 import { meets, wishOf, type FeedOptions, type Wish } from './wish'
 
 /** A source of market events that says what it wishes, so that a run can meet the wish its own way. */
@@ -112,7 +112,9 @@ export interface AddressedFeedOptions extends FeedOptions {
  */
 export function feed(options: AddressedFeedOptions): MarketSource {
   const wish = wishOf(options, [...EXCHANGES.keys()])
-  return new MarketSource(wish, () => ({ market: liveMarket({ wishes: [wish], addresses: options.addresses }) }))
+  return new MarketSource(wish, () => ({
+    market: liveMarkets({ wishes: [wish], addresses: options.addresses, keepsFrames: false }),
+  }))
 }
 
 /**

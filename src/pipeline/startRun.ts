@@ -12,7 +12,7 @@ import { startSimulator } from '../simulator/startSimulator'
 import type { PipelineDescription } from './description'
 import { runningGraphOf, type RunningParts } from './graph'
 import { liveHost } from './host'
-import { LiveMarket } from './liveMarket'
+import { liveMarketOf } from './liveMarkets'
 import type { Market } from './market'
 import type { RunHandle, RunOptions } from './pipeline'
 import { openQuarantine } from './quarantine'
@@ -21,6 +21,7 @@ import { Run } from './run'
 import type { RunMode, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
 import { supervisionTree } from './supervisionTree'
+import { toppedMarket } from './tops'
 import type { Wish } from './wish'
 
 /** Begins a run, and hands it over. */
@@ -86,7 +87,7 @@ export function startRun(description: PipelineDescription, options: RunOptions):
   ): Market | undefined => {
     if (wishes.length === 0) return undefined
     if (mode === 'replay') {
-      return new ReplayMarket({
+      const replayed = new ReplayMarket({
         files: options.replay!,
         exchange: options.exchange,
         speed,
@@ -94,8 +95,12 @@ export function startRun(description: PipelineDescription, options: RunOptions):
         clock: liveClock,
         ready,
       })
+      return toppedMarket(replayed, wishes)
     }
-    return new LiveMarket({ wishes, addresses: simulated?.addresses ?? options.addresses })
+    const keepsFrames =
+      options.record !== undefined ||
+      description.nodes.some((node) => node.kind === 'source' && node.source instanceof FrameSource)
+    return liveMarketOf({ wishes, addresses: simulated?.addresses ?? options.addresses, keepsFrames })
   }
 
   const done = begin()

@@ -32,6 +32,17 @@ export interface FeedOptions {
   readonly bookTops?: boolean
   /** Candle interval; default a minute. */
   readonly intervalMs?: number
+  /**
+   * Where the sockets, the decoding and the books of these exchanges live: on the event loop, the default, or on a worker
+   * thread of their own, from which events cross. Sources that name the same exchange share a thread.
+   */
+  readonly placement?: 'loop' | 'worker'
+  /**
+   * Levels a side of a book that are enough, with `placement: 'worker'`: what crosses is a book of so many, as if the exchange
+   * sent no more, and a change of it only when one of them has changed. Where another source of the run wishes for all of the exchange's books,
+   * their changes cross as they are.
+   */
+  readonly levels?: number
 }
 
 export interface Wish {
@@ -42,6 +53,8 @@ export interface Wish {
   readonly bookEveryMs?: number | undefined
   readonly bookTops?: boolean | undefined
   readonly intervalMs: number
+  readonly placement?: 'loop' | 'worker' | undefined
+  readonly levels?: number | undefined
   /** False for what a run may be ready without. Default true. */
   readonly required?: boolean | undefined
 }
@@ -57,10 +70,19 @@ export function wishOf(options: FeedOptions, exchangeIds: readonly string[]): Wi
     bookEveryMs,
     bookTops,
     intervalMs,
+    placement,
+    levels,
   } = options as Partial<FeedOptions>
   const channels = options.channels ?? (channel === undefined ? [] : [channel])
   const problems = problemsOfWish({ instruments, channels, depth, bookEveryMs, intervalMs })
   if (exchanges.length === 0) problems.push('Name at least one exchange.')
+  if (placement !== undefined && !PLACEMENTS.includes(placement)) {
+    problems.push(`placement is ${JSON.stringify(placement)}; give one of ${PLACEMENTS.join(', ')}.`)
+  }
+  if (levels !== undefined && !(Number.isSafeInteger(levels) && levels > 0)) {
+    problems.push(`levels is ${levels}; give a whole number of levels a side, 1 or more.`)
+  }
+  if (levels !== undefined && placement !== 'worker') problems.push("levels go with placement: 'worker'.")
   for (const exchange of exchanges) {
     if (!exchangeIds.includes(exchange)) problems.push(noSuch('exchange', exchange, exchangeIds))
   }
@@ -73,8 +95,12 @@ export function wishOf(options: FeedOptions, exchangeIds: readonly string[]): Wi
     ...(bookEveryMs !== undefined && { bookEveryMs }),
     ...(bookTops === true && { bookTops }),
     intervalMs: intervalMs ?? 60_000,
+    ...(placement === 'worker' && { placement }),
+    ...(levels !== undefined && { levels }),
   }
 }
+
+const PLACEMENTS: readonly unknown[] = ['loop', 'worker']
 
 const CHANNEL_OF: Readonly<Record<Exclude<MarketEvent['kind'], 'notice'>, ChannelName>> = {
   trade: 'trades',

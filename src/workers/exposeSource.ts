@@ -4,6 +4,7 @@ import { BoundedQueue } from '../actors/boundedQueue'
 import { emptyLedger, type DropReason } from '../actors/ledger'
 import type { OnFull } from '../actors/overflow'
 import type { Pressure } from '../actors/pressure'
+import { liveClock } from '../clock/liveClock'
 import { errorOf, Fault } from '../model/fault'
 import { exposeEntry } from './entry'
 import { recordWordsMax, RingWriter, type RingMemory } from './ring'
@@ -14,6 +15,8 @@ export interface OpenedSource<T> {
   readonly source: Observable<T>
   /** Asked to pause and resume the source when `onFull` is `block`. */
   readonly pressure?: Pressure
+  /** Is told what the reader says; what it returns or resolves to is the answer. */
+  readonly tell?: (message: never) => unknown
   /** The key by which rows are conflated when `onFull` is `conflate`: of those of one key only the latest waits. */
   readonly keyOf?: (value: T) => unknown
 }
@@ -24,6 +27,7 @@ export interface SourceWish {
   readonly capacity: number
   readonly onFull: WorkerOnFull
   readonly batchMax: number
+  readonly gatherMs: number
   readonly data: unknown
 }
 
@@ -41,6 +45,8 @@ export interface SourceApi {
   open(wish: SourceWish): Promise<void>
   /** Leaves the source: its connections end in order. */
   leave(): Promise<void>
+  /** What the reader has to say to the source. */
+  tell(message: unknown): Promise<unknown>
 }
 
 /**
@@ -55,11 +61,14 @@ export function exposeSource<T>(open: (data: never) => OpenedSource<T> | Promise
     throw new Fault('OPTION_INVALID', 'A worker entry was loaded in the main thread: start it with fromWorker.')
   }
   let outlet: Outlet<T> | undefined
+  let opened: OpenedSource<T> | undefined
   exposeEntry({
     async open(wish: SourceWish): Promise<void> {
-      outlet = new Outlet(wish, await open(wish.data as never))
+      opened = await open(wish.data as never)
+      outlet = new Outlet(wish, opened)
       await outlet.ended
     },
+    tell: (message: never) => opened?.tell?.(message),
     async leave(): Promise<void> {
       outlet?.leave()
       await outlet?.ended.catch(() => undefined)
@@ -81,6 +90,7 @@ class Outlet<T> {
   /** Values that were taken from the queue and found no room. */
   private held: T[] = []
   private isDraining = false
+  private drainedUs = 0
   private sourceEnded: { readonly failure: { readonly error: unknown } | undefined } | undefined
 
   constructor(
@@ -130,7 +140,10 @@ class Outlet<T> {
   private planDrain(): void {
     if (this.isDraining) return
     this.isDraining = true
-    queueMicrotask(() => void this.drain()) // what else comes in this turn of the loop travels along
+    const { gatherMs } = this.wish
+    const waitMs = gatherMs === 0 ? 0 : gatherMs - (liveClock.nowUs() - this.drainedUs) / 1_000
+    if (waitMs > 0) liveClock.after(waitMs, () => void this.drain())
+    else queueMicrotask(() => void this.drain()) // what else comes in this turn of the loop travels along
   }
 
   private async drain(): Promise<void> {
@@ -155,6 +168,7 @@ class Outlet<T> {
       this.finish({ error })
     } finally {
       this.isDraining = false
+      if (this.wish.gatherMs > 0) this.drainedUs = liveClock.nowUs()
     }
   }
 
@@ -169,16 +183,16 @@ class Outlet<T> {
         // Too much for one record, or one that has no form here: each by itself then.
         for (const value of this.held) if (wordsOf([value], max) < 0) throw noForm(value, max)
         const [first, ...rest] = this.held
-        return this.write([first!], rest)
+        return this.write([first!], wordsOf([first!], max), rest)
       }
       throw noForm(this.held[0], max)
     }
-    return this.write(this.held, [])
+    return this.write(this.held, words, [])
   }
 
-  private write(values: readonly T[], rest: T[]): boolean {
+  private write(values: readonly T[], words: number, rest: T[]): boolean {
     const { ring } = this
-    if (!ring.reserve(wordsOf(values, Infinity), VALUES)) return false
+    if (!ring.reserve(words, VALUES)) return false
     writeValue(ring, ring.at, values)
     ring.commit()
     this.held = rest

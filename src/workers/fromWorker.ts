@@ -20,6 +20,11 @@ export interface FromWorkerOptions {
   readonly onFull: WorkerOnFull
   /** The most values that cross together. */
   readonly batchMax: number
+  /**
+   * Milliseconds within which values may be gathered, so that this thread is woken less often: what comes after a quiet time
+   * crosses at once, what comes within so many of the last crossing waits until they are over. Default 0.
+   */
+  readonly gatherMs?: number
   /** What is done about a worker that dies: the source is opened again on another. */
   readonly restart: RestartPolicy
   /** How long the worker may take to load, and to leave its source. */
@@ -67,7 +72,8 @@ export function fromWorker<T>(entry: string | URL, options: FromWorkerOptions): 
 const RING_BYTES = 2 ** 20
 
 /** One subscription: the thread, and the ring that comes from it. */
-class Inlet<T> {
+export class Inlet<T> {
+  private held: { readonly until: Promise<void>; readonly release: () => void } | undefined
   private readonly supervisor: SupervisedWorker<SourceApi>
   private readonly ledger: Ledger
   private readonly onFault: ((fault: Fault) => void) | undefined
@@ -97,8 +103,34 @@ class Inlet<T> {
     })
   }
 
+  /** Takes nothing more from the ring until {@link letGo}: when that is full the thread's queue fills, and then its source waits. */
+  hold(): void {
+    if (this.held !== undefined) return
+    let release!: () => void
+    const until = new Promise<void>((resolve) => (release = resolve))
+    this.held = { until, release }
+  }
+
+  letGo(): void {
+    this.held?.release()
+    this.held = undefined
+  }
+
+  /** Says something to the source; resolves with its answer. Undefined while there is none to speak to. */
+  tell(message: unknown): Promise<unknown> | undefined {
+    return this.worker?.call('tell', [message])
+  }
+
+  /** Ends the thread where it stands. */
+  end(): void {
+    this.letGo()
+    this.ring?.abort()
+    void this.supervisor.stop()
+  }
+
   /** Leaves the source in order, within the deadline. */
   close(): void {
+    this.letGo()
     const { worker } = this
     const stop = (): void => void this.supervisor.stop()
     this.ring?.abort()
@@ -107,13 +139,13 @@ class Inlet<T> {
   }
 
   private started(worker: WorkerHandle<SourceApi>): void {
-    const { capacity, onFull, batchMax, data, ringBytes = RING_BYTES } = this.options
+    const { capacity, onFull, batchMax, gatherMs = 0, data, ringBytes = RING_BYTES } = this.options
     const memory = ringMemory(ringBytes / 8)
     const ring = new RingReader(memory)
     this.worker = worker
     this.ring = ring
     this.supervisor.succeeded()
-    const opened = worker.call('open', [{ ring: memory, capacity, onFull, batchMax, data }])
+    const opened = worker.call('open', [{ ring: memory, capacity, onFull, batchMax, gatherMs, data }])
     const ended = opened.then(
       (): undefined => undefined,
       (error: unknown) => {
@@ -132,12 +164,17 @@ class Inlet<T> {
 
   /** Until the ring has ended, one way or the other. */
   private async read(ring: RingReader): Promise<void> {
+    let isNext = false
     while (!ring.isOver && !this.out.closed) {
-      while (ring.next()) {
-        this.take(ring)
-        await new Promise(setImmediate) // whatever else this thread has to do has a turn
+      if (this.held !== undefined) await this.held.until
+      else if (ring.next()) {
+        if (isNext) await new Promise(setImmediate) // whatever else this thread has to do has a turn
+        if (this.ring === ring) this.take(ring)
+        isNext = true
+      } else {
+        isNext = false
+        await ring.published()
       }
-      await ring.published()
     }
   }
 
@@ -164,17 +201,20 @@ class Inlet<T> {
   }
 }
 
-function check({ capacity, batchMax, deadlineMs, restart, ringBytes = RING_BYTES }: FromWorkerOptions): void {
+function check(options: FromWorkerOptions): void {
+  const { capacity, batchMax, gatherMs = 0, deadlineMs, restart, ringBytes = RING_BYTES } = options
   const { atMost, withinMs, backoffMs } = restart
   const isCount = (value: number): boolean => Number.isSafeInteger(value) && value > 0
   const problem = !isCount(capacity)
     ? `capacity is ${capacity}; give a whole number, 1 or more`
     : !isCount(batchMax)
       ? `batchMax is ${batchMax}; give a whole number, 1 or more`
-      : !(ringBytes >= 1_024 && ringBytes <= 2 ** 30 && Number.isInteger(Math.log2(ringBytes)))
-        ? `ringBytes is ${ringBytes}; give a power of two from 1,024 to 2^30`
-        : !(deadlineMs > 0 && deadlineMs <= LONGEST_WAIT_MS)
-          ? `deadlineMs is ${deadlineMs}; give milliseconds above 0 and at most ${LONGEST_WAIT_MS}`
-          : backoffProblem({ atMost, withinMs, minMs: backoffMs[0], maxMs: backoffMs[1] })
+      : !(gatherMs >= 0 && gatherMs <= LONGEST_WAIT_MS)
+        ? `gatherMs is ${gatherMs}; give milliseconds, 0 or more`
+        : !(ringBytes >= 1_024 && ringBytes <= 2 ** 30 && Number.isInteger(Math.log2(ringBytes)))
+          ? `ringBytes is ${ringBytes}; give a power of two from 1,024 to 2^30`
+          : !(deadlineMs > 0 && deadlineMs <= LONGEST_WAIT_MS)
+            ? `deadlineMs is ${deadlineMs}; give milliseconds above 0 and at most ${LONGEST_WAIT_MS}`
+            : backoffProblem({ atMost, withinMs, minMs: backoffMs[0], maxMs: backoffMs[1] })
   if (problem !== undefined) throw new Fault('OPTION_INVALID', `fromWorker: ${problem}.`, {})
 }

@@ -114,6 +114,26 @@ describe('fromWorker', function () {
     })
   }
 
+  it('gathers what comes soon after, and sends the first at once', async () => {
+    const turns = async (gatherMs: number): Promise<number> => {
+      let turn = 0
+      const seenTurns = new Set<number>()
+      const count = (): void => void (turn++, setImmediate(count).unref())
+      count()
+      const source = counted({ rows: 400, aTurn: 1 }, { capacity: 1_000, batchMax: 1_000, gatherMs })
+      const rows = await lastValueFrom(
+        source.pipe(
+          tap(() => seenTurns.add(turn)),
+          toArray(),
+        ),
+      )
+      expect(rows.map(({ id }) => id)).to.deep.equal(numbers(400))
+      return seenTurns.size
+    }
+    expect(await turns(300)).to.be.within(2, 4)
+    expect(await turns(0)).to.be.above(4)
+  })
+
   it('ends with a fault when none may be dropped and more wait than it may hold', async () => {
     const full = await errorOf(counted({ rows: 50_000, aTurn: 1_000 }, { capacity: 20, onFull: 'fail' }))
     expect(full).to.be.instanceOf(Fault).with.property('code', 'EDGE_FULL')

@@ -41,13 +41,24 @@ export class BookView implements BookViewHead {
   private readonly epoch: Epoch
   private readonly position: number
 
+  /** @param of  the book; or another view, to show the same with fewer levels */
   constructor(
     head: BookViewHead,
-    book: Level2Book,
+    of: Level2Book | BookView,
     private readonly depthMax: number,
   ) {
-    this.position = book.record(head)
-    this.epoch = book.recorded
+    if (of instanceof BookView) {
+      this.position = of.position
+      this.epoch = of.epoch
+    } else {
+      this.position = of.record(head)
+      this.epoch = of.recorded
+    }
+  }
+
+  /** The same with at most so many levels a side. */
+  upTo(depth: number): BookView {
+    return depth >= this.depthMax ? this : new BookView(this, this, depth)
   }
 
   get kind(): 'view' {

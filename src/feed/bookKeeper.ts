@@ -5,10 +5,17 @@
  * book was touched, and to give one view of each that is live when the frame is done: what `toBooks` does with events.
  */
 import type { BookGuard } from '../book/bookGuard'
+import { BookStep } from '../book/bookStep'
 import { BookView, type BookViewHead } from '../book/bookView'
 import type { Level2Book } from '../book/level2Book'
 import type { Batch, BookChange } from '../model/events'
 import type { ScannedDelta } from './scanner'
+
+/** Whoever wants to know of books that were touched. */
+export interface TouchedBooks {
+  /** Called with each book that a frame touches, once until its `view` or `step` is taken. */
+  touched(book: KeptBook): void
+}
 
 /** A book, and what its next view will say beside its levels. NaN is what was not said. */
 export class KeptBook implements BookViewHead {
@@ -16,17 +23,20 @@ export class KeptBook implements BookViewHead {
   receiveTimeUs = NaN
   seq = NaN
   private touched = false
+  /** One of the changes since the last step was a snapshot. */
+  private isWhole = false
 
   constructor(
     readonly exchange: string,
     readonly symbol: string,
     readonly instrument: string | undefined,
     readonly guard: BookGuard,
-    private readonly keeper: BookKeeper,
+    private readonly keeper: TouchedBooks,
   ) {}
 
   /** The guard has let a change through. */
-  changed({ exchangeTimeUs, receiveTimeUs, seq }: BookChange): void {
+  changed({ kind, exchangeTimeUs, receiveTimeUs, seq }: BookChange): void {
+    if (kind === 'snapshot') this.isWhole = true
     this.exchangeTimeUs = exchangeTimeUs ?? NaN
     this.seq = seq ?? NaN
     this.touch(receiveTimeUs)
@@ -46,6 +56,14 @@ export class KeptBook implements BookViewHead {
     return this.guard.state === 'live' && book !== undefined ? new BookView(this, book, depth) : undefined
   }
 
+  /** What has become of the book since this was last called; undefined when it is not live. */
+  step(): BookStep | undefined {
+    const { isWhole } = this
+    this.isWhole = false
+    const view = this.view(Infinity)
+    return view === undefined ? undefined : new BookStep(view, isWhole ? 'snapshot' : 'delta')
+  }
+
   private touch(receiveTimeUs: number): void {
     // Deltas that waited for a REST snapshot were received before it, but this state of the book was not known before.
     if (!(receiveTimeUs < this.receiveTimeUs)) this.receiveTimeUs = receiveTimeUs
@@ -55,7 +73,7 @@ export class KeptBook implements BookViewHead {
   }
 }
 
-export class BookKeeper {
+export class BookKeeper implements TouchedBooks {
   /** Books that the frame has touched, in order; the first has a place of its own, since most frames touch no other. */
   private first: KeptBook | undefined
   private readonly others: KeptBook[] = []

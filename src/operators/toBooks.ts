@@ -115,8 +115,8 @@ export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<Ma
 class KeptBook implements BookViewHead {
   readonly levels = new Level2Book()
   readonly exchange: string
-  readonly symbol: string
-  readonly instrument: string | undefined
+  symbol: string
+  instrument: string | undefined
   exchangeTimeUs = NaN
   receiveTimeUs = NaN
   seq = NaN
@@ -133,6 +133,8 @@ class KeptBook implements BookViewHead {
   /** False when there is no book that the change could extend. */
   apply(change: BookChange): boolean {
     if (change.kind === 'snapshot') {
+      this.symbol = change.symbol
+      this.instrument = change.instrument
       this.levels.snapshot(change)
       this.live = true
     } else {

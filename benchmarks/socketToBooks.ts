@@ -16,16 +16,22 @@
  */
 import { spawn } from 'node:child_process'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
-import { Subject } from 'rxjs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { filter } from 'rxjs'
 import WebSocket from 'ws'
+import type { BookView } from '../src/book/bookView'
 import { liveClock } from '../src/clock/liveClock'
-import { exchangeById } from '../src/exchanges/exchanges'
 import { Connection, type ConnectionEvents, type ConnectionOptions } from '../src/feed/connection'
-import { LiveFeed } from '../src/feed/liveFeed'
 import { networkTransport } from '../src/feed/networkTransport'
 import type { FeedConnection, Transport } from '../src/feed/transport'
-import type { Batch, MarketEvent } from '../src/model/events'
+import type { Batch } from '../src/model/events'
 import { toBooks } from '../src/operators/toBooks'
+import { LiveMarket } from '../src/pipeline/liveMarket'
+import { pipeline } from '../src/pipeline/pipeline'
+import { feed, MarketSource } from '../src/pipeline/sources'
+import { wishOf } from '../src/pipeline/wish'
+import { memory } from '../src/sinks/memory'
 import { depthStream, type Touch } from './kit/depthStream'
 import { startDepthServer, type Touches } from './kit/depthServer'
 import { isQuick, median, ofRounds, report, rounded, rowOf } from './kit/report'
@@ -49,11 +55,16 @@ const READERS: Readonly<Record<string, Reader>> = {
   wsCounting: (host, count) => throughWs(host, count, (data) => data.length > 0),
   /** The product's connection and nothing else. */
   connectionCounting: throughConnection,
-  /** The product, with the receiver of `ws` in the place of the frame cutter. */
+  /** A script, with the receiver of `ws` in the place of the frame cutter. */
   wsBooks: (host, count) =>
-    intoBooks(host, count, { ...networkTransport, connect: (options, events) => new WsOnly(options, events) }),
-  /** The product: connection, sessions, guarded books, an operator. */
-  live: (host, count) => intoBooks(host, count, networkTransport),
+    intoBooks(host, count, subscribeToBooks, {
+      ...networkTransport,
+      connect: (options, events) => new WsOnly(options, events),
+    }),
+  /** A script: connection, sessions, guarded books, an operator. */
+  live: (host, count) => intoBooks(host, count, subscribeToBooks),
+  /** A pipeline that runs: the same, and a mailbox, supervised stages, and the latest frames kept. */
+  pipeline: (host, count) => intoBooks(host, count, runToBooks),
 }
 
 /** Counts frames, and times all but the first fifth. */
@@ -113,43 +124,77 @@ function throughConnection(host: string, count: Counter): Promise<void> {
   })
 }
 
-/** @param booked  told of each frame whose book is up to date */
-async function startBooks(host: string, transport: Transport, booked: () => void): Promise<Map<string, Touch>> {
-  const instruments = depthStream({ frames: 0 }).snapshots.map(({ symbol }) => symbol)
-  const touches = new Map<string, Touch>()
-  const batches = new Subject<Batch<MarketEvent>>()
-  batches.pipe(toBooks()).subscribe((views) => {
+/** What a feed is asked for: all books of the stream. */
+function wishAt(host: string) {
+  return {
+    exchanges: ['binance'],
+    instruments: depthStream({ frames: 0 }).snapshots.map(({ symbol }) => symbol),
+    channel: 'book',
+    addresses: new Map([['binance', { ws: `ws://${host}`, rest: `http://${host}` }]]),
+  } as const
+}
+
+/** Reads the best prices of each view. */
+class Books {
+  readonly touches = new Map<string, Touch>()
+
+  /** @param booked  told of each frame whose book is up to date */
+  constructor(private readonly booked: () => void) {}
+
+  read(views: Batch<BookView>): void {
     for (const view of views) {
       const [bid, ask] = [view.bestBid(), view.bestAsk()]
       if (bid === undefined || ask === undefined) throw new Error(`${view.symbol} has an empty side.`)
-      touches.set(view.symbol, { bid: bid.price, ask: ask.price })
+      // The first view of a book is that of its snapshot.
+      if (this.touches.has(view.symbol)) this.booked()
+      this.touches.set(view.symbol, { bid: bid.price, ask: ask.price })
     }
-  })
-  const feed = new LiveFeed({
-    wishes: [{ exchange: 'binance', instruments, channels: ['book'], depth: undefined, intervalMs: 60_000 }],
-    // Fifty snapshots at once are more than the exchange allows, and this server is none.
-    protocolOf: (exchange) => ({ ...exchangeById(exchange), rest: { weightPerMinute: 1e6 } }),
-    addresses: new Map([['binance', { ws: `ws://${host}`, rest: `http://${host}` }]]),
-    clock: liveClock,
-    random: () => 0.5,
-    transport,
-    onEvents: (events, record) => {
-      batches.next(events)
-      if (record.dir === 'in') booked()
-    },
-    onFault: (fault) => {
-      throw fault
-    },
-  })
-  await feed.start()
-  return touches
+  }
 }
 
-async function intoBooks(host: string, count: Counter, transport: Transport): Promise<void> {
+/** A script: `feed(...).pipe(toBooks())`. */
+function subscribeToBooks(host: string, transport: Transport, booked: () => void): Map<string, Touch> {
+  const books = new Books(booked)
+  const { addresses, ...options } = wishAt(host)
+  const wish = wishOf(options, ['binance'])
+  const source = new MarketSource(wish, () => ({ market: new LiveMarket({ wishes: [wish], addresses, transport }) }))
+  source.pipe(toBooks()).subscribe({
+    next: (views) => books.read(views),
+    error: (thrown) => {
+      throw thrown
+    },
+  })
+  return books.touches
+}
+
+/** A pipeline that runs: a mailbox, books, and a stage that reads them. */
+function runToBooks(host: string, _transport: Transport, booked: () => void): Map<string, Touch> {
+  const books = new Books(booked)
+  const { addresses, ...wish } = wishAt(host)
+  void pipeline('socket', ({ source, sink }) => {
+    const views = source('market', feed(wish), { capacity: 100_000, onFull: 'block' }).through('books', toBooks())
+    const nothing = views.through(
+      'read',
+      filter((batch: Batch<BookView>) => {
+        books.read(batch)
+        return false
+      }),
+    )
+    sink(nothing, memory({ capacity: 1 }), { capacity: 1, onFull: 'keepLatest' })
+  }).start({ live: true, addresses, out: path.join(tmpdir(), 'millrace-bench') })
+  return books.touches
+}
+
+async function intoBooks(
+  host: string,
+  count: Counter,
+  begin: typeof subscribeToBooks,
+  transport: Transport = networkTransport,
+): Promise<void> {
   let finish!: () => void
   const finished = new Promise<void>((resolve) => (finish = resolve))
   let left = FRAMES
-  const touches = await startBooks(host, transport, () => {
+  const touches = begin(host, transport, () => {
     count.frame()
     if (--left === 0) finish()
   })
@@ -221,7 +266,7 @@ async function read(name: string, host: string): Promise<Sample> {
     const reading = READERS[name]!(host, count)
     reading.catch(reject)
     const settle = async (): Promise<void> => {
-      if (name === 'live' || name === 'wsBooks') await reading
+      if (name.endsWith('ooks') || name === 'live' || name === 'pipeline') await reading
       resolve({ usPerFrame: count.usPerFrame, cpuUsPerFrame: count.cpuUsPerFrame })
     }
   })
@@ -242,7 +287,7 @@ async function readPaced(host: string): Promise<Sample> {
     if (seen > PER_SECOND) into.push(delay.percentile(99) / 1e6)
     delay.reset()
   }
-  const touches = await startBooks(host, networkTransport, () => {
+  const touches = subscribeToBooks(host, networkTransport, () => {
     seen++
     if (seen % PER_SECOND === 1) {
       turn(idle)

@@ -11,6 +11,7 @@
  * after it, of which the latest are kept, so that what is behind has the same book after the batch as before. What comes
  * out depends on the changes that came in and nothing else: a replay of a recording gives the same.
  */
+import { PackedDelta } from '../model/codec/packedDelta'
 import type { BookChange, Level, LevelDigits, NoticeCode } from '../model/events'
 import { Fault } from '../model/fault'
 import type { ChecksumRule } from './checksum'
@@ -463,17 +464,31 @@ class Recent {
   private readonly texts = new Map<number, Pick<BookChange, 'bidDigits' | 'askDigits'>>()
 
   add(delta: BookChange): void {
+    if (delta instanceof PackedDelta) {
+      const bids = delta.count(false)
+      if (!this.begin(delta, bids, delta.count(true))) return
+      this.putColumns(delta.numbers, delta.columnsAt(false), bids)
+      this.putColumns(delta.numbers, delta.columnsAt(true), delta.count(true))
+      return
+    }
     const { bids, asks, bidDigits, askDigits } = delta
-    const needed = HEADER + NUMBERS_OF_LEVEL * (bids.length + asks.length)
+    if (!this.begin(delta, bids.length, asks.length)) return
+    if (bidDigits.texts !== undefined || askDigits.texts !== undefined) {
+      this.texts.set(this.oldest + this.length - 1, { bidDigits, askDigits })
+    }
+    this.putSide(bids, bidDigits)
+    this.putSide(asks, askDigits)
+  }
+
+  /** Makes room for a delta and begins it; false where there can be none. Its levels are to be put next. */
+  private begin(delta: BookChange, bids: number, asks: number): boolean {
+    const needed = HEADER + NUMBERS_OF_LEVEL * (bids + asks)
     if (needed > RECENT_NUMBERS_MAX) {
       this.clear() // whatever is older cannot be joined to what follows
-      return
+      return false
     }
     while (this.length === RECENT_MAX || this.used + needed > RECENT_NUMBERS_MAX) this.drop()
     if (this.used + needed > this.ring.length) this.grow(this.used + needed)
-    if (bidDigits.texts !== undefined || askDigits.texts !== undefined) {
-      this.texts.set(this.oldest + this.length, { bidDigits, askDigits })
-    }
     this.put(needed)
     this.put(delta.exchangeTimeUs)
     this.put(delta.receiveTimeUs)
@@ -482,11 +497,10 @@ class Recent {
     this.put(delta.firstSeq)
     this.put(delta.checksum)
     this.put(delta.depth)
-    this.put(bids.length)
-    this.putSide(bids, bidDigits)
-    this.putSide(asks, askDigits)
+    this.put(bids)
     this.used += needed
     this.length++
+    return true
   }
 
   /** Oldest first; what does not change from delta to delta is taken from `like`. */
@@ -560,6 +574,14 @@ class Recent {
       this.put(price)
       this.put(size)
       this.put(decimals[index])
+    }
+  }
+
+  private putColumns(numbers: Float64Array, from: number, count: number): void {
+    for (let index = from; index < from + count; index++) {
+      this.put(numbers[index])
+      this.put(numbers[index + count])
+      this.put(numbers[index + 2 * count])
     }
   }
 

@@ -55,6 +55,11 @@ export class BookView implements BookViewHead {
     return Infinity
   }
 
+  /** The same with at most so many levels a side. */
+  upTo(depth: number): BookView {
+    return depth >= this.depthMax ? this : viewOf(this.epoch, this.position, depth)
+  }
+
   get kind(): 'view' {
     return 'view'
   }

@@ -6,6 +6,7 @@
  * candle the newer one wins, field by field where it only says what changed. Trades, liquidations and notices are facts of
  * their own and are never merged.
  */
+import { PackedDelta } from '../model/codec/packedDelta'
 import type { BookChange, Derivative, Level, LevelDigits, LevelText, MarketEvent } from '../model/events'
 
 /** The batch that has the effect of both; it may be shorter than the two together. */
@@ -66,6 +67,8 @@ function mergeTwo(older: MarketEvent, newer: MarketEvent): MarketEvent {
 
 /** The change that has the effect of `older` followed by the delta `newer`. */
 export function mergeBookChanges(older: BookChange, newer: BookChange): BookChange {
+  if (newer instanceof PackedDelta) return mergeBookChanges(older, newer.plain())
+  if (older instanceof PackedDelta) return mergeBookChanges(older.plain(), newer)
   const whole = older.kind === 'snapshot'
   const bids = mergeSide(older.bids, older.bidDigits, newer.bids, newer.bidDigits, whole)
   const asks = mergeSide(older.asks, older.askDigits, newer.asks, newer.askDigits, whole)

@@ -300,6 +300,17 @@ export class KernelBook implements LoggedBook {
     }
   }
 
+  /** As `put`, of columns that lie one behind the other. */
+  putNumbers(asks: boolean, numbers: Float64Array, from: number, count: number): void {
+    const { doubles } = this.memory
+    const column = (asks ? ASKS : BIDS) >> 3
+    for (let index = 0; index < count; index++) {
+      doubles[column + (PRICES >> 3) + index] = numbers[from + index]!
+      doubles[column + (SIZES >> 3) + index] = numbers[from + count + index]!
+      doubles[column + (DECIMALS >> 3) + index] = numbers[from + 2 * count + index]!
+    }
+  }
+
   /** What lies in the columns of a side, copied. */
   taken(asks: boolean, from: number, to: number): Columns {
     const { doubles } = this.memory

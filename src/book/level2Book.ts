@@ -9,6 +9,7 @@
  * A view costs a few words (`bookLog.ts`) and never changes under its reader.
  */
 import { printDecimal } from '../model/decimal'
+import { PackedDelta } from '../model/codec/packedDelta'
 import type { BookChange, Level, LevelDigits, LevelText } from '../model/events'
 import { LEVELS_MAX } from '../kernel/layout'
 import { Epoch, HEADER, type LoggedBook } from './bookLog'
@@ -60,6 +61,10 @@ export class Level2Book {
   /** Changes levels in the order given: size 0 removes, and the removal of a level that is not held is normal. */
   delta(change: Change): void {
     const { levels } = this
+    if (change instanceof PackedDelta) {
+      this.packed(change)
+      return
+    }
     const { bids, asks, bidDigits, askDigits } = change
     if (this.isExact && isExact(bids, bidDigits) && isExact(asks, askDigits)) {
       levels.putLevels(false, bids, bidDigits.decimals)
@@ -67,6 +72,17 @@ export class Level2Book {
       this.update(bids.length, asks.length)
     } else this.applyInPieces(change)
     if (change.depth !== undefined) this.cut(change.depth)
+  }
+
+  /** Its numbers are exact, as all that were scanned. */
+  private packed(delta: PackedDelta): void {
+    const [bids, asks] = [delta.count(false), delta.count(true)]
+    if (this.isExact && bids <= LEVELS_MAX && asks <= LEVELS_MAX) {
+      this.levels.putNumbers(false, delta.numbers, delta.columnsAt(false), bids)
+      this.levels.putNumbers(true, delta.numbers, delta.columnsAt(true), asks)
+      this.update(bids, asks)
+    } else this.applyInPieces(delta)
+    if (delta.depth !== undefined) this.cut(delta.depth)
   }
 
   private applyInPieces(change: Change): void {

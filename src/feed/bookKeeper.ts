@@ -5,11 +5,20 @@
  * book was touched, and to give one view of each that is live when the frame is done: what `toBooks` does with events.
  */
 import type { BookGuard } from '../book/bookGuard'
+import { BookStep } from '../book/bookStep'
 import { BookView, viewOf, type BookViewHead } from '../book/bookView'
 import type { KernelBook } from '../book/kernelBook'
 import type { Level2Book } from '../book/level2Book'
 import type { Batch, BookChange } from '../model/events'
 import type { ScannedDelta } from './scanner'
+
+/** Whoever wants to know of books that were touched. */
+export interface TouchedBooks {
+  /** Called with each book that a frame touches, once until its `view` or `step` is taken. */
+  touched(book: KeptBook): void
+  /** Called with the book whose delta a desk has taken, which is all of its frame; the view of it is already written. */
+  taken(book: KeptBook): void
+}
 
 /** A book, and what its next view will say beside its levels. NaN is what was not said. */
 export class KeptBook implements BookViewHead {
@@ -17,13 +26,15 @@ export class KeptBook implements BookViewHead {
   seq = NaN
   private touched = false
   private readonly levels: KernelBook
+  /** One of the changes since the last step was a snapshot. */
+  private isWhole = false
 
   constructor(
     readonly exchange: string,
     readonly symbol: string,
     readonly instrument: string | undefined,
     readonly guard: BookGuard,
-    private readonly keeper: BookKeeper,
+    private readonly keeper: TouchedBooks,
   ) {
     this.levels = guard.book!.levels
   }
@@ -34,10 +45,17 @@ export class KeptBook implements BookViewHead {
   }
 
   /** The guard has let a change through. */
-  changed({ exchangeTimeUs, receiveTimeUs, seq }: BookChange): void {
+  changed({ kind, exchangeTimeUs, receiveTimeUs, seq }: BookChange): void {
+    if (kind === 'snapshot') this.isWhole = true
     this.exchangeTimeUs = exchangeTimeUs ?? NaN
     this.seq = seq ?? NaN
     this.touch(receiveTimeUs)
+  }
+
+  /** The guard has begun anew with a snapshot that was scanned. */
+  scannedSnapshot(snapshot: ScannedDelta, receiveTimeUs: number): void {
+    this.isWhole = true
+    this.scanned(snapshot, receiveTimeUs)
   }
 
   /** The guard has applied a delta that was scanned. */
@@ -49,7 +67,17 @@ export class KeptBook implements BookViewHead {
 
   /** The guard's desk has taken a delta, and written the view of it. */
   taken(): void {
-    this.keeper.taken(this.levels)
+    this.keeper.taken(this)
+  }
+
+  /** The view that the desk has written last. */
+  takenView(depth: number): BookView {
+    return viewOf(this.levels.recorded, this.levels.position, depth)
+  }
+
+  /** The step that it was. */
+  takenStep(): BookStep {
+    return new BookStep(this.takenView(Infinity), 'delta')
   }
 
   /** A view of the book as it is; undefined when it has lost it since it was touched. */
@@ -57,6 +85,14 @@ export class KeptBook implements BookViewHead {
     this.touched = false
     const book: Level2Book | undefined = this.guard.book
     return this.guard.state === 'live' && book !== undefined ? BookView.of(this, book, depth) : undefined
+  }
+
+  /** What has become of the book since this was last called; undefined when it is not live. */
+  step(): BookStep | undefined {
+    const { isWhole } = this
+    this.isWhole = false
+    const view = this.view(Infinity)
+    return view === undefined ? undefined : new BookStep(view, isWhole ? 'snapshot' : 'delta')
   }
 
   private touch(receiveTimeUs: number): void {
@@ -69,7 +105,7 @@ export class KeptBook implements BookViewHead {
   }
 }
 
-export class BookKeeper {
+export class BookKeeper implements TouchedBooks {
   /** The view of a frame that a desk has taken: it has no other. */
   private view: BookView | undefined
   /** Books that the frame has touched, in order; the first has a place of its own, since most frames touch no other. */
@@ -78,8 +114,8 @@ export class BookKeeper {
 
   constructor(private readonly depth: number) {}
 
-  taken(levels: KernelBook): void {
-    this.view = viewOf(levels.recorded, levels.position, this.depth)
+  taken(book: KeptBook): void {
+    this.view = book.takenView(this.depth)
   }
 
   touched(book: KeptBook): void {

@@ -88,6 +88,7 @@ export function fromFrames(
         books,
       )
       out.complete()
+      return undefined
     },
   }
   return Object.assign(source, bookSource)

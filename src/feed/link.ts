@@ -322,7 +322,8 @@ export class Link {
   private received(data: Uint8Array, isText: boolean): void {
     const { stamper, planned, take } = this.options
     // A time for each, though they came in one chunk: by it a value is traced to its frame.
-    const { timeUs, ns } = stamper.next()
+    stamper.advance()
+    const { timeUs, ns } = stamper
     this.frames++
     this.bytes += data.length
     this.lastFrameUs = timeUs

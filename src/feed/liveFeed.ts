@@ -534,12 +534,14 @@ export class LiveFeed {
     const events = this.sessions.apply(record)
     if (events.length === 0) return
     let live: Set<string> | undefined
-    for (const event of events) {
+    for (let index = 0; index < events.length; index++) {
+      const event = events[index]!
       if (event.kind === 'snapshot') (live ??= new Set()).add(event.symbol)
       // The deltas that waited for this snapshot have shown at once that one of them is missing.
       else if (event.kind === 'notice' && event.code === 'gap') live?.delete(event.symbol)
     }
-    for (const symbol of live ?? []) this.linkOf.get(record.connection)?.bookLive(symbol, record.timeUs)
+    if (live !== undefined)
+      for (const symbol of live) this.linkOf.get(record.connection)?.bookLive(symbol, record.timeUs)
     this.options.onEvents(events, record)
   }
 

@@ -14,8 +14,9 @@ import type { CounterSpecs } from '../metrics/counters'
 import { Fault, messageOf, type FaultCode } from '../model/fault'
 import type { InstrumentTable } from '../model/instrument'
 import type { InRecord } from './record'
-import { type BookKeeper, KeptBook } from './bookKeeper'
+import { KeptBook, type TouchedBooks } from './bookKeeper'
 import { BETWEEN, DOUBTED, MISSED, READ, TAKEN } from '../kernel/layout'
+import type { DeltaPacking } from './deltaPacking'
 import { Scanner, type ReadShape, type Slot } from './scanner'
 
 /** What a session asks of the connection it belongs to. */
@@ -108,8 +109,10 @@ export interface SessionOptions {
   readonly wholeList?: boolean
   /** Deltas of one instrument that may wait for its REST snapshot. */
   readonly bufferMax?: number
-  /** Keeps the books of the connection's guards; then their changes become no events. */
-  readonly books?: BookKeeper | undefined
+  /** Told of the books of the connection's guards, where nothing else is wanted; then no data becomes an event. */
+  readonly books?: TouchedBooks | undefined
+  /** Packs the levels of deltas that are scanned, while that is wanted. */
+  readonly packing?: DeltaPacking | undefined
   /** False to decode every frame plainly: the scanner must give the same. Default true. */
   readonly scanning?: boolean
   /** Instruments of one connection; frames that name more are faults. */
@@ -208,8 +211,14 @@ export class Session {
       counts.scanned++
       this.control?.heard(slot.shape.frame.channel, slot.routed, timeUs)
       if (this.options.books !== undefined && this.keep(slot, result, timeUs)) return NO_EVENTS
-      this.scanner!.write(slot)
-      this.accept(false)
+      const { packing } = this.options
+      if (packing?.wanted === true && slot.shape.frame.event === 'delta') {
+        const numbers = this.scanner!.numbersOf(slot)
+        this.guardOf(slot.symbol)?.receive(packing.packed(this.protocol.id, slot, numbers, timeUs))
+      } else {
+        this.scanner!.write(slot)
+        this.accept(false)
+      }
     }
     return writer.events.length === 0 ? NO_EVENTS : writer.take()
   }
@@ -236,7 +245,7 @@ export class Session {
         if (kept === undefined) return false
         const numbers = scanner.numbersOf(slot)
         if (!kept.guard.scannedSnapshot(numbers, numbers.bids, numbers.asks, slot.depth)) return false
-        kept.scanned(numbers, timeUs)
+        kept.scannedSnapshot(numbers, timeUs)
         return true
       }
       case 'trade':

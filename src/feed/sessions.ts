@@ -9,7 +9,9 @@ import { parseWireJson } from '../model/codec/wireJson'
 import type { MarketEvent } from '../model/events'
 import { Fault, messageOf } from '../model/fault'
 import { InstrumentTable, type Instrument } from '../model/instrument'
-import type { BookKeeper } from './bookKeeper'
+import type { TouchedBooks } from './bookKeeper'
+import { BookSteps } from './bookSteps'
+import { DeltaPacking } from './deltaPacking'
 import type { OpenRecord, RestRecord, SessionRecord } from './record'
 import { Session, sessionCounts, type SessionControl, type SessionCounts } from './session'
 
@@ -24,7 +26,7 @@ export interface SessionsOptions {
   /** As in `SessionOptions`. */
   readonly scanning?: boolean
   /** As in `SessionOptions`. */
-  readonly books?: BookKeeper
+  readonly books?: TouchedBooks
   /**
    * True where every instrument is known that may come, so that data of others is a fault; recordings may hold a part of
    * the list. Default false.
@@ -46,7 +48,23 @@ export class Sessions {
   /** Recorded snapshots that no connection has claimed yet, by exchange and symbol. */
   private readonly unclaimed = new Map<string, Map<string, RestRecord>>()
 
+  private steps: BookSteps | undefined
+  private readonly packing = new DeltaPacking()
+
   constructor(private readonly options: SessionsOptions) {}
+
+  /**
+   * Keeps the books of all connections, and gives a `BookStep` for each that a record has touched in the place of its changes;
+   * of other data nothing. To be called before the first record.
+   */
+  keepBooks(): void {
+    this.steps ??= new BookSteps()
+  }
+
+  /** Whether deltas may come as `PackedDelta`: for streams in which nobody reads their levels as objects. Default false. */
+  packDeltas(wanted: boolean): void {
+    this.packing.wanted = wanted
+  }
 
   /** The instruments known of an exchange; grows with every instruments answer. */
   instruments(exchange: string): InstrumentTable {
@@ -76,6 +94,11 @@ export class Sessions {
 
   /** The events of one record, in order. Never throws for what a record holds. */
   apply(record: SessionRecord): readonly MarketEvent[] {
+    const events = this.eventsOf(record)
+    return this.steps === undefined ? events : this.steps.behind(events)
+  }
+
+  private eventsOf(record: SessionRecord): readonly MarketEvent[] {
     switch (record.dir) {
       case 'in': {
         const session = this.sessionOf(record, undefined)
@@ -102,9 +125,9 @@ export class Sessions {
   /** As `apply`, of a frame that was received on a connection that is open, without a record. */
   receive(connection: number, data: string | Uint8Array, timeUs: number): readonly MarketEvent[] {
     const session = connection === this.lastConnection ? this.lastSession! : this.open(connection)
-    const events = session.receiveFrame(data, timeUs)
-    if (this.unclaimed.size === 0) return events
-    return this.claim(this.exchangeOf.get(connection)!, timeUs, session, events)
+    let events = session.receiveFrame(data, timeUs)
+    if (this.unclaimed.size > 0) events = this.claim(this.exchangeOf.get(connection)!, timeUs, session, events)
+    return this.steps === undefined ? events : this.steps.behind(events)
   }
 
   /** The session of a connection that is open, remembered as the one that is asked for next. */
@@ -207,7 +230,9 @@ export class Sessions {
       onFault: this.options.onFault,
       guarded: this.options.guarded ?? true,
       scanning: this.options.scanning ?? true,
-      books: this.options.books,
+      books: this.options.books ?? this.steps,
+      // Guards are what packed deltas go to.
+      packing: this.options.guarded === false ? undefined : this.packing,
       wholeList: this.options.wholeList ?? false,
     })
     this.sessions.set(record.connection, session)

@@ -13,14 +13,21 @@ export interface Stamp {
   readonly ns: number
 }
 
-export class Stamper {
-  private timeUs = -1
-  private ns = 0
+export class Stamper implements Stamp {
+  /** Of the last stamp. */
+  timeUs = -1
+  ns = 0
 
   constructor(private readonly clock: Clock) {}
 
   /** Now, or one nanosecond after the stamp before it where the clock has not moved on. */
   next(): Stamp {
+    this.advance()
+    return { timeUs: this.timeUs, ns: this.ns }
+  }
+
+  /** As `next`, for who reads the stamp here. */
+  advance(): void {
     const nowUs = this.clock.nowUs()
     if (nowUs > this.timeUs) {
       this.timeUs = nowUs
@@ -30,6 +37,5 @@ export class Stamper {
       this.timeUs++
       this.ns = 0
     }
-    return { timeUs: this.timeUs, ns: this.ns }
   }
 }

@@ -142,7 +142,8 @@ export class Subscriptions {
     if (ofChannel === undefined) return
     if (symbol !== undefined) {
       const subscriptions = ofChannel.get(symbol)
-      if (subscriptions !== undefined) for (const subscription of subscriptions) subscription.heardUs = timeUs
+      if (subscriptions === undefined) return
+      for (let index = 0; index < subscriptions.length; index++) subscriptions[index]!.heardUs = timeUs
       return
     }
     // The envelope does not say whose it is: nobody of the channel can be suspected of silence.

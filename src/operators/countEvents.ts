@@ -57,7 +57,7 @@ export function countEvents(options: CountEventsOptions): OperatorFunction<Batch
   requireMs('countEvents', 'everyMs', everyMs)
   requireCount('countEvents', 'instrumentsMax', instrumentsMax)
 
-  return (source) =>
+  const operator: OperatorFunction<Batch<MarketEvent>, EventCounts[]> = (source) =>
     new Observable((out) => {
       const clock = options.clock ?? currentClock()
       const tallies = new InstrumentStates(instrumentsMax, (of) => new Tally(of))
@@ -93,6 +93,7 @@ export function countEvents(options: CountEventsOptions): OperatorFunction<Batch
         },
       })
     })
+  return Object.assign(operator, { levels: 'unread' } as const)
 }
 
 class Tally {

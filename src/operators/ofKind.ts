@@ -31,7 +31,7 @@ export function ofKind<K extends MarketEvent['kind']>(
   check(kinds)
   const wanted = new Set<string>(kinds)
 
-  return (source) =>
+  const operator: OperatorFunction<Batch<MarketEvent>, Batch<EventOfKind<K>>> = (source) =>
     new Observable((out) => {
       subscribeWhileOpen(source, out, {
         next: (batch) => {
@@ -44,6 +44,9 @@ export function ofKind<K extends MarketEvent['kind']>(
         complete: () => out.complete(),
       })
     })
+  // Whoever reads this may look at the levels of book changes only where there are such changes.
+  const hasChanges = wanted.has('snapshot') || wanted.has('delta')
+  return Object.assign(operator, { levels: hasChanges ? 'passed' : 'unread' } as const)
 }
 
 function check(kinds: readonly string[]): void {

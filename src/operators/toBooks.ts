@@ -1,6 +1,6 @@
 import { Observable, type OperatorFunction } from 'rxjs'
 import { booksOf, isBookSource } from '../book/bookSource'
-import { BookView } from '../book/bookView'
+import { BookView, type BookViewHead } from '../book/bookView'
 import { newBook } from '../book/newBook'
 import type { Batch, BookChange, MarketEvent, Notice } from '../model/events'
 import { requireCount } from './options'
@@ -41,11 +41,12 @@ export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<Ma
     new Observable((out) => {
       // A source that keeps the books itself spares the events between.
       if (isBookSource(source) && booksMax >= BOOKS_MAX) {
-        source[booksOf](depth, out)
+        out.add(source[booksOf](depth, out))
         return
       }
       const books = new Map<string, Map<string, KeptBook>>()
-      const touched = new Set<KeptBook>()
+      /** Books that the batch has touched, in order. */
+      const touched: KeptBook[] = []
       let kept = 0
       // Levels lie outside of the collector's reach; views keep theirs.
       out.add(() => {
@@ -60,7 +61,7 @@ export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<Ma
         if (book === undefined && change.kind === 'snapshot') {
           if (++kept > booksMax) kept -= evictIdlest(books)
           if (ofExchange === undefined) books.set(change.exchange, (ofExchange = new Map<string, KeptBook>()))
-          ofExchange.set(key, (book = new KeptBook()))
+          ofExchange.set(key, (book = new KeptBook(change)))
         }
         return book
       }
@@ -69,7 +70,9 @@ export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<Ma
         if (book === undefined) return
         book.live = false
         book.levels.clear()
-        touched.delete(book)
+        if (!book.isTouched) return
+        book.isTouched = false
+        touched.splice(touched.indexOf(book), 1)
       }
 
       const silenceNamed = ({ code, exchange, instrument, symbol }: Notice): void => {
@@ -84,15 +87,19 @@ export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<Ma
           for (const event of batch) {
             if (event.kind === 'delta' || event.kind === 'snapshot') {
               const book = bookOf(event)
-              if (book?.apply(event)) touched.add(book)
+              if (book?.apply(event) !== true || book.isTouched) continue
+              book.isTouched = true
+              touched.push(book)
             } else if (event.kind === 'notice' && endsTrust(event)) {
               silenceNamed(event)
             }
           }
-          if (touched.size === 0) return
-          const views: BookView[] = []
-          for (const book of touched) views.push(BookView.of(book.last!, book.levels, depth))
-          touched.clear()
+          if (touched.length === 0) return
+          const views = touched.map((book) => {
+            book.isTouched = false
+            return BookView.of(book, book.levels, depth)
+          })
+          touched.length = 0
           out.next(views)
         },
         error: (error) => out.error(error),
@@ -100,26 +107,45 @@ export function toBooks(options: ToBooksOptions = {}): OperatorFunction<Batch<Ma
       })
     })
   // A pipeline refuses to put it behind an edge that drops: a lost delta is a wrong book.
-  return Object.assign(operator, { needsEveryValue: true })
+  // And levels are read by the book alone.
+  return Object.assign(operator, { needsEveryValue: true, levels: 'unread' } as const)
 }
 
-class KeptBook {
+/** A book, and what its next view says beside its levels; of what was not said NaN, and before the first change everything. */
+class KeptBook implements BookViewHead {
   readonly levels = newBook()
+  readonly exchange: string
+  symbol: string
+  instrument: string | undefined
+  exchangeTimeUs = NaN
+  receiveTimeUs = NaN
+  seq = NaN
   live = false
-  last: BookChange | undefined
+  /** The batch that is being read has changed it. */
+  isTouched = false
+
+  constructor({ exchange, symbol, instrument }: BookChange) {
+    this.exchange = exchange
+    this.symbol = symbol
+    this.instrument = instrument
+  }
 
   /** False when there is no book that the change could extend. */
   apply(change: BookChange): boolean {
     if (change.kind === 'snapshot') {
+      this.symbol = change.symbol
+      this.instrument = change.instrument
       this.levels.snapshot(change)
       this.live = true
     } else {
       if (!this.live) return false
       this.levels.delta(change)
     }
+    const { receiveTimeUs } = change
+    this.exchangeTimeUs = change.exchangeTimeUs ?? NaN
+    this.seq = change.seq ?? NaN
     // Deltas that waited for a REST snapshot were received before it, but this state of the book was not known before.
-    const { receiveTimeUs } = this.last ?? change
-    this.last = change.kind === 'delta' && change.receiveTimeUs < receiveTimeUs ? { ...change, receiveTimeUs } : change
+    if (change.kind === 'snapshot' || !(receiveTimeUs < this.receiveTimeUs)) this.receiveTimeUs = receiveTimeUs
     return true
   }
 }
@@ -134,7 +160,7 @@ function evictIdlest(books: Map<string, Map<string, KeptBook>>): number {
   let idlest: { of: Map<string, KeptBook>; key: string; timeUs: number } | undefined
   for (const of of books.values()) {
     for (const [key, book] of of) {
-      const timeUs = book.last?.receiveTimeUs ?? 0
+      const timeUs = Number.isNaN(book.receiveTimeUs) ? 0 : book.receiveTimeUs
       if (idlest === undefined || timeUs < idlest.timeUs) idlest = { of, key, timeUs }
     }
   }

@@ -5,7 +5,8 @@
  * its frames by its exchange and its receive time, which no two records of a process share.
  *
  * Bytes of a frame hold only while it is being handed over, so they are copied: into blocks that are used again, which costs
- * a fifth of an array for each.
+ * a fifth of an array for each. What is said of them lies in columns: an object for each frame, kept for thousands of frames,
+ * is what costs a collector most.
  */
 import type { InRecord, SessionRecord } from '../feed/record'
 
@@ -26,7 +27,9 @@ const LIMITS: FrameLogLimits = { records: 8_192, bytes: 32 * 1024 * 1024 }
 const CONNECTIONS_MAX = 4_096
 
 export class FrameLog {
-  private readonly ring: (Entry | undefined)[]
+  /** What was received as text; undefined in the place of copied bytes. */
+  private readonly ring: (LoggedFrame['record'] | undefined)[]
+  private readonly copied: CopiedFrames
   /** Where the next record goes. */
   private head = 0
   private count = 0
@@ -36,6 +39,7 @@ export class FrameLog {
 
   constructor(private readonly limits: FrameLogLimits = LIMITS) {
     this.ring = new Array<undefined>(limits.records).fill(undefined)
+    this.copied = new CopiedFrames(limits.records)
   }
 
   /** Records that are kept. */
@@ -68,11 +72,12 @@ export class FrameLog {
   /** What was received of an exchange at a time, in the order in which it came; nothing when it has made room. */
   find({ exchange, receiveTimeUs }: { readonly exchange: string; readonly receiveTimeUs: number }): LoggedFrame[] {
     const found: LoggedFrame[] = []
-    const { ring, head, count } = this
+    const { ring, copied, head, count } = this
     for (let age = count; age > 0; age--) {
-      const entry = ring[(head - age + ring.length) % ring.length]!
-      if (entry.timeUs !== receiveTimeUs || entry.exchange !== exchange) continue
-      const record = entry instanceof CopiedFrame ? entry.record() : entry
+      const place = (head - age + ring.length) % ring.length
+      const { timeUs, exchange: its } = ring[place] ?? copied.nameOf(place)
+      if (timeUs !== receiveTimeUs || its !== exchange) continue
+      const record = ring[place] ?? copied.record(place)
       found.push({ record, url: record.dir === 'rest' ? record.url : this.urls.get(record.connection) })
     }
     return found
@@ -84,53 +89,88 @@ export class FrameLog {
     if (this.count === ring.length) this.forgetOldest()
     // Room first: a block that the oldest leave is the one to use again.
     while (this.bytes + size > limits.bytes) this.forgetOldest()
-    ring[this.head] = data === undefined ? record : this.copyOf(record as InRecord, data)
+    if (data === undefined) ring[this.head] = record
+    else this.copy(record as InRecord, data)
     this.head = this.head + 1 === ring.length ? 0 : this.head + 1
     this.count++
     this.bytes += size
   }
 
-  private copyOf({ timeUs, ns, connection, exchange, isText }: InRecord, data: Uint8Array): CopiedFrame {
+  private copy(record: InRecord, data: Uint8Array): void {
     const block = this.blocks.withRoomFor(data.byteLength)
-    const start = block.used
-    block.bytes.set(data, start)
+    block.bytes.set(data, block.used)
+    this.copied.set(this.head, record, block, block.used, data.byteLength)
     block.used += data.byteLength
     block.frames++
-    return new CopiedFrame(timeUs, ns, connection, exchange, isText === true, block, start, block.used)
   }
 
   private forgetOldest(): void {
-    const { ring } = this
+    const { ring, copied } = this
     const at = (this.head - this.count + ring.length) % ring.length
-    const entry = ring[at]!
+    const entry = ring[at]
     ring[at] = undefined
     this.count--
-    if (entry instanceof CopiedFrame) {
-      this.bytes -= entry.end - entry.start
-      this.blocks.forget(entry.block)
+    if (entry === undefined) {
+      this.bytes -= copied.sizeOf(at)
+      this.blocks.forget(copied.forget(at))
     } else this.bytes -= bytesOf(entry.dir === 'rest' ? entry.body : (entry.data as string))
   }
 }
 
-type Entry = LoggedFrame['record'] | CopiedFrame
+/** Frames whose bytes lie in blocks, by their places in the ring. */
+class CopiedFrames {
+  private readonly timesUs: Float64Array
+  private readonly ns: Uint16Array
+  private readonly connections: Float64Array
+  private readonly texts: Uint8Array
+  private readonly starts: Uint32Array
+  private readonly sizes: Uint32Array
+  private readonly exchanges: string[] = []
+  private readonly blocks: (Block | undefined)[] = []
 
-class CopiedFrame {
-  constructor(
-    readonly timeUs: number,
-    private readonly ns: number,
-    private readonly connection: number,
-    readonly exchange: string,
-    private readonly isText: boolean,
-    readonly block: Block,
-    readonly start: number,
-    readonly end: number,
-  ) {}
+  constructor(length: number) {
+    this.timesUs = new Float64Array(length)
+    this.ns = new Uint16Array(length)
+    this.connections = new Float64Array(length)
+    this.texts = new Uint8Array(length)
+    this.starts = new Uint32Array(length)
+    this.sizes = new Uint32Array(length)
+  }
+
+  set(place: number, record: InRecord, block: Block, start: number, size: number): void {
+    this.timesUs[place] = record.timeUs
+    this.ns[place] = record.ns
+    this.connections[place] = record.connection
+    this.texts[place] = record.isText === true ? 1 : 0
+    this.starts[place] = start
+    this.sizes[place] = size
+    this.exchanges[place] = record.exchange
+    this.blocks[place] = block
+  }
+
+  nameOf(place: number): { readonly timeUs: number; readonly exchange: string } {
+    return { timeUs: this.timesUs[place]!, exchange: this.exchanges[place]! }
+  }
+
+  sizeOf(place: number): number {
+    return this.sizes[place]!
+  }
 
   /** With bytes of its own: those of the block are written over when the frame is forgotten. */
-  record(): InRecord {
-    const { timeUs, ns, connection, exchange, isText, block, start, end } = this
-    const data = block.bytes.slice(start, end)
+  record(place: number): InRecord {
+    const { timeUs, exchange } = this.nameOf(place)
+    const start = this.starts[place]!
+    const data = this.blocks[place]!.bytes.slice(start, start + this.sizes[place]!)
+    const isText = this.texts[place] === 1
+    const [ns, connection] = [this.ns[place]!, this.connections[place]!]
     return { timeUs, ns, connection, exchange, dir: 'in', data, ...(isText && { isText }) }
+  }
+
+  /** @returns the block that its bytes were in */
+  forget(place: number): Block {
+    const block = this.blocks[place]!
+    this.blocks[place] = undefined
+    return block
   }
 }
 

@@ -4,7 +4,7 @@
  * It looks at values that pass anyway and keeps references and counts; whoever shows them reads on a timer.
  */
 import { BookView } from '../book/bookView'
-import type { MarketEvent } from '../model/events'
+import type { MarketEvent, Notice, Ticker } from '../model/events'
 
 /** Rows kept at most; further instruments are counted, not shown. */
 const ROWS_MAX = 10_000
@@ -13,38 +13,25 @@ export interface InstrumentRow {
   readonly exchange: string
   readonly name: string
   state: 'waiting' | 'live' | 'gap' | 'down'
-  events: number
-  trades: number
-  gaps: number
-  resyncs: number
-  lastUs: number
-  bidPrice: number | undefined
-  askPrice: number | undefined
-  levels: readonly [bids: number, asks: number] | undefined
+  readonly events: number
+  readonly trades: number
+  readonly gaps: number
+  readonly resyncs: number
+  readonly lastUs: number
+  readonly bidPrice: number | undefined
+  readonly askPrice: number | undefined
+  readonly levels: readonly [bids: number, asks: number] | undefined
 }
 
 export class Monitor {
   readonly rows = new Map<string, InstrumentRow>()
+  /** The same by exchange and name: a key that has to be put together costs more than looking twice. */
+  private readonly byExchange = new Map<string, Map<string, Row>>()
 
   /** Events of a record, as they leave the market. */
   events(events: readonly MarketEvent[]): void {
     for (const event of events) {
-      if (event.symbol === '') continue
-      const row = this.row(event)
-      if (row === undefined) continue
-      row.events++
-      row.lastUs = event.receiveTimeUs
-      if (event.kind === 'trade') row.trades++
-      else if (event.kind === 'ticker' && row.levels === undefined) {
-        row.bidPrice = event.bidPrice
-        row.askPrice = event.askPrice
-      } else if (event.kind === 'snapshot') row.state = 'live'
-      else if (event.kind === 'notice') {
-        if (event.code === 'gap') row.gaps++
-        if (event.code === 'resynced') row.resyncs++
-        row.state =
-          event.code === 'gap' || event.code === 'dropped' ? 'gap' : event.code === 'disconnected' ? 'down' : row.state
-      }
+      if (event.symbol !== '') this.row(event)?.take(event)
     }
   }
 
@@ -53,33 +40,77 @@ export class Monitor {
     if (!Array.isArray(value) || !(value[0] instanceof BookView)) return
     for (const view of value as BookView[]) {
       const row = this.row(view)
-      if (row === undefined) continue
-      row.bidPrice = view.bestBid()?.price
-      row.askPrice = view.bestAsk()?.price
-      row.levels = view.levels()
+      if (row !== undefined) row.view = view
     }
   }
 
-  private row(of: { exchange: string; instrument: string | undefined; symbol: string }): InstrumentRow | undefined {
+  private row(of: { exchange: string; instrument: string | undefined; symbol: string }): Row | undefined {
+    const { exchange } = of
     const name = of.instrument ?? of.symbol
-    const key = `${of.exchange} ${name}`
-    const known = this.rows.get(key)
+    const known = this.byExchange.get(exchange)?.get(name)
     if (known !== undefined) return known
     if (this.rows.size >= ROWS_MAX) return undefined
-    const row: InstrumentRow = {
-      exchange: of.exchange,
-      name,
-      state: 'waiting',
-      events: 0,
-      trades: 0,
-      gaps: 0,
-      resyncs: 0,
-      lastUs: 0,
-      bidPrice: undefined,
-      askPrice: undefined,
-      levels: undefined,
-    }
-    this.rows.set(key, row)
+    const row = new Row(exchange, name)
+    let ofExchange = this.byExchange.get(exchange)
+    if (ofExchange === undefined) this.byExchange.set(exchange, (ofExchange = new Map<string, Row>()))
+    ofExchange.set(name, row)
+    this.rows.set(`${exchange} ${name}`, row)
     return row
+  }
+}
+
+class Row implements InstrumentRow {
+  state: InstrumentRow['state'] = 'waiting'
+  events = 0
+  trades = 0
+  gaps = 0
+  resyncs = 0
+  lastUs = 0
+  /** The latest: what it says is worked out for whoever looks. */
+  view: BookView | undefined
+  private ticker: Ticker | undefined
+
+  constructor(
+    readonly exchange: string,
+    readonly name: string,
+  ) {}
+
+  get bidPrice(): number | undefined {
+    return this.view === undefined ? this.ticker?.bidPrice : this.view.bestBid()?.price
+  }
+
+  get askPrice(): number | undefined {
+    return this.view === undefined ? this.ticker?.askPrice : this.view.bestAsk()?.price
+  }
+
+  get levels(): readonly [bids: number, asks: number] | undefined {
+    return this.view?.levels()
+  }
+
+  take(event: MarketEvent): void {
+    this.events++
+    this.lastUs = event.receiveTimeUs
+    switch (event.kind) {
+      case 'trade':
+        this.trades++
+        return
+      case 'ticker':
+        this.ticker = event
+        return
+      case 'snapshot':
+        this.state = 'live'
+        return
+      case 'notice':
+        this.notice(event)
+        return
+      default:
+    }
+  }
+
+  private notice({ code }: Notice): void {
+    if (code === 'gap') this.gaps++
+    if (code === 'resynced') this.resyncs++
+    if (code === 'gap' || code === 'dropped') this.state = 'gap'
+    else if (code === 'disconnected') this.state = 'down'
   }
 }

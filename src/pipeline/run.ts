@@ -21,6 +21,7 @@ import { LatencyHistogram } from '../metrics/histogram'
 import { runWithSpawn } from '../workers/currentSpawn'
 import type { MarketEvent } from '../model/events'
 import { asSentence, errorOf, Fault, messageOf, type FaultCode } from '../model/fault'
+import { readsLevels } from './levelReaders'
 import { describeBranch, pathOf, type PipelineDescription, type SourceNode } from './description'
 import { runningGraphOf, type RunningGraph, type RunningParts } from './graph'
 import type { Host, ProcessWatch } from './host'
@@ -122,6 +123,8 @@ export class Run {
   private resolveStopped!: () => void
   private readonly stopped = new Promise<void>((resolve) => (this.resolveStopped = resolve))
   private stopRequested = false
+  /** Branches that are being attached. */
+  private attaching = 0
   private killed = false
   private over = false
   private readonly unhear: () => void
@@ -210,8 +213,21 @@ export class Run {
     await this.wired.promise
     if (this.stopRequested) throw new Fault('OPTION_INVALID', 'The run has ended: nothing can be attached to it.')
     const { stopWithinMs } = this.options
-    const wired = await this.graph!.attach((to) => describeBranch(to, build), stopWithinMs)
-    return { names: wired.names, detach: () => wired.detach(stopWithinMs) }
+    // What the branch reads is known when its turn has come, and what is received until then may be for it.
+    this.attaching++
+    this.chooseLevels()
+    try {
+      const wired = await this.graph!.attach((to) => describeBranch(to, build), stopWithinMs)
+      return { names: wired.names, detach: () => wired.detach(stopWithinMs).finally(() => this.chooseLevels()) }
+    } finally {
+      this.attaching--
+      this.chooseLevels()
+    }
+  }
+
+  /** Deltas are packed as long as nobody reads their levels. */
+  private chooseLevels(): void {
+    this.market?.sessions.packDeltas(this.attaching === 0 && !readsLevels(this.graph!.described.nodes))
   }
 
   /** The pipeline's picture as it stands, with what waits on its edges and how its stages fare. */
@@ -269,6 +285,7 @@ export class Run {
         this.wire()
         this.armQuietTimer()
       } else {
+        market.sessions.packDeltas(!readsLevels(options.description.nodes))
         const started = market.start({
           record: (record) => this.takeRecord(record),
           events: (record, events) => this.takeEvents(record, events),

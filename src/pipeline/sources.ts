@@ -5,6 +5,9 @@
  * was told to (live, simulated, recorded); subscribed to on its own it connects to the exchanges itself.
  */
 import { Observable, type Subscriber } from 'rxjs'
+import { booksOf, type BookObserver, type BookSource } from '../book/bookSource'
+import { BookStep } from '../book/bookStep'
+import type { BookView } from '../book/bookView'
 import { liveClock } from '../clock/liveClock'
 import { EXCHANGES } from '../exchanges/exchanges'
 import { kept, type SessionRecord } from '../feed/record'
@@ -17,11 +20,15 @@ import type { Market, MarketOutput } from './market'
 import { liveMarket, liveMarkets, replayMarket } from './openMarket'
 import { meets, wishOf, type FeedOptions, type Wish } from './wish'
 
-/** A source of market events that says what it wishes, so that a run can meet the wish its own way. */
-export class MarketSource extends Observable<Batch<MarketEvent>> {
+/**
+ * A source of market events that says what it wishes, so that a run can meet the wish its own way.
+ *
+ * `toBooks` directly behind it, outside of a pipeline, is given the books of the sessions, without events between.
+ */
+export class MarketSource extends Observable<Batch<MarketEvent>> implements BookSource {
   constructor(
     readonly wish: Wish,
-    open: () => Promise<OpenMarket> | OpenMarket,
+    private readonly open: () => Promise<OpenMarket> | OpenMarket,
   ) {
     super((out) => {
       let wants: ((event: MarketEvent) => boolean) | undefined
@@ -33,6 +40,24 @@ export class MarketSource extends Observable<Batch<MarketEvent>> {
           if (wanted.length > 0) out.next(wanted)
         },
       }))
+    })
+  }
+
+  [booksOf](depth: number, out: BookObserver): () => void {
+    return subscribeTo(this.open, out, (market) => {
+      market.sessions.keepBooks()
+      let wants: ((event: MarketEvent) => boolean) | undefined
+      return {
+        record: () => undefined,
+        events: (_, events) => {
+          wants ??= meets(this.wish, market.byInstrument)
+          const views: BookView[] = []
+          for (const event of events) {
+            if (event instanceof BookStep && wants(event)) views.push(event.view.upTo(depth))
+          }
+          if (views.length > 0) out.next(views)
+        },
+      }
     })
   }
 }
@@ -55,7 +80,7 @@ export class FrameSource extends Observable<Batch<SessionRecord>> {
 /** Opens a market for one subscriber, and closes it with the subscription. */
 function subscribeTo(
   open: () => Promise<OpenMarket> | OpenMarket,
-  out: Subscriber<never> | Subscriber<Batch<MarketEvent>> | Subscriber<Batch<SessionRecord>>,
+  out: Pick<Subscriber<never>, 'complete' | 'error'>,
   tapOf: (market: Market) => Pick<MarketOutput, 'record' | 'events'>,
 ): () => void {
   let opened: OpenMarket | undefined

@@ -4,7 +4,6 @@
  * Wired from the end to the start, so that every stage is listening before anything is emitted into it. Branches are added
  * and taken away while it runs, between two values: nothing of the other branches is touched.
  */
-import { Subject } from 'rxjs'
 import type { Dispatcher } from '../actors/dispatcher'
 import { Edge } from '../actors/edge'
 import { balances, copyOf, emptyLedger, weightOf, type DropReason, type Ledger } from '../actors/ledger'
@@ -35,6 +34,7 @@ import { graphEdge, OUTSIDE, type GraphEdge } from './graph'
 import type { Host } from './host'
 import { InlineEdge } from './inlineEdge'
 import { conflateBatches, conflateRows, marketReceipts } from './marketEdge'
+import { Outlet } from './outlet'
 import { FrameSource, MarketSource } from './sources'
 import { StageRunner, type StageFailure, type StageReport } from './stageRunner'
 import { wayTo, type Way, type WayLook, type WayTarget } from './way'
@@ -94,7 +94,7 @@ interface WiredEdge {
 
 interface WiredSource {
   readonly way: Way
-  readonly output: Subject<unknown>
+  readonly output: Outlet
 }
 
 interface WiredSink {
@@ -123,7 +123,7 @@ export class StageGraph {
   private nodes: NodeDescription[] = []
   private readonly sources = new Map<string, WiredSource>()
   private readonly stages = new Map<string, StageRunner>()
-  private readonly outputs = new Map<string, Subject<unknown>>()
+  private readonly outputs = new Map<string, Outlet>()
   private stageEdges: WiredEdge[] = []
   private sinks: WiredSink[] = []
   private readonly groups = new Map<string, Group>()
@@ -322,11 +322,11 @@ export class StageGraph {
 
   private makeOutput(node: NodeDescription): void {
     if (node.kind === 'sink') return
-    let output: Subject<unknown>
+    let output: Outlet
     if (node.kind === 'source') {
-      output = new Subject<unknown>()
+      output = new Outlet()
       this.sources.set(node.name, { output, way: this.sourceWay(node, output) })
-    } else if (node.operator === undefined) output = new Subject<unknown>()
+    } else if (node.operator === undefined) output = new Outlet()
     else {
       const runner = this.runnerOf(node)
       this.stages.set(node.name, runner)
@@ -336,7 +336,7 @@ export class StageGraph {
     this.outputs.set(node.name, output)
   }
 
-  private sourceWay(node: SourceNode, output: Subject<unknown>): Way {
+  private sourceWay(node: SourceNode, output: Outlet): Way {
     const give = (value: unknown): undefined => {
       output.next(value)
     }

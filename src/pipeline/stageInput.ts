@@ -1,10 +1,11 @@
-import { Subject, Subscriber, type Observer, type Subscription } from 'rxjs'
+import { Subscriber, type Observer, type Subscription } from 'rxjs'
+import { Outlet } from './outlet'
 
 /**
  * What a stage reads. Whoever subscribes with functions of its own and throws in one of them is caught here: RxJS would
  * report that on a timer, to nobody, and end the process.
  */
-export class StageInput extends Subject<unknown> {
+export class StageInput extends Outlet {
   constructor(private readonly failed: (thrown: unknown) => void) {
     super()
   }

@@ -5,13 +5,14 @@
  * the policy's matter (`src/actors/supervision.ts`). The stream behind the stage lives on through restarts, so what reads
  * it notices nothing but what is missing; values that come while it waits to be restarted are refused, and counted.
  */
-import { Subject, type Observable, type OperatorFunction, type Subscription } from 'rxjs'
+import type { Observable, OperatorFunction, Subscription } from 'rxjs'
 import type { DropReason } from '../actors/ledger'
 import { Supervisor, type OnFailure } from '../actors/supervision'
 import { seededRandom } from '../clock/backoff'
 import type { Clock, Timer } from '../clock/clock'
 import { asSentence, Fault, messageOf } from '../model/fault'
 import { identityOf, wordsOf } from './identity'
+import { Outlet } from './outlet'
 import { StageInput } from './stageInput'
 
 /** `ended` by itself or with its source; `stopped` by its supervisor. */
@@ -64,13 +65,15 @@ interface Instance {
 }
 
 export class StageRunner {
-  readonly output = new Subject<unknown>()
+  readonly output = new Outlet()
   state: StageState = 'running'
   restarts = 0
   failures = 0
   lastFault: Fault | undefined
   private instance: Instance | undefined
-  private handling: { readonly value: unknown } | undefined
+  /** What the stage is at work on, where it is. */
+  private isHandling = false
+  private handled: unknown
   private timer: Timer | undefined
   private readonly supervisor: Supervisor
 
@@ -117,11 +120,12 @@ export class StageRunner {
   receive(value: unknown): DropReason | undefined {
     const { instance } = this
     if (instance === undefined) return this.state === 'restarting' ? 'restarting' : 'closed'
-    const outer = this.handling
-    const failuresBefore = this.failures
-    this.handling = { value }
+    const { isHandling, handled, failures: failuresBefore } = this
+    this.isHandling = true
+    this.handled = value
     instance.input.next(value)
-    this.handling = outer
+    this.isHandling = isHandling
+    this.handled = handled
     if (this.failures !== failuresBefore) return 'failed'
     this.supervisor.succeeded()
     return undefined
@@ -161,7 +165,7 @@ export class StageRunner {
 
   private instanceFailed(instance: Instance, thrown: unknown): void {
     if (instance.over) return
-    const poison = this.handling
+    const poison = this.isHandling ? { value: this.handled } : undefined
     const fault = this.faultOf(thrown, poison)
     this.act(fault, poison, this.supervisor.judge(fault))
   }

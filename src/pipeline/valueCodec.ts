@@ -16,6 +16,7 @@
  */
 import { BookView, type BookViewHead } from '../book/bookView'
 import { Level2Book } from '../book/level2Book'
+import { PackedDelta } from '../model/codec/packedDelta'
 import type { Level } from '../model/events'
 import { Fault, messageOf } from '../model/fault'
 
@@ -91,6 +92,7 @@ class Encoder {
     if (value instanceof Set) return `{"$":["s",[${this.listText([...(value as Set<unknown>)], depth)}]]}`
     if (value instanceof Date) return `{"$":["d",${Number.isNaN(value.getTime()) ? 'null' : value.getTime()}]}`
     if (value instanceof BookView) return this.viewText(value, depth)
+    if (value instanceof PackedDelta) return this.objectText(value.plain(), depth)
     if (ArrayBuffer.isView(value)) return this.bytesText(value)
     if (value instanceof ArrayBuffer) return this.base64Text('ArrayBuffer', new Uint8Array(value))
     throw this.refusal(`is an instance of ${nameOf(value)}, which is not known here`)

@@ -1,13 +1,15 @@
 /**
- * `fromFrames(...).pipe(toBooks())` keeps the books where the frames are decoded, and makes no events between. What it gives
+ * `fromFrames(...).pipe(toBooks())`, and what is made of `feed`, `replay` and `simulator`, keeps the books where the frames are decoded, and makes no events between. What it gives
  * must be what the same operator makes of the events.
  */
 import { expect } from 'chai'
-import { map } from 'rxjs'
+import { lastValueFrom, map, toArray, type Observable } from 'rxjs'
 import type { BookView } from '../../src/book/bookView'
 import { fromFrames, type FromFramesOptions } from '../../src/feed/fromFrames'
+import type { Batch, MarketEvent } from '../../src/model/events'
 import { toBooks } from '../../src/operators/toBooks'
-import { needsShared } from '../kit/shared'
+import { replay } from '../../src/pipeline/sources'
+import { needsShared, sharedPath } from '../kit/shared'
 import { argumentsOf, recordsOf } from './sessionRecords'
 
 const SESSIONS: readonly (readonly [exchange: string, session: string])[] = [
@@ -94,6 +96,29 @@ describe('The books of frames', () => {
         return index % 90 === 89 ? [frame.subarray(0, frame.length >> 1)] : [frame]
       })
       expectSame(exchange, harmed, options)
+    })
+  }
+})
+
+describe('The books of a replay', () => {
+  for (const session of ['binance.ethusdt-20240808', 'kraken.v2-btcusd-20260824', 'okx.ws1.first60']) {
+    it(`are those of its events (${session})`, async function () {
+      this.timeout(60_000)
+      needsShared(this)
+      const recording = sharedPath('fixtures', 'recorded', `${session}.ndjson.gz`)
+      const batchesOf = (source: Observable<Batch<MarketEvent>>): Promise<unknown[][]> =>
+        lastValueFrom(
+          source.pipe(
+            toBooks({ depth: 5 }),
+            map((views) => [...views].map(told)),
+            toArray(),
+          ),
+        )
+      const kept = await batchesOf(replay(recording))
+      const plain = await batchesOf(replay(recording).pipe(map((batch) => batch)))
+      expect(kept.length).to.equal(plain.length).and.to.be.above(3)
+      for (let index = 0; index < kept.length; index++)
+        expect(kept[index], `batch ${index}`).to.deep.equal(plain[index])
     })
   }
 })

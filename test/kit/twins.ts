@@ -1,12 +1,14 @@
 /**
  * The scanner's judge: every record goes through two sessions, one that scans and one that decodes plainly, and both must
- * say the same, of events, faults, counts and what they ask of their connection.
+ * say the same, of events, faults, counts and what they ask of their connection. With guards there is a third, whose deltas are
+ * packed: it must give the same events too.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { ExchangeProtocol } from '../../src/exchanges/protocol'
 import type { SessionRecord } from '../../src/feed/record'
 import type { Session, SessionControl, SessionCounts } from '../../src/feed/session'
 import { Sessions } from '../../src/feed/sessions'
+import { PackedDelta } from '../../src/model/codec/packedDelta'
 import type { MarketEvent } from '../../src/model/events'
 import { printable } from './printable'
 
@@ -45,6 +47,7 @@ class Twin {
 export class Twins {
   private readonly scanning: Twin
   private readonly plain: Twin
+  private readonly packed: Twin | undefined
   private records = 0
 
   constructor(
@@ -53,6 +56,9 @@ export class Twins {
   ) {
     this.scanning = new Twin(protocol, options, true)
     this.plain = new Twin(protocol, options, false)
+    if (!options.guarded) return
+    this.packed = new Twin(protocol, options, true)
+    this.packed.sessions.packDeltas(true)
   }
 
   get counts(): SessionCounts {
@@ -66,9 +72,8 @@ export class Twins {
 
   /** What both say of a record; throws when they differ. */
   apply(record: SessionRecord): readonly MarketEvent[] {
-    const { scanning, plain } = this
-    scanning.told = []
-    plain.told = []
+    const { scanning, plain, packed } = this
+    for (const twin of [scanning, plain, packed]) if (twin !== undefined) twin.told = []
     const events = scanning.sessions.apply(record)
     const expected = plain.sessions.apply(record)
     this.records++
@@ -78,6 +83,12 @@ export class Twins {
     const expectedReason = plain.sessions.session(record.connection)?.reason
     if (reason !== expectedReason) throw difference('Reasons', record, reason, expectedReason)
     this.compareCounts(record)
+    if (packed === undefined) return events
+    const unpacked = packed.sessions
+      .apply(record)
+      .map((event) => (event instanceof PackedDelta ? event.plain() : event))
+    if (!isDeepStrictEqual(unpacked, expected)) throw difference('Packed events', record, unpacked, expected)
+    if (!isDeepStrictEqual(packed.told, plain.told)) throw difference('Packed words', record, packed.told, plain.told)
     return events
   }
 

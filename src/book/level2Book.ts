@@ -333,8 +333,8 @@ function fill(all: Columns, from: number, levels: readonly Level[], decimals: re
     const level = levels[index]!
     prices[index] = level[0]
     sizes[index] = level[1]
+    all.decimals[from + index] = decimals[index]!
   }
-  all.decimals.set(decimals, from)
   return { prices, sizes, decimals: all.decimals.subarray(from, to) }
 }
 

@@ -613,7 +613,17 @@ function readLevels(words: i32, start: i32, bids: i32, asks: i32, book: i32): i3
           if (loadF64(VALUE) > timeUs) timeUs = loadF64(VALUE)
         }
         while (load8(p) === COMMA) {
+          // `,"0"` is foreseen; other texts are mostly short numbers too.
+          if (peek32(p) === 0x2230222c) {
+            p += 4
+            continue
+          }
           if (load8(p + 1) !== QUOTE) return 0
+          const length = digitsAt(p + 2)
+          if (load8(p + 2 + length) === QUOTE) {
+            p += length + 3
+            continue
+          }
           p = endOfText(p + 2)
           if (p === 0) return 0
           p++

@@ -207,9 +207,10 @@ export class Session {
       const slot = this.scanner!.slot!
       counts.scanned++
       this.control?.heard(slot.shape.frame.channel, slot.routed, timeUs)
-      if (this.options.books !== undefined && this.keep(slot, result, timeUs)) return NO_EVENTS
-      this.scanner!.write(slot)
-      this.accept(false)
+      if (this.options.books === undefined || !this.keep(slot, result, timeUs)) {
+        this.scanner!.write(slot)
+        this.accept(false)
+      }
     }
     return writer.events.length === 0 ? NO_EVENTS : writer.take()
   }

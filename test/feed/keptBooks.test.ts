@@ -1,0 +1,34 @@
+/**
+ * Sessions that keep their books give what `toBooks` makes of the events of the plain road, whatever comes.
+ */
+import { expect } from 'chai'
+import { BookKeeper } from '../../src/feed/bookKeeper'
+import type { SessionRecord } from '../../src/feed/record'
+import { Sessions } from '../../src/feed/sessions'
+import { exchangeById } from '../../src/exchanges/exchanges'
+
+describe('Kept books', () => {
+  it('tell of a gap in the frame that shows it, and of its end in the one that ends it', () => {
+    const { receive } = bybit()
+    const codes = [snapshot(1), delta(2), delta(3), delta(4), delta(6), snapshot(6), delta(7)].map((frame, index) =>
+      receive(frame, index).map((event) => (event.kind === 'notice' ? event.code : event.kind)),
+    )
+    expect(codes).to.deep.equal([[], [], [], [], ['gap'], ['resynced'], []])
+  })
+})
+
+function bybit() {
+  const protocol = exchangeById('bybit')
+  const books = new BookKeeper(Infinity)
+  const sessions = new Sessions({ protocolOf: () => protocol, books })
+  const base = { exchange: protocol.id, connection: 0, ns: 0 } as const
+  sessions.apply({ ...base, dir: 'open', timeUs: 0, url: 'wss://stream.bybit.com/v5/public/linear' })
+  const receive = (data: string, timeUs: number) =>
+    sessions.apply({ ...base, dir: 'in', timeUs, data } satisfies SessionRecord)
+  return { receive, books }
+}
+
+const frame = (type: string, u: number): string =>
+  `{"topic":"orderbook.50.BTCUSDT","type":"${type}","ts":1733011201990,"data":{"s":"BTCUSDT","b":[["1.9533","${u}"]],"a":[["1.9535","7"]],"u":${u},"seq":${u}},"cts":1733011201982}`
+const snapshot = (u: number): string => frame('snapshot', u)
+const delta = (u: number): string => frame('delta', u)

@@ -34,17 +34,17 @@ export class KeptBook implements BookViewHead {
   }
 
   /** The guard has let a change through. */
-  changed({ exchangeTimeUs, receiveTimeUs, seq }: BookChange): void {
+  changed({ kind, exchangeTimeUs, receiveTimeUs, seq }: BookChange): void {
     this.exchangeTimeUs = exchangeTimeUs ?? NaN
     this.seq = seq ?? NaN
-    this.touch(receiveTimeUs)
+    this.touch(kind, receiveTimeUs)
   }
 
-  /** The guard has applied a delta that was scanned. */
-  scanned({ exchangeTimeUs, seq }: ScannedDelta, receiveTimeUs: number): void {
+  /** The guard has applied a change that was scanned. */
+  scanned(kind: BookChange['kind'], { exchangeTimeUs, seq }: ScannedDelta, receiveTimeUs: number): void {
     this.exchangeTimeUs = exchangeTimeUs
     this.seq = seq
-    this.touch(receiveTimeUs)
+    this.touch(kind, receiveTimeUs)
   }
 
   /** The guard's desk has taken a delta, and written the view of it. */
@@ -59,10 +59,11 @@ export class KeptBook implements BookViewHead {
     return this.guard.state === 'live' && book !== undefined ? BookView.of(this, book, depth) : undefined
   }
 
-  private touch(receiveTimeUs: number): void {
-    // Deltas that waited for a REST snapshot were received before it, but this state of the book was not known before.
+  private touch(kind: BookChange['kind'], receiveTimeUs: number): void {
+    // Deltas that waited for a REST snapshot were received before it, but this state of the book was not known before. With a
+    // snapshot a book begins, whatever it was before.
     const desk = this.guard.desk!
-    if (!(receiveTimeUs < desk.receiveTimeUs)) desk.receiveTimeUs = receiveTimeUs
+    if (kind === 'snapshot' || !(receiveTimeUs < desk.receiveTimeUs)) desk.receiveTimeUs = receiveTimeUs
     if (this.touched) return
     this.touched = true
     this.keeper.touched(this)

@@ -229,7 +229,7 @@ export class Session {
         if (result === DOUBTED) guard.doubted(isNumbered, delta.checksum)
         else if (result === BETWEEN) guard.between(isNumbered, delta.checksum, delta.bids, delta.asks, slot.depth)
         else if (!guard.scanned(delta, delta.bids, delta.asks, slot.depth)) return false
-        kept.scanned(delta, timeUs)
+        kept.scanned('delta', delta, timeUs)
         return true
       }
       case 'snapshot': {
@@ -237,7 +237,7 @@ export class Session {
         if (kept === undefined) return false
         const numbers = scanner.numbersOf(slot)
         if (!kept.guard.scannedSnapshot(numbers, numbers.bids, numbers.asks, slot.depth)) return false
-        kept.scanned(numbers, timeUs)
+        kept.scanned('snapshot', numbers, timeUs)
         return true
       }
       case 'trade':

@@ -15,6 +15,23 @@ describe('Kept books', () => {
     )
     expect(codes).to.deep.equal([[], [], [], [], ['gap'], ['resynced'], []])
   })
+
+  it('begin with the time of their snapshot, and do not go back in time from there', () => {
+    const { receive, books } = bybit()
+    const times = [
+      [snapshot(1), 50],
+      [delta(2), 40],
+      [delta(3), 60],
+      [snapshot(3), 30],
+      [delta(4), 20],
+      [delta(5), 40],
+    ] as const
+    const said = times.map(([frame, timeUs]) => {
+      receive(frame, timeUs)
+      return [...books.take()!].map((view) => view.receiveTimeUs)
+    })
+    expect(said).to.deep.equal([[50], [50], [60], [30], [30], [40]])
+  })
 })
 
 function bybit() {

@@ -5,9 +5,42 @@ import { expect } from 'chai'
 import { BookKeeper } from '../../src/feed/bookKeeper'
 import type { SessionRecord } from '../../src/feed/record'
 import { Sessions } from '../../src/feed/sessions'
-import { exchangeById } from '../../src/exchanges/exchanges'
+import { EXCHANGES, exchangeById } from '../../src/exchanges/exchanges'
+import { fuzzBooks } from '../kit/booksFuzz'
+import { BookTwins } from '../kit/bookTwins'
+import { RECORDINGS, recordsOf } from '../kit/recordings'
+import { needsShared } from '../kit/shared'
 
 describe('Kept books', () => {
+  /** Of a recording: two are longer. */
+  const RECORDS = 15_000
+
+  for (const [exchange, session, rest] of RECORDINGS) {
+    it(`are those of the plain road in the frames of ${session}, at once and late`, function () {
+      needsShared(this)
+      this.timeout(60_000)
+      const protocol = exchangeById(exchange)
+      const twins = new BookTwins(protocol, { controlled: true })
+      for (const record of recordsOf(protocol, session, rest).slice(0, RECORDS)) twins.apply(record)
+      twins.end()
+    })
+  }
+
+  /** More of them: benchmarks/scannerFuzz.ts. */
+  const FRAMES = 4_000
+
+  for (const exchange of EXCHANGES.keys()) {
+    it(`are those of the plain road where frames of ${exchange} are harmed, lost, doubled or swapped`, function () {
+      this.timeout(60_000)
+      const report = fuzzBooks(exchange, FRAMES, 20_261_128)
+      // The comparison means something only where the kernel takes most deltas by itself, and books come back.
+      expect(report.taken).to.be.greaterThan(FRAMES / 4)
+      expect(report.lateReads).to.be.greaterThan(FRAMES / 10)
+      expect(report.disturbed).to.be.greaterThan(FRAMES / 500)
+      expect(report.resyncs).to.be.greaterThan(0)
+    })
+  }
+
   it('tell of a gap in the frame that shows it, and of its end in the one that ends it', () => {
     const { receive } = bybit()
     const codes = [snapshot(1), delta(2), delta(3), delta(4), delta(6), snapshot(6), delta(7)].map((frame, index) =>

@@ -339,6 +339,18 @@ for (const language of ['wasm', 'typescript'] as const) {
         expect(one.take({ seq: 11 }, bids.slice(1), [])).to.equal(TAKEN)
       })
 
+      it('when the book is deeper than it is to be, so that more would be cut than there is room for', () => {
+        for (const asks of [false, true]) {
+          const one = book(CHAIN_STEP, ['seq'], { depth: 2, records: 4 })
+          one.book.change(
+            asks,
+            Array.from({ length: 20 }, (_, index) => [(TOUCH + (asks ? 10 + index : -10 - index)) / 20, 1, 256]),
+          )
+          one.book.keepLog(4)
+          one.expectUntouched(asks ? 'asks' : 'bids', () => one.take({ seq: 11 }, BID, []))
+        }
+      })
+
       it('when the log has no room for it, for what is cut and for its view', () => {
         const levels: Pair[] = [...BID, ['49.95', '8']]
         for (const [depth, needed] of [
@@ -469,7 +481,14 @@ describe('The desks of the two languages of the kernel', () => {
         results.set(result, (results.get(result) ?? 0) + 1)
         expect(typescript.take(said, bids, asks, index)).to.equal(result)
         expect(typescript.state).to.deep.equal(wasm.state)
-        if (result === BETWEEN) expect(typescript.done).to.deep.equal(wasm.done)
+        if (result === BETWEEN) {
+          expect(typescript.done).to.deep.equal(wasm.done)
+          // As a guard does then.
+          for (const { book } of depth === 0 ? [] : [wasm, typescript]) {
+            for (const asks of [false, true]) book.cut(asks, depth)
+            book.keepLog(1_024)
+          }
+        }
         seq = wasm.numbers.seq
         if (wasm.book.keptLog.length > 1_500) for (const each of [wasm, typescript]) each.book.keepLog(1_024)
       }

@@ -310,14 +310,15 @@ export class Session {
       if (!(thrown instanceof Fault)) throw thrown
       return false
     }
+    // Keys of instruments that are in no list are not learned: each of their frames is a fault.
+    if (!this.listsAll && trial.events.some(isUnlisted)) return false
     const scanner = this.scanner!
     scanner.routed('book', route.symbol)
     const slot = route.symbol === undefined ? undefined : scanner.learnBare(trial.events, route.symbol)
     if (slot === undefined) return false
     for (const [key, value] of trial.memory) writer.memory.set(key, value)
     this.control?.heard('book', route.symbol, timeUs)
-    const isListed = slot.instrument !== undefined || this.listsAll
-    if (isListed && this.options.books !== undefined && this.keep(slot, READ, timeUs)) return true
+    if (this.options.books !== undefined && this.keep(slot, READ, timeUs)) return true
     this.decode('book', route.symbol, () => scanner.write(slot), 'frame')
     return true
   }

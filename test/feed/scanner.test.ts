@@ -239,6 +239,17 @@ describe('The scanner', () => {
       for (let times = 0; times < 3; times++) expect(scans(trade('a', 'A'))).to.equal(false)
       expect(counts.faults.get('SYMBOL_UNKNOWN')).to.equal(3)
     })
+
+    it('symbols that are not in the exchange’s list, also in frames of which the decoder first sees but a part', () => {
+      const instruments = new InstrumentTable([listed('B', 'B-USDT')])
+      const { scans, counts, events } = listening('bybit', { instruments })
+      const levels = Array.from({ length: 100 }, (_, at) => `["${at + 1}.5","2"]`).join(',')
+      for (let seq = 2; seq < 5; seq++) {
+        expect(scans(bybitBook('50.X', seq).replace('["1.5","2"]', levels))).to.equal(false)
+      }
+      expect(counts.faults.get('SYMBOL_UNKNOWN')).to.equal(3)
+      expect(events).to.deep.equal([])
+    })
   })
 })
 

@@ -23,6 +23,8 @@ export interface BookTwinOptions {
   readonly depth?: number | undefined
   /** What is asked of the connection is compared too. */
   readonly controlled?: boolean
+  /** Instruments that are in no list are faults. */
+  readonly wholeList?: boolean
   /** Chooses which views are read late, and when. */
   readonly seed?: number
 }
@@ -49,12 +51,12 @@ export class BookTwins {
 
   constructor(
     private readonly protocol: ExchangeProtocol,
-    { depth = Infinity, controlled = false, seed = 1 }: BookTwinOptions = {},
+    { depth = Infinity, controlled = false, wholeList = false, seed = 1 }: BookTwinOptions = {},
   ) {
     this.depth = depth
     this.keeper = new CountingKeeper(depth)
-    this.scanning = new Twin(protocol, controlled, this.keeper)
-    this.plain = new Twin(protocol, controlled, undefined)
+    this.scanning = new Twin(protocol, controlled, wholeList, this.keeper)
+    this.plain = new Twin(protocol, controlled, wholeList, undefined)
     this.random = new Random(seed, 'late reads')
   }
 
@@ -219,7 +221,7 @@ class Twin {
   /** What the last record caused beside its events and views. */
   told: unknown[] = []
 
-  constructor(protocol: ExchangeProtocol, controlled: boolean, books: BookKeeper | undefined) {
+  constructor(protocol: ExchangeProtocol, controlled: boolean, wholeList: boolean, books: BookKeeper | undefined) {
     const tell = (...what: unknown[]): void => void this.told.push(what)
     const control: SessionControl = {
       acknowledged: (id, keys) => tell('acknowledged', id, keys),
@@ -233,6 +235,7 @@ class Twin {
     this.sessions = new Sessions({
       protocolOf: () => protocol,
       scanning: books !== undefined,
+      wholeList,
       onFault: ({ code, message }) => tell('fault', code, message),
       ...(books !== undefined && { books }),
       ...(controlled && { controlOf: () => control }),

@@ -112,7 +112,11 @@ class Round {
     this.mayFall = random.chance(0.3)
     this.isBytes = random.chance(0.7)
     const depth = [undefined, undefined, 1, 10, 40][random.below(5)]
-    this.twins = new BookTwins(protocol, { depth, controlled: random.chance(0.5), seed })
+    this.twins = new BookTwins(protocol, {
+      ...{ depth, seed },
+      controlled: random.chance(0.5),
+      wholeList: random.chance(0.1),
+    })
   }
 
   play(framesMax: number): void {

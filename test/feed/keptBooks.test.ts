@@ -27,7 +27,7 @@ describe('Kept books', () => {
   }
 
   /** More of them: benchmarks/scannerFuzz.ts. */
-  const FRAMES = 4_000
+  const FRAMES = 6_000
 
   for (const exchange of EXCHANGES.keys()) {
     it(`are those of the plain road where frames of ${exchange} are harmed, lost, doubled or swapped`, function () {

@@ -80,6 +80,9 @@ export function fuzzBooks(exchange: string, count: number, seed: number, plays =
   return report
 }
 
+/** Of all frames, how many are disturbed, from round to round. */
+const SHARES = [0.01, 0.005, 0.03, 0.02, 0]
+
 /** What comes on one connection. */
 interface Play {
   /** Begins again, after a new connection. */
@@ -108,7 +111,7 @@ class Round {
     this.random = new Random(seed, 'books')
     const { random } = this
     this.mutator = new FrameMutator(seed, plays.samples.frames)
-    this.share = [0, 0.005, 0.01, 0.03][random.below(4)]!
+    this.share = SHARES[report.rounds % SHARES.length]!
     this.mayFall = random.chance(0.3)
     this.isBytes = random.chance(0.7)
     const depth = [undefined, undefined, 1, 10, 40][random.below(5)]
@@ -122,7 +125,7 @@ class Round {
   play(framesMax: number): void {
     const { random, twins, report, plays } = this
     const connections = [1, 1, 2, 3][random.below(4)]!
-    const isRecorded = plays.recordings.length > 0 && random.chance(0.5)
+    const isRecorded = plays.recordings.length > 0 && report.rounds % 2 === 1
     const frames = Math.min(framesMax, 300 + Math.floor(random.exponential(1_500)))
     if (isRecorded || random.chance(0.5)) for (const record of plays.samples.instruments) twins.apply(record)
     const all = Array.from({ length: connections }, (_, connection): Play => {

@@ -65,6 +65,22 @@ describe('Kept books', () => {
     })
     expect(said).to.deep.equal([[50], [50], [60], [30], [30], [40]])
   })
+
+  it('say nothing of an answer that is older than they are', () => {
+    const protocol = exchangeById('binance')
+    const books = new BookKeeper(Infinity)
+    const sessions = new Sessions({ protocolOf: () => protocol, books })
+    const base = { exchange: protocol.id, connection: 0, ns: 0, timeUs: 7 } as const
+    sessions.apply({ ...base, dir: 'open', url: '' })
+    const seqs = [100, 90, 100, 110].map((lastUpdateId) => {
+      const url = `${protocol.hosts.rest}${protocol.book.snapshot!.path('A', { depth: undefined, intervalMs: 60_000 })}`
+      const body = JSON.stringify({ lastUpdateId, bids: [['2', '1']], asks: [['9', '1']] })
+      sessions.apply({ ...base, dir: 'rest', method: 'GET', url, role: 'book-snapshot', body })
+      return [...(books.take() ?? [])].map((view) => view.seq)
+    })
+    expect(seqs).to.deep.equal([[100], [], [], [110]])
+    expect(sessions.countsOf('binance').guard).to.include({ snapshots: 2, stale: 2 })
+  })
 })
 
 function bybit() {

@@ -140,16 +140,16 @@ export class BookGuard {
     else this.counts.unanchored++
   }
 
-  /** A REST answer. While the book is live it goes out too, made as new as the book is, unless it is too old for that. */
+  /**
+   * A REST answer. While the book is live it goes out too, made as new as the book is, unless it is too old for that, or the book
+   * is read here: then it says nothing new to anybody.
+   */
   answer(snapshot: BookChange): void {
     this.closeDesk()
     const { seq } = this
     const older = this.live && snapshot.seq !== undefined && snapshot.seq <= seq
     if (!older) this.receive(snapshot)
-    else if (this.options.keepsBook === true) {
-      this.counts.snapshots++
-      this.output.event(snapshot)
-    } else if (this.recent === undefined) this.counts.stale++
+    else if (this.recent === undefined) this.counts.stale++
     else this.beginAgain(snapshot, this.recent)
   }
 

@@ -41,6 +41,7 @@ import {
   SIZES,
   TEXTS_BYTES,
   TEXTS_HEAD_BYTES,
+  TICKS_MAX,
   WINDOW,
 } from '../kernel/layout'
 import type { Level } from '../model/events'
@@ -574,7 +575,7 @@ function ticksOf(sides: readonly Pick<Columns, 'prices' | 'decimals'>[]): Ticks 
     for (let index = 0; index < prices.length; index++) {
       const price = prices[index]!
       const whole = Math.round(price * power)
-      if (!(whole <= Number.MAX_SAFE_INTEGER) || whole / power !== price) return undefined
+      if (!(whole <= TICKS_MAX) || whole / power !== price) return undefined
       if (unit === 1 || whole % unit === 0) continue
       for (let rest = whole; rest !== 0;) [unit, rest] = [rest, unit % rest]
     }

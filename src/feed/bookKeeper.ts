@@ -46,23 +46,16 @@ export class KeptBook implements BookViewHead {
 
   /** The guard has let a change through. */
   changed({ kind, exchangeTimeUs, receiveTimeUs, seq }: BookChange): void {
-    if (kind === 'snapshot') this.isWhole = true
     this.exchangeTimeUs = exchangeTimeUs ?? NaN
     this.seq = seq ?? NaN
-    this.touch(receiveTimeUs)
+    this.touch(kind, receiveTimeUs)
   }
 
-  /** The guard has begun anew with a snapshot that was scanned. */
-  scannedSnapshot(snapshot: ScannedDelta, receiveTimeUs: number): void {
-    this.isWhole = true
-    this.scanned(snapshot, receiveTimeUs)
-  }
-
-  /** The guard has applied a delta that was scanned. */
-  scanned({ exchangeTimeUs, seq }: ScannedDelta, receiveTimeUs: number): void {
+  /** The guard has applied a change that was scanned. */
+  scanned(kind: BookChange['kind'], { exchangeTimeUs, seq }: ScannedDelta, receiveTimeUs: number): void {
     this.exchangeTimeUs = exchangeTimeUs
     this.seq = seq
-    this.touch(receiveTimeUs)
+    this.touch(kind, receiveTimeUs)
   }
 
   /** The guard's desk has taken a delta, and written the view of it. */
@@ -95,10 +88,12 @@ export class KeptBook implements BookViewHead {
     return view === undefined ? undefined : new BookStep(view, isWhole ? 'snapshot' : 'delta')
   }
 
-  private touch(receiveTimeUs: number): void {
-    // Deltas that waited for a REST snapshot were received before it, but this state of the book was not known before.
+  private touch(kind: BookChange['kind'], receiveTimeUs: number): void {
+    // Deltas that waited for a REST snapshot were received before it, but this state of the book was not known before. With a
+    // snapshot a book begins, whatever it was before.
+    if (kind === 'snapshot') this.isWhole = true
     const desk = this.guard.desk!
-    if (!(receiveTimeUs < desk.receiveTimeUs)) desk.receiveTimeUs = receiveTimeUs
+    if (kind === 'snapshot' || !(receiveTimeUs < desk.receiveTimeUs)) desk.receiveTimeUs = receiveTimeUs
     if (this.touched) return
     this.touched = true
     this.keeper.touched(this)

@@ -210,12 +210,12 @@ export class Session {
       const slot = this.scanner!.slot!
       counts.scanned++
       this.control?.heard(slot.shape.frame.channel, slot.routed, timeUs)
-      if (this.options.books !== undefined && this.keep(slot, result, timeUs)) return NO_EVENTS
+      const isKept = this.options.books !== undefined && this.keep(slot, result, timeUs)
       const { packing } = this.options
-      if (packing?.wanted === true && slot.shape.frame.event === 'delta') {
+      if (!isKept && packing?.wanted === true && slot.shape.frame.event === 'delta') {
         const numbers = this.scanner!.numbersOf(slot)
         this.guardOf(slot.symbol)?.receive(packing.packed(this.protocol.id, slot, numbers, timeUs))
-      } else {
+      } else if (!isKept) {
         this.scanner!.write(slot)
         this.accept(false)
       }
@@ -237,7 +237,7 @@ export class Session {
         if (result === DOUBTED) guard.doubted(isNumbered, delta.checksum)
         else if (result === BETWEEN) guard.between(isNumbered, delta.checksum, delta.bids, delta.asks, slot.depth)
         else if (!guard.scanned(delta, delta.bids, delta.asks, slot.depth)) return false
-        kept.scanned(delta, timeUs)
+        kept.scanned('delta', delta, timeUs)
         return true
       }
       case 'snapshot': {
@@ -245,7 +245,7 @@ export class Session {
         if (kept === undefined) return false
         const numbers = scanner.numbersOf(slot)
         if (!kept.guard.scannedSnapshot(numbers, numbers.bids, numbers.asks, slot.depth)) return false
-        kept.scannedSnapshot(numbers, timeUs)
+        kept.scanned('snapshot', numbers, timeUs)
         return true
       }
       case 'trade':
@@ -318,14 +318,15 @@ export class Session {
       if (!(thrown instanceof Fault)) throw thrown
       return false
     }
+    // Keys of instruments that are in no list are not learned: each of their frames is a fault.
+    if (!this.listsAll && trial.events.some(isUnlisted)) return false
     const scanner = this.scanner!
     scanner.routed('book', route.symbol)
     const slot = route.symbol === undefined ? undefined : scanner.learnBare(trial.events, route.symbol)
     if (slot === undefined) return false
     for (const [key, value] of trial.memory) writer.memory.set(key, value)
     this.control?.heard('book', route.symbol, timeUs)
-    const isListed = slot.instrument !== undefined || this.listsAll
-    if (isListed && this.options.books !== undefined && this.keep(slot, READ, timeUs)) return true
+    if (this.options.books !== undefined && this.keep(slot, READ, timeUs)) return true
     this.decode('book', route.symbol, () => scanner.write(slot), 'frame')
     return true
   }

@@ -41,6 +41,7 @@ import {
   SIDE_SIGN,
   PLACES,
   SIZES,
+  TICKS_MAX,
   WINDOW,
   WINDOW_BELOW,
 } from './layout'
@@ -90,8 +91,8 @@ export function placeOf(book: i32, side: i32, price: f64): i32 {
   const whole = nearestWhole(exact)
   if (magnitude(exact - whole) > whole * TICK_TOLERANCE) return BETWEEN_TICKS
   const offset = toF64(load32(side + SIDE_SIGN)) * whole - loadF64(side + SIDE_BASE)
-  if (offset < 0.0) return BELOW
-  if (offset >= toF64(WINDOW)) return ABOVE
+  if (offset < 0.0) return whole > TICKS_MAX ? BETWEEN_TICKS : BELOW
+  if (offset >= toF64(WINDOW)) return whole > TICKS_MAX ? BETWEEN_TICKS : ABOVE
   const place = smallWhole(offset)
   seen = seen ^ load32(load32(side + SIDE_LADDER) + place * PLACE_BYTES)
   return place

@@ -27,6 +27,8 @@ import {
   READ,
   REGISTERS,
   SIDE_BEST_PRICE,
+  SIDE_LADDER_COUNT,
+  SIDE_REST_COUNT,
   TAKEN,
   VERIFY_KRAKEN,
   VERIFY_NONE,
@@ -66,7 +68,8 @@ export function take(desk: i32, depth: i32, rule: i32, bids: i32, asks: i32, fou
     prevSeq = seq - 1.0
     if (prevSeq !== known || seq <= 1.0) return READ
   }
-  // With a depth, as many levels as come may have to go.
+  // With a depth, as many levels as come may have to go; of a book that is deeper already it would be more.
+  if (depth !== 0 && (levelsIn(book + BOOK_BIDS) > depth || levelsIn(book + BOOK_ASKS) > depth)) return READ
   const room = LOG_HEADER_BYTES + (depth === 0 ? 0 : (bids + asks) * LOG_RECORD_BYTES)
   let end = update(book, bids, asks, log, load32(book + BOOK_LOG_STOP) - room, found)
   if (end === -1) return READ
@@ -95,6 +98,11 @@ export function take(desk: i32, depth: i32, rule: i32, bids: i32, asks: i32, fou
   storeF64(end + 24, seq)
   store32(book + BOOK_LOG_AT, end + LOG_HEADER_BYTES)
   return TAKEN
+}
+
+// inline
+function levelsIn(side: i32): i32 {
+  return load32(side + SIDE_LADDER_COUNT) + load32(side + SIDE_REST_COUNT)
 }
 
 /** What a register holds; NaN where the frame has no such field. */

@@ -53,6 +53,8 @@ const COLON: i32 = 58
 
 /** The largest number whose digits are printed here: fifteen. */
 const DIGITS_MAX: f64 = 999999999999999.0
+/** Decimals of a text as it was sent: with more a small number needs more characters than its digits, and than are kept. */
+const PLACES_MAX: i32 = 14
 
 /**
  * Kraken: the best asks, then the best bids; of each level price and size without point and leading zeros.
@@ -213,7 +215,8 @@ function writeLevel(at: i32, asks: i32, index: i32, asSent: boolean): i32 {
 /** Price and size of a level: as they were sent, with a colon between them, or their digits alone. */
 function printLevel(start: i32, level: i32, asSent: boolean): i32 {
   const places = smallWhole(loadF64(level + DECIMALS))
-  if (places >> 7 > POWERS_MAX || (places & 127) > POWERS_MAX) return 0
+  const most = asSent ? PLACES_MAX : POWERS_MAX
+  if (places >> 7 > most || (places & 127) > most) return 0
   const price = nearestWhole(loadF64(level + PRICES) * loadF64(POWERS + (places >> 7) * 8))
   const size = nearestWhole(loadF64(level + SIZES) * loadF64(POWERS + (places & 127) * 8))
   if (price > DIGITS_MAX || size > DIGITS_MAX) return 0

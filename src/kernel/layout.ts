@@ -89,6 +89,8 @@ export const TEXTS_ASKS: i32 = 8
 export const TEXTS_HEAD_BYTES: i32 = 16
 export const TEXTS_BYTES: i32 = TEXTS_HEAD_BYTES + 2 * TEXTS_SET_BYTES
 
+/** Prices of more ticks have no place: a double's product with a power of ten is not sure to be the right number any more. */
+export const TICKS_MAX: f64 = 999999999999999.0
 /** Ticks near the touch that have a place of their own each. */
 export const WINDOW: i32 = 1_024
 /** Of a window that is moved, the part that lies at and below the touch. */

@@ -56,6 +56,36 @@ describe('Level2Book', () => {
     expect([book.bids.top(9), book.asks.top(9)]).to.deep.equal([[[1, 1]], []])
   })
 
+  it('shows every price as it came, also beside one of sixteen digits', () => {
+    for (const fine of ['8191.302196246632', '8191.3021962466324623', '4503.599627370497', '4503599627370497']) {
+      const book = new Level2Book()
+      book.snapshot(snapshot([['8192.20', '1']], [['8192.35', '2']]))
+      book.delta(delta([[fine, '3']], []))
+      book.delta(delta([['8192.25', '4']], [[fine, '5']]))
+      const sorted = (levels: Level[], sign: 1 | -1): Level[] => levels.sort(([a], [b]) => (a - b) * sign)
+      const price = Number(fine)
+      expect(book.bids.top(9), fine).to.deep.equal(
+        sorted(
+          [
+            [8192.25, 4],
+            [8192.2, 1],
+            [price, 3],
+          ],
+          -1,
+        ),
+      )
+      expect(book.asks.top(9), fine).to.deep.equal(
+        sorted(
+          [
+            [8192.35, 2],
+            [price, 5],
+          ],
+          1,
+        ),
+      )
+    }
+  })
+
   it('has no best price, and is not crossed, without levels', () => {
     const book = new Level2Book()
     expect(book.bids.bestPrice).to.be.NaN

@@ -220,11 +220,35 @@ describe('The scanner', () => {
       expect(scans(trade('a0', 'A0'))).to.equal(true)
     })
 
+    it('a frame of another channel in the form of a large book, which is routed once', () => {
+      // The first liquidations after subscribing repeat old ones: to route them twice would make them look like the second.
+      const { session, counts, scans } = listening('okx')
+      const levels = Array.from({ length: 100 }, (_, at) => `["${at + 1}.5","1","0","1"]`).join(',')
+      const form = `"action":"update","data":[{"asks":[${levels}],"bids":[],"ts":"1652459227954","checksum":0,"seqId":7,"prevSeqId":6}]}`
+      expect(scans(`{"arg":{"channel":"liquidation-orders","instType":"SWAP"},${form}`)).to.equal(false)
+      expect(session.reason).to.match(/first liquidation-orders message .* repeats an old one/)
+      expect(counts).to.include({ ignored: 1, unreadable: 0 })
+      // The second is one.
+      expect(scans(`{"arg":{"channel":"liquidation-orders","instType":"SWAP"},${form}`)).to.equal(false)
+      expect(counts).to.include({ ignored: 1, unreadable: 1 })
+    })
+
     it('symbols that are not in the exchange’s list', () => {
       const instruments = new InstrumentTable([listed('B', 'B-USDT')])
       const { scans, counts } = listening('binance', { instruments })
       for (let times = 0; times < 3; times++) expect(scans(trade('a', 'A'))).to.equal(false)
       expect(counts.faults.get('SYMBOL_UNKNOWN')).to.equal(3)
+    })
+
+    it('symbols that are not in the exchange’s list, also in frames of which the decoder first sees but a part', () => {
+      const instruments = new InstrumentTable([listed('B', 'B-USDT')])
+      const { scans, counts, events } = listening('bybit', { instruments })
+      const levels = Array.from({ length: 100 }, (_, at) => `["${at + 1}.5","2"]`).join(',')
+      for (let seq = 2; seq < 5; seq++) {
+        expect(scans(bybitBook('50.X', seq).replace('["1.5","2"]', levels))).to.equal(false)
+      }
+      expect(counts.faults.get('SYMBOL_UNKNOWN')).to.equal(3)
+      expect(events).to.deep.equal([])
     })
   })
 })

@@ -9,6 +9,8 @@ import {
   BOOK_BIDS,
   BOOK_BYTES,
   BOOK_HEAD_BYTES,
+  BOOK_LOG_AT,
+  BOOK_LOG_STOP,
   BOOK_PER_PRICE,
   BOOK_POWER,
   BOOK_TEXTS,
@@ -111,6 +113,17 @@ export class BareBook {
       doubles[column + (SIZES >> 3) + index] = size
       doubles[column + (DECIMALS >> 3) + index] = decimals
     }
+  }
+
+  /** Lets the kernel write the book's log by itself, with room for so many records. */
+  keepLog(records: number): void {
+    this.kernel.words[(this.at + BOOK_LOG_AT) >> 2] = this.log
+    this.kernel.words[(this.at + BOOK_LOG_STOP) >> 2] = this.log + records * LOG_RECORD_BYTES
+  }
+
+  /** What the kernel has written of it. */
+  get keptLog(): number[] {
+    return [...this.kernel.doubles.subarray(this.log >> 3, this.kernel.words[(this.at + BOOK_LOG_AT) >> 2]! >> 3)]
   }
 
   /** Gives checksums a place for the texts of the last. */

@@ -120,6 +120,41 @@ for (const language of ['wasm', 'typescript'] as const) {
       }
     })
 
+    it('are not made of numbers whose zeros would need more room than the texts have', () => {
+      const book = new BareBook(kernel, 1, 1e8, 100)
+      book.keepTexts()
+      const behind = kernel.allocate(4_096)
+      kernel.bytes.fill(7, behind, behind + 4_096)
+      for (const asks of [false, true]) {
+        const levels = Array.from({ length: 25 }, (_, index): BareLevel => {
+          const tick = asks ? 101 + index : 100 - index
+          return [tick / 1e8, 1e-8, 20 * 128 + 22]
+        })
+        book.change(asks, levels)
+      }
+      // The two sets of texts take turns.
+      for (let time = 0; time < 4; time++) expect(kernel.code.okxChecksum(book.at, 25)).to.equal(-1)
+      expect(kernel.bytes.subarray(behind, behind + 4_096).every((byte) => byte === 7)).to.equal(true)
+    })
+
+    it('are made of the longest texts that are printed here', () => {
+      const book = new BareBook(kernel, 1, 1e8, 100)
+      book.keepTexts()
+      const behind = kernel.allocate(4_096)
+      kernel.bytes.fill(7, behind, behind + 4_096)
+      const parts: string[] = []
+      for (let index = 0; index < 25; index++) {
+        for (const tick of [100 - index, 101 + index]) {
+          book.change(tick > 100, [[tick / 1e8, 1.5, 14 * 128 + 14]])
+          parts.push(decimal(tick, 8) + '000000', '1.50000000000000')
+        }
+      }
+      for (let time = 0; time < 4; time++) {
+        expect(kernel.code.okxChecksum(book.at, 25)).to.equal(crc32(parts.join(':')))
+      }
+      expect(kernel.bytes.subarray(behind, behind + 4_096).every((byte) => byte === 7)).to.equal(true)
+    })
+
     it('are not made of numbers with more digits than are printed here', () => {
       const book = bookOf([], [])
       book.change(false, [[5, 2 ** 53, 2 * 128]])

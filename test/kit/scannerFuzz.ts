@@ -97,7 +97,7 @@ export function fuzzScanner(exchange: string, count: number, seed: number, sampl
   }
   for (let round = 0; report.harmed < count; round++) {
     const [urls, mutator] = [URLS.get(exchange) ?? [''], new FrameMutator(seed * 1_000 + round, samples.frames)]
-    const options = { guarded: round % 2 === 0, controlled: round % 4 < 2 }
+    const options = { guarded: round % 2 === 0, controlled: round % 4 < 2, wholeList: round % 8 === 7 }
     const run = new Round(protocol, new Twins(protocol, options), samples, urls[round % urls.length]!)
     const frames = exchange === 'bybit' ? ROUND_OF_BYBIT : ROUND
     run.harm(mutator, Math.min(frames, count - report.harmed), report)

@@ -16,6 +16,8 @@ export interface TwinOptions {
   readonly guarded: boolean
   /** What is asked of the connection is compared too. */
   readonly controlled?: boolean
+  /** Instruments that are in no list are faults. */
+  readonly wholeList?: boolean
 }
 
 class Twin {
@@ -23,7 +25,11 @@ class Twin {
   /** What the last record caused beside its events. */
   told: unknown[] = []
 
-  constructor(protocol: ExchangeProtocol, { guarded, controlled = false }: TwinOptions, scanning: boolean) {
+  constructor(
+    protocol: ExchangeProtocol,
+    { guarded, controlled = false, wholeList = false }: TwinOptions,
+    scanning: boolean,
+  ) {
     const tell = (...what: unknown[]): void => void this.told.push(what)
     const control: SessionControl = {
       acknowledged: (id, keys) => tell('acknowledged', id, keys),
@@ -38,6 +44,7 @@ class Twin {
       protocolOf: () => protocol,
       guarded,
       scanning,
+      wholeList,
       onFault: ({ code, message }) => tell('fault', code, message),
       ...(controlled && { controlOf: () => control }),
     })

@@ -36,8 +36,8 @@ import { depthStream, type Touch } from './kit/depthStream'
 import { startDepthServer, type Touches } from './kit/depthServer'
 import { isQuick, median, ofRounds, report, rounded, rowOf } from './kit/report'
 
-const FRAMES = isQuick() ? 60_000 : 300_000
-const ROUNDS = isQuick() ? 2 : 7
+const FRAMES = isQuick() ? 60_000 : 1_000_000
+const ROUNDS = isQuick() ? 2 : 5
 const PER_SECOND = 50_000
 const PACED_ROUNDS = isQuick() ? 1 : 3
 /** In which frames come; between them are as many in which none do. */
@@ -136,7 +136,7 @@ function wishAt(host: string) {
 
 /** Reads the best prices of each view. */
 class Books {
-  readonly touches = new Map<string, Touch>()
+  readonly touches = new Map<string, { bid: number; ask: number }>()
 
   /** @param booked  told of each frame whose book is up to date */
   constructor(private readonly booked: () => void) {}
@@ -145,9 +145,15 @@ class Books {
     for (const view of views) {
       const [bid, ask] = [view.bestBid(), view.bestAsk()]
       if (bid === undefined || ask === undefined) throw new Error(`${view.symbol} has an empty side.`)
-      // The first view of a book is that of its snapshot.
-      if (this.touches.has(view.symbol)) this.booked()
-      this.touches.set(view.symbol, { bid: bid.price, ask: ask.price })
+      const touch = this.touches.get(view.symbol)
+      if (touch === undefined) {
+        // The first view of a book is that of its snapshot.
+        this.touches.set(view.symbol, { bid: bid.price, ask: ask.price })
+      } else {
+        touch.bid = bid.price
+        touch.ask = ask.price
+        this.booked()
+      }
     }
   }
 }

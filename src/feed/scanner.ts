@@ -291,7 +291,7 @@ export class Scanner {
     if (slot === undefined || this.keys.size >= KEYS_MAX) return undefined
     // Where levels carry the time, the bare frame has none.
     const exchangeTimeUs = event.exchangeTimeUs ?? bare.exchangeTimeUs
-    if (!isDeepStrictEqual(candidate.own(slot), [{ ...event, exchangeTimeUs }])) return undefined
+    if (!areSame(candidate.own(slot), [{ ...event, exchangeTimeUs }])) return undefined
     this.candidate = undefined
     this.admit(slot, candidate)
     return slot
@@ -327,7 +327,7 @@ export class Scanner {
     // A book that is routed by no name could not be forgotten.
     const isNameless = shape.frame.channel === 'book' && routed === undefined
     const own = slot === undefined ? [] : candidate.bare === undefined ? candidate.own(slot) : this.ownOf(slot)
-    if (slot === undefined || isNameless || this.keys.size >= KEYS_MAX || !isDeepStrictEqual(own, events)) {
+    if (slot === undefined || isNameless || this.keys.size >= KEYS_MAX || !areSame(own, events)) {
       if (this.useless.size >= USELESS_MAX) this.useless.clear()
       this.useless.set(id, 0)
       return
@@ -362,19 +362,25 @@ export class Scanner {
 
   /** Forgets all keys: what they mean may have changed. */
   forget(): void {
-    this.candidate = undefined
-    this.keys.clear()
-    this.bookKeys.clear()
-    this.useless.clear()
-    this.slots.length = 0
-    this.build()
+    this.clear()
+    // An empty table stays as it is: acknowledgements come in dozens.
+    if (this.taken > 0 || this.table === 0) this.build()
   }
 
   /** Forgets all keys and gives their memory back. */
   release(): void {
-    this.forget()
+    this.clear()
     giveBack(this.held)
     this.table = 0
+  }
+
+  private clear(): void {
+    this.candidate = undefined
+    this.slot = undefined
+    this.keys.clear()
+    this.bookKeys.clear()
+    this.useless.clear()
+    this.slots.length = 0
   }
 
   /** The levels of a side that the scan has left in its columns. */
@@ -561,6 +567,26 @@ function giveBack(held: Held): void {
 
 const NOBODY = { id: '', book: undefined, routed: undefined, symbol: '', instrument: undefined, depth: undefined }
 const NO_LEVELS: { levels: Level[]; digits: LevelDigits } = { levels: [], digits: { decimals: [], texts: undefined } }
+
+/** As `isDeepStrictEqual`, for events, whose kinds need not be found out: the first frame of each key is compared. */
+function areSame(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
+  if (Array.isArray(a)) {
+    if (!Array.isArray(b) || a.length !== b.length) return false
+    for (let index = 0; index < a.length; index++) if (!areSame(a[index], b[index])) return false
+    return true
+  }
+  if (Object.getPrototypeOf(a) !== Object.prototype || Object.getPrototypeOf(b) !== Object.prototype) {
+    return isDeepStrictEqual(a, b)
+  }
+  const keys = Object.keys(a)
+  if (keys.length !== Object.keys(b).length) return false
+  for (const key of keys) {
+    if (!Object.hasOwn(b, key) || !areSame(a[key as keyof typeof a], b[key as keyof typeof b])) return false
+  }
+  return true
+}
 
 /** A key's name begins with the number of its shape. */
 function keyIn({ number }: ReadShape, keyText: string): string {

@@ -52,6 +52,8 @@ import type { BookViewHead, OfBook } from './bookView'
 const LOG_RECORDS_MIN = 64
 const LOG_RECORDS = 256
 const LOG_RECORDS_MAX = 1_024
+/** Changes of a book that should find room in its log, should they all be as large as the one that found none. */
+const LOG_CHANGES = 16
 const REST_LEVELS_MIN = 256
 /** What is given back when a book is collected without having been emptied. */
 interface Held {
@@ -387,9 +389,11 @@ export class KernelBook implements LoggedBook {
   /** @param records  that have to find room in it */
   private continueEpoch(epoch: Epoch, records: number): void {
     const written = this.written().slice()
-    if (this.logRecords < LOG_RECORDS || this.logRecords < Math.min(2 * records, LOG_RECORDS_MAX)) {
+    const usual = Math.min(2 * this.logRecords, LOG_RECORDS)
+    const wanted = Math.min(LOG_RECORDS_MAX, Math.max(usual, 2 ** Math.ceil(Math.log2(LOG_CHANGES * records))))
+    if (wanted > this.logRecords) {
       this.memory.release(this.held!.log.at, this.held!.log.bytes)
-      this.logRecords *= 2
+      this.logRecords = wanted
       this.takeLog()
     }
     this.logAt = this.logStart

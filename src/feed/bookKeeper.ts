@@ -100,17 +100,16 @@ export class KeptBook implements BookViewHead {
   }
 }
 
-export class BookKeeper implements TouchedBooks {
-  /** The view of a frame that a desk has taken: it has no other. */
-  private view: BookView | undefined
-  /** Books that the frame has touched, in order; the first has a place of its own, since most frames touch no other. */
+/** Books that a frame has touched, and what is made of each when it is done. */
+export abstract class BooksOfFrame<T> implements TouchedBooks {
+  /** Of a frame that a desk has taken: it has no other. */
+  private sole: T | undefined
+  /** In order; the first has a place of its own, since most frames touch no other. */
   private first: KeptBook | undefined
   private readonly others: KeptBook[] = []
 
-  constructor(private readonly depth: number) {}
-
   taken(book: KeptBook): void {
-    this.view = book.takenView(this.depth)
+    this.sole = this.ofTaken(book)
   }
 
   touched(book: KeptBook): void {
@@ -118,23 +117,49 @@ export class BookKeeper implements TouchedBooks {
     else this.others.push(book)
   }
 
-  /** One view of each live book that was touched since the last call; undefined when there is none. */
-  take(): Batch<BookView> | undefined {
-    const { first, others, depth, view: taken } = this
-    if (taken !== undefined) {
-      this.view = undefined
-      return [taken]
+  /** One of each book that was touched since the last call and is live; undefined when there is none. */
+  protected takeAll(): T[] | undefined {
+    const { first, others, sole } = this
+    if (sole !== undefined) {
+      this.sole = undefined
+      return [sole]
     }
     if (first === undefined) return undefined
     this.first = undefined
-    const view = first.view(depth)
-    if (others.length === 0) return view === undefined ? undefined : [view]
-    const views = view === undefined ? [] : [view]
+    const one = this.of(first)
+    if (others.length === 0) return one === undefined ? undefined : [one]
+    const all = one === undefined ? [] : [one]
     for (const book of others) {
-      const other = book.view(depth)
-      if (other !== undefined) views.push(other)
+      const other = this.of(book)
+      if (other !== undefined) all.push(other)
     }
     others.length = 0
-    return views.length === 0 ? undefined : views
+    return all.length === 0 ? undefined : all
+  }
+
+  /** Undefined of a book that is not live. */
+  protected abstract of(book: KeptBook): T | undefined
+
+  /** Of a book whose desk has taken a delta. */
+  protected abstract ofTaken(book: KeptBook): T
+}
+
+/** Views of the books of a connection. */
+export class BookKeeper extends BooksOfFrame<BookView> {
+  constructor(private readonly depth: number) {
+    super()
+  }
+
+  /** One view of each live book that was touched since the last call; undefined when there is none. */
+  take(): Batch<BookView> | undefined {
+    return this.takeAll()
+  }
+
+  protected override of(book: KeptBook): BookView | undefined {
+    return book.view(this.depth)
+  }
+
+  protected override ofTaken(book: KeptBook): BookView {
+    return book.takenView(this.depth)
   }
 }

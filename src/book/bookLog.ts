@@ -10,7 +10,14 @@
  * undoing cannot go on: when the book is replaced or emptied.
  */
 import { kernel, type Kernel } from '../kernel/kernel'
-import { BOOK_ASKS, BOOK_BIDS, BOOK_LOG_AT, LOG_RECORD_BYTES, SIDE_BEST_PRICE } from '../kernel/layout'
+import {
+  BOOK_ASKS,
+  BOOK_BIDS,
+  BOOK_LOG_AT,
+  LOG_HEADER_BYTES,
+  LOG_RECORD_BYTES,
+  SIDE_BEST_PRICE,
+} from '../kernel/layout'
 import type { Level } from '../model/events'
 import type { OfBook, PriceLevel } from './bookView'
 
@@ -45,7 +52,7 @@ export interface LogPlace {
 /** Numbers of a record. */
 export const RECORD = LOG_RECORD_BYTES / 8
 /** The two records that a view writes: `[receiveTimeUs, exchangeTimeUs]`, `[NaN, seq]`; NaN is what was not said. */
-export const HEADER = 2 * RECORD
+export const HEADER = LOG_HEADER_BYTES / 8
 
 /** Levels that are worked out at least: most readers want some of the best, and not only one. */
 const LEVELS_READ = 10

@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module'
 import type * as kernels from '../kernel/kernel'
-import { VERIFY_KRAKEN, VERIFY_OKX } from '../kernel/layout'
+import { KRAKEN_LEVELS, OKX_LEVELS, VERIFY_KRAKEN, VERIFY_OKX } from '../kernel/layout'
 import type { Level2Book } from './level2Book'
 
 export interface ChecksumRule {
@@ -26,16 +26,16 @@ export interface ChecksumRule {
  */
 export const krakenChecksum: ChecksumRule = {
   name: 'CRC32 of the ten best levels',
-  levels: 10,
+  levels: KRAKEN_LEVELS,
   verify: VERIFY_KRAKEN,
   isNone: () => false,
   compute(book) {
     const { checksumAddress: address } = book
-    const quick = address === 0 ? -1 : kernel().code.krakenChecksum(address, 10)
+    const quick = address === 0 ? -1 : kernel().code.krakenChecksum(address, KRAKEN_LEVELS)
     if (quick >= 0) return quick
     let text = ''
     for (const side of [book.asks, book.bids]) {
-      for (const [price, size] of side.texts(10)) text += significant(price) + significant(size)
+      for (const [price, size] of side.texts(KRAKEN_LEVELS)) text += significant(price) + significant(size)
     }
     return crc32(text)
   },
@@ -47,17 +47,17 @@ export const krakenChecksum: ChecksumRule = {
  */
 export const okxChecksum: ChecksumRule = {
   name: 'CRC32 of the 25 best levels',
-  levels: 25,
+  levels: OKX_LEVELS,
   verify: VERIFY_OKX,
   isNone: (sent) => sent === 0,
   compute(book) {
     const { checksumAddress: address } = book
-    const quick = address === 0 ? -1 : kernel().code.okxChecksum(address, 25)
+    const quick = address === 0 ? -1 : kernel().code.okxChecksum(address, OKX_LEVELS)
     if (quick >= 0) return quick | 0
-    const bids = book.bids.texts(25)
-    const asks = book.asks.texts(25)
+    const bids = book.bids.texts(OKX_LEVELS)
+    const asks = book.asks.texts(OKX_LEVELS)
     const parts: string[] = []
-    for (let index = 0; index < 25; index++) {
+    for (let index = 0; index < OKX_LEVELS; index++) {
       const bid = bids[index]
       const ask = asks[index]
       if (bid !== undefined) parts.push(bid[0], bid[1])

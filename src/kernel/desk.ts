@@ -22,8 +22,10 @@ import {
   DESK_RECEIVED,
   DESK_SEQ,
   DOUBTED,
+  KRAKEN_LEVELS,
   LOG_HEADER_BYTES,
   LOG_RECORD_BYTES,
+  OKX_LEVELS,
   READ,
   REGISTERS,
   SIDE_BEST_PRICE,
@@ -35,10 +37,6 @@ import {
   VERIFY_OKX,
 } from './layout'
 import { load32, loadF64, NOT_A_NUMBER, store32, storeF64 } from './memory'
-
-/** Levels a side that checksums are over. */
-const KRAKEN_LEVELS: i32 = 10
-const OKX_LEVELS: i32 = 25
 
 /**
  * @param depth  levels a side that the book keeps; 0: all

@@ -67,8 +67,11 @@ export const BOOK_ASKS: i32 = 112
 export const BOOK_TEXTS: i32 = 192
 export const BOOK_HEAD_BYTES: i32 = 200
 
-/** Levels a side whose texts are kept. */
-export const TEXTS_LEVELS: i32 = 25
+/** Levels a side that checksums are over. */
+export const KRAKEN_LEVELS: i32 = 10
+export const OKX_LEVELS: i32 = 25
+/** Levels a side whose texts are kept: as many as any checksum is over. */
+export const TEXTS_LEVELS: i32 = OKX_LEVELS
 /** Of a level: the numbers that its text is of, where in the text of all it stands, and how long it is. */
 export const TEXT_PRICE: i32 = 0
 export const TEXT_SIZE: i32 = 8

@@ -10,12 +10,13 @@ import type { GuardCounts } from '../../src/book/bookGuard'
 import type { ExchangeProtocol } from '../../src/exchanges/protocol'
 import { BookKeeper, type KeptBook } from '../../src/feed/bookKeeper'
 import type { SessionRecord } from '../../src/feed/record'
-import type { Session, SessionControl, SessionCounts } from '../../src/feed/session'
+import type { Session, SessionCounts } from '../../src/feed/session'
 import { Sessions } from '../../src/feed/sessions'
 import type { Batch, BookChange, Level, MarketEvent } from '../../src/model/events'
 import { toBooks } from '../../src/operators/toBooks'
 import { Random } from '../../src/simulator/random'
 import { printable } from './printable'
+import { tellingControl } from './twins'
 
 export interface BookTwinOptions {
   /** Levels a side that views show; all without it. */
@@ -222,15 +223,7 @@ class Twin {
 
   constructor(protocol: ExchangeProtocol, controlled: boolean, wholeList: boolean, books: BookKeeper | undefined) {
     const tell = (...what: unknown[]): void => void this.told.push(what)
-    const control: SessionControl = {
-      acknowledged: (id, keys) => tell('acknowledged', id, keys),
-      refused: (id, keys, reason) => tell('refused', id, keys, reason),
-      heard: (channel, symbol, timeUs) => tell('heard', channel, symbol, timeUs),
-      answer: (text) => tell('answer', text),
-      reconnect: ({ code }) => tell('reconnect', code),
-      resync: (symbol, { code, message }) => tell('resync', symbol, code, message),
-      fault: ({ code, message }) => tell('fault', code, message),
-    }
+    const control = tellingControl(tell)
     this.sessions = new Sessions({
       protocolOf: () => protocol,
       scanning: books !== undefined,

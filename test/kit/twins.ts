@@ -20,6 +20,19 @@ export interface TwinOptions {
   readonly wholeList?: boolean
 }
 
+/** Tells what a session asks of its connection, in words that can be compared. */
+export function tellingControl(tell: (...what: unknown[]) => void): SessionControl {
+  return {
+    acknowledged: (id, keys) => tell('acknowledged', id, keys),
+    refused: (id, keys, reason) => tell('refused', id, keys, reason),
+    heard: (channel, symbol, timeUs) => tell('heard', channel, symbol, timeUs),
+    answer: (text) => tell('answer', text),
+    reconnect: ({ code }) => tell('reconnect', code),
+    resync: (symbol, { code, message }) => tell('resync', symbol, code, message),
+    fault: ({ code, message }) => tell('fault', code, message),
+  }
+}
+
 class Twin {
   readonly sessions: Sessions
   /** What the last record caused beside its events. */
@@ -31,15 +44,7 @@ class Twin {
     scanning: boolean,
   ) {
     const tell = (...what: unknown[]): void => void this.told.push(what)
-    const control: SessionControl = {
-      acknowledged: (id, keys) => tell('acknowledged', id, keys),
-      refused: (id, keys, reason) => tell('refused', id, keys, reason),
-      heard: (channel, symbol, timeUs) => tell('heard', channel, symbol, timeUs),
-      answer: (text) => tell('answer', text),
-      reconnect: ({ code }) => tell('reconnect', code),
-      resync: (symbol, { code, message }) => tell('resync', symbol, code, message),
-      fault: ({ code, message }) => tell('fault', code, message),
-    }
+    const control = tellingControl(tell)
     this.sessions = new Sessions({
       protocolOf: () => protocol,
       guarded,

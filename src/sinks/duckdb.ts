@@ -144,7 +144,7 @@ class DuckDbTableSink<T> implements DuckDbSink<T>, DuckDbUser {
         }
       })
       // An open handle writes happily into a file that was moved, and nobody would read it there.
-      this.counters.bytes = await file.sizeAtPath()
+      this.counters.bytes = await file.sizeAtPath(this)
       this.progress.committed()
     })
   }
@@ -199,7 +199,7 @@ class DuckDbTableSink<T> implements DuckDbSink<T>, DuckDbUser {
         // Here it runs on DuckDB's threads; left to closing, it would be on the loop. Another sink may be writing.
         await connection.run('CHECKPOINT').catch(() => undefined)
       })
-      this.counters.bytes = await file.sizeAtPath()
+      this.counters.bytes = await file.sizeAtPath(this)
       this.leave()
     })
   }

@@ -45,7 +45,7 @@ export class DuckDbFile {
         if (DuckDbFile.files.get(location) !== opening) continue
         file.opening = opening
         file.users.set(user, undefined)
-        await file.sizeAtPath()
+        await file.sizeAtPath(user)
         return file
       } catch (cause) {
         const file = await opening.catch(() => undefined)
@@ -83,13 +83,13 @@ export class DuckDbFile {
   }
 
   /** @throws `SINK_REJECTED` when another file, or none, has the name of this one */
-  async sizeAtPath(): Promise<number> {
+  async sizeAtPath({ name }: DuckDbUser): Promise<number> {
     const found = await stat(this.location)
     if (`${found.dev}:${found.ino}` !== this.identity) {
       throw new Fault(
         'SINK_REJECTED',
-        `The file ${this.location} was moved or replaced while it was being written. It is begun again there.`,
-        { path: this.location },
+        `The sink ${name} cannot write ${this.location}: the file was moved or replaced while it was being written. It is begun again there.`,
+        { sink: name, path: this.location },
       )
     }
     return found.size

@@ -4,10 +4,13 @@
  *
  * A process is told the name of a destination and its place, and makes the sink itself.
  */
+import { DuckDBInstance } from '@duckdb/node-api'
+import { existsSync } from 'node:fs'
 import { appendFile, mkdir, readFile, readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { csv } from '../../src/sinks/csv'
+import { duckdb } from '../../src/sinks/duckdb'
 import { jsonLines } from '../../src/sinks/jsonLines'
 import { jsonReport } from '../../src/sinks/jsonReport'
 import { sinkCounters, type Delivery, type Sink } from '../../src/sinks/sink'
@@ -59,6 +62,11 @@ export const DESTINATIONS = {
       const report = await text(place, 'row.json')
       return report === '' ? [] : [JSON.parse(report) as Row]
     },
+  },
+  duckdb: {
+    delivery: 'effectivelyOnce',
+    sink: () => duckdb<Row>('rows.duckdb'),
+    read: ({ outDir }) => duckDbRows(path.join(outDir, 'rows.duckdb')),
   },
 } as const satisfies Readonly<Record<string, Destination>>
 
@@ -116,6 +124,23 @@ export type DestinationName = keyof typeof DESTINATIONS | keyof typeof UNTRUE
 
 export function destinationOf(name: DestinationName): Destination {
   return { ...DESTINATIONS, ...UNTRUE }[name]
+}
+
+/** The file is opened for writing, as whoever opens it next would: so the log of a writer that was killed is replayed. */
+async function duckDbRows(file: string): Promise<Row[]> {
+  if (!existsSync(file)) return []
+  const instance = await DuckDBInstance.create(file)
+  const connection = await instance.connect()
+  try {
+    const tables = await connection.runAndReadAll("SELECT 1 FROM duckdb_tables() WHERE table_name = 'rows'")
+    if (tables.currentRowCount === 0) return []
+    return (
+      await connection.runAndReadAll('SELECT n, text FROM rows ORDER BY rowid')
+    ).getRowObjectsJS() as unknown as Row[]
+  } finally {
+    connection.closeSync()
+    instance.closeSync()
+  }
 }
 
 /** The text of a file, and none where there is no file yet. */

@@ -50,6 +50,7 @@ const TURNS = [
   'feed/recording/recordingReader.ts',
   'simulator/exchangeServer.ts',
   'sinks/consoleSink.ts',
+  'sinks/turn.ts',
   'workers/fromWorker.ts',
   'workers/link.ts',
   'testing/testRun.ts',

@@ -9,10 +9,12 @@ import { existsSync } from 'node:fs'
 import { appendFile, mkdir, readFile, readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { Client } from 'pg'
 import { csv } from '../../src/sinks/csv'
 import { duckdb } from '../../src/sinks/duckdb'
 import { jsonLines } from '../../src/sinks/jsonLines'
 import { jsonReport } from '../../src/sinks/jsonReport'
+import { postgres } from '../../src/sinks/postgres'
 import { sinkCounters, type Delivery, type Sink } from '../../src/sinks/sink'
 import type { Row } from './conformance'
 
@@ -70,6 +72,15 @@ export const DESTINATIONS = {
   },
 } as const satisfies Readonly<Record<string, Destination>>
 
+/** Destinations that need a server, whose address is the place's. */
+export const SERVED = {
+  postgres: {
+    delivery: 'effectivelyOnce',
+    sink: ({ url }: Place) => postgres<Row>({ connection: url! }),
+    read: ({ url }: Place) => postgresRows(url!),
+  },
+} as const satisfies Readonly<Record<string, Destination>>
+
 /** Destinations that promise what they do not keep, each of which the proof must find out. */
 export const UNTRUE = {
   'acknowledges before it has written': {
@@ -120,10 +131,23 @@ export const UNTRUE = {
   },
 } as const satisfies Readonly<Record<string, Destination>>
 
-export type DestinationName = keyof typeof DESTINATIONS | keyof typeof UNTRUE
+export type DestinationName = keyof typeof DESTINATIONS | keyof typeof SERVED | keyof typeof UNTRUE
 
 export function destinationOf(name: DestinationName): Destination {
-  return { ...DESTINATIONS, ...UNTRUE }[name]
+  return { ...DESTINATIONS, ...SERVED, ...UNTRUE }[name]
+}
+
+/** A table has no order of its own: rows of transactions that were given up leave room in between. */
+async function postgresRows(url: string): Promise<Row[]> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    const there = await client.query("SELECT to_regclass('rows') IS NOT NULL AS there")
+    if (!(there.rows[0] as { there: boolean }).there) return []
+    return (await client.query<Row>('SELECT n, text FROM rows ORDER BY n')).rows
+  } finally {
+    await client.end()
+  }
 }
 
 /** The file is opened for writing, as whoever opens it next would: so the log of a writer that was killed is replayed. */

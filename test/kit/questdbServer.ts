@@ -69,17 +69,30 @@ export class QuestDbServer {
     this.requests.push(`${request.method!} ${url.pathname}`)
     this.authorizations.push(request.headers.authorization)
     if (this.mode === 'deaf') return
-    if (this.mode === 'refuse') return reply(response, 503, 'out of disk space')
+    if (this.mode === 'refuse') {
+      reply(response, 503, 'out of disk space')
+      return
+    }
     if (url.pathname === '/settings') {
-      return this.versions === undefined
+      this.versions === undefined
         ? reply(response, 404, 'not found')
         : reply(response, 200, JSON.stringify({ config: { 'line.proto.support.versions': this.versions } }))
+      return
     }
-    if (url.pathname === '/exec') return this.run(url.searchParams.get('query')!, response)
-    if (url.pathname !== '/write') return reply(response, 404, 'not found')
+    if (url.pathname === '/exec') {
+      this.run(url.searchParams.get('query')!, response)
+      return
+    }
+    if (url.pathname !== '/write') {
+      reply(response, 404, 'not found')
+      return
+    }
     const refusal = this.take(Buffer.concat(pieces))
     if (this.mode === 'lost') return void request.socket.destroy()
-    if (refusal === undefined) return reply(response, 204)
+    if (refusal === undefined) {
+      reply(response, 204)
+      return
+    }
     const { line, message } = refusal
     const text = `failed to parse line protocol:errors encountered on line(s):\nerror in line ${line}: ${message}`
     reply(response, 400, JSON.stringify({ code: 'invalid', message: text, line, errorId: 'ab-1' }))

@@ -267,13 +267,13 @@ describe('With a listener that speaks as QuestDB', () => {
 function questRowOf(event: MarketEvent, hasArrays: boolean): QuestRow {
   const values: Record<string, QuestValue> = {}
   for (const { name, type } of eventTable(event.kind).columns) {
-    const field = (event as unknown as Record<string, unknown>)[name]
+    const field = (event as unknown as Record<string, QuestValue | undefined>)[name]
     if (field === undefined || name === 'receiveTimeUs') continue
-    const levels = field as [number, number][]
+    const levels = field as unknown as [number, number][]
     if (type === 'timeUs') values[name] = { timeUs: String(field) }
     else if (type === 'integer') values[name] = { integer: String(field) }
     else if (type === 'json' || (type === 'levels' && !hasArrays)) values[name] = JSON.stringify(field)
-    else if (type !== 'levels') values[name] = field as string | number | boolean
+    else if (type !== 'levels') values[name] = field
     else if (levels.length > 0) values[name] = [levels.map(([price]) => price), levels.map(([, size]) => size)]
   }
   return { values, time: `${event.receiveTimeUs}000` }

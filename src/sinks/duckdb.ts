@@ -454,10 +454,11 @@ class RowSource {
       const count = this.sliceLength(columns)
       chunk.rowCount = count
       if (count === 0) return
-      for (let at = 0; at < count; at++) {
-        this.rows!.checkFields(this.values[this.at + at], this.indexOf(this.at + at))
+      const values = this.values.slice(this.at, this.at + count)
+      if (!this.rows!.table.leavesOut) {
+        for (const [at, value] of values.entries()) this.rows!.checkFields(value, this.indexOf(this.at + at))
       }
-      for (const [at, column] of columns.entries()) this.fillColumn(chunk.getColumnVector(at), column, count)
+      for (const [at, column] of columns.entries()) this.fillColumn(chunk.getColumnVector(at), column, values)
       this.at += count
     } catch (cause) {
       this.refusal = cause
@@ -465,12 +466,17 @@ class RowSource {
     }
   }
 
-  private fillColumn(vector: DuckDBVector, column: Column, count: number): void {
-    const rows = this.rows!
-    const toValue = this.converterOf(column.type)
-    for (let at = 0; at < count; at++) {
-      const value = this.values[this.at + at]
-      const cell = rows.cell(column, fieldOf(value, column.name), this.indexOf(this.at + at))
+  private fillColumn(vector: DuckDBVector, { name, type }: Column, values: readonly unknown[]): void {
+    const plain = PLAIN_TYPES[type]
+    const toValue = this.converterOf(type)
+    for (let at = 0; at < values.length; at++) {
+      const field = fieldOf(values[at], name)
+      // Almost every cell is what its column is, and passes without a look at what else it might be.
+      if (typeof field === plain && (plain !== 'number' || Number.isFinite(field))) {
+        vector.setItem(at, field as DuckDBValue)
+        continue
+      }
+      const cell = this.rows!.cell({ name, type }, field, this.indexOf(this.at + at))
       vector.setItem(at, cell === null ? null : toValue === undefined ? (cell as DuckDBValue) : toValue(cell))
     }
     vector.flush()
@@ -510,6 +516,13 @@ class RowSource {
     }
     return left
   }
+}
+
+/** Where a field of this type is the column's value as it is. */
+const PLAIN_TYPES: Readonly<Partial<Record<FieldType, string>>> = {
+  text: 'string',
+  number: 'number',
+  boolean: 'boolean',
 }
 
 /** What DuckDB takes at once. */

@@ -24,6 +24,7 @@ import { firstRefused } from './refusedRow'
 import { PROGRESS_TABLE, RunProgress, type ProgressRow } from './runProgress'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
 import { fieldOf, type Cell, type Column, type TableRows } from './table'
+import { nextTurn } from './turn'
 
 export interface DuckDbOptions extends TableOptions {
   readonly name?: string
@@ -408,6 +409,8 @@ class RowSource {
   private indexes: readonly number[] | undefined
   private at = 0
   private refusal: unknown
+  /** Of text columns that hold few distinct texts in this batch: an enumeration of them. */
+  private readonly dictionaries = new Map<string, DuckDBType>()
 
   constructor(private readonly api: DuckDb) {
     const { BIGINT, BOOLEAN, DOUBLE, TIMESTAMPTZ, VARCHAR } = api
@@ -425,7 +428,9 @@ class RowSource {
     this.function = api.DuckDBTableFunction.create({
       name: this.name,
       bindFunction: (info) => {
-        for (const { name, type } of this.rows?.table.columns ?? []) info.addResultColumn(name, this.types[type])
+        for (const { name, type } of this.rows?.table.columns ?? []) {
+          info.addResultColumn(name, this.dictionaries.get(name) ?? this.types[type])
+        }
       },
       initFunction: (info) => info.setMaxThreads(1),
       mainFunction: (_, chunk) => this.fill(chunk),
@@ -439,6 +444,7 @@ class RowSource {
     this.indexes = indexes
     this.at = 0
     this.refusal = undefined
+    await this.findDictionaries()
     try {
       await insert()
     } catch (cause) {
@@ -446,6 +452,34 @@ class RowSource {
     } finally {
       this.values = []
     }
+  }
+
+  /**
+   * A text costs a call into the library, a number of an enumeration nothing: names of exchanges and symbols go as those, and
+   * DuckDB makes them texts again on its threads.
+   */
+  private async findDictionaries(): Promise<void> {
+    this.dictionaries.clear()
+    if (this.values.length < DICTIONARY_ROWS_MIN) return
+    for (const { name, type } of this.rows!.table.columns) {
+      if (type !== 'text') continue
+      const texts = await this.distinctTexts(name)
+      if (texts !== undefined) this.dictionaries.set(name, this.api.ENUM([...texts]))
+    }
+  }
+
+  /** Undefined where there are too many, or one that an enumeration cannot hold. */
+  private async distinctTexts(name: string): Promise<ReadonlySet<string> | undefined> {
+    const texts = new Set<string>()
+    for (let at = 0; at < this.values.length; at++) {
+      const text = fieldOf(this.values[at], name)
+      if (typeof text === 'string' && !texts.has(text)) {
+        if (texts.size === DICTIONARY_TEXTS_MAX || !/^[ -~]{1,64}$/.test(text)) return undefined
+        texts.add(text)
+      }
+      if (at % TURN_ROWS === TURN_ROWS - 1) await nextTurn()
+    }
+    return texts.size === 0 ? undefined : texts
   }
 
   private fill(chunk: DuckDBDataChunk): void {
@@ -524,6 +558,12 @@ const PLAIN_TYPES: Readonly<Partial<Record<FieldType, string>>> = {
   number: 'number',
   boolean: 'boolean',
 }
+
+/** For fewer rows the enumeration costs more than it spares. */
+const DICTIONARY_ROWS_MIN = 256
+const DICTIONARY_TEXTS_MAX = 200
+/** Under a millisecond of looking at texts. */
+const TURN_ROWS = 16_384
 
 /** What DuckDB takes at once. */
 const CHUNK_ROWS = 2_048

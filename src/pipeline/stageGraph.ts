@@ -569,6 +569,7 @@ export class StageGraph {
       pressure,
       receipts: this.receiptsFor(node),
       run: options.runId,
+      env: options.host.env,
       deadLetters: edge.deadLetters,
       onFault: (fault) => options.onFault(fault, name),
       ...(edge.retry === undefined ? {} : { retry: edge.retry }),

@@ -42,7 +42,7 @@ import { wayTo, type Way, type WayLook, type WayTarget } from './way'
 export interface StageGraphOptions {
   readonly dispatcher: Dispatcher
   /** Time of waits, chance and threads. */
-  readonly host: Pick<Host, 'clock' | 'random' | 'spawn'>
+  readonly host: Pick<Host, 'clock' | 'random' | 'spawn' | 'env'>
   readonly streamClock: Clock
   readonly outDir: string
   readonly digest: boolean

@@ -51,6 +51,7 @@ const TURNS = [
   'feed/recording/recordingReader.ts',
   'simulator/exchangeServer.ts',
   'sinks/consoleSink.ts',
+  'sinks/websocketServer.ts',
   'workers/fromWorker.ts',
   'workers/link.ts',
   'testing/testRun.ts',

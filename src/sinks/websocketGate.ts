@@ -27,7 +27,7 @@ export interface Refusal {
 
 /** Undefined when it may come in. */
 export function refusalOf({ url, headers }: RequestHead, rules: GateRules): Refusal | undefined {
-  const target = URL.parse(url ?? '', 'ws://server')
+  const target = targetOf(url)
   if (target === null) return { status: 400, why: 'path' }
   if (target.pathname !== rules.path) return { status: 404, why: 'path' }
   const { origin } = headers
@@ -38,6 +38,11 @@ export function refusalOf({ url, headers }: RequestHead, rules: GateRules): Refu
     return { status: 401, why: 'token' }
   }
   return undefined
+}
+
+/** What a request asks for: a path, never another server's address. */
+export function targetOf(url: string | undefined): URL | null {
+  return url?.startsWith('/') === true ? URL.parse(`ws://server${url}`) : null
 }
 
 export function isLoopback(host: string): boolean {

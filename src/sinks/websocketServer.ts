@@ -12,7 +12,7 @@ import { encodeBatch } from './encodeBatch'
 import { LatestByKey } from './latestByKey'
 import { sinkCounters, type Sink, type SinkContext } from './sink'
 import { keysIn, WebsocketClient, type ClientLook, type Departure } from './websocketClient'
-import { isLoopback, refusalOf, type Refusal } from './websocketGate'
+import { isLoopback, refusalOf, targetOf, type Refusal } from './websocketGate'
 
 export interface WebsocketServerOptions<T> {
   /** 0 takes a free one, and keeps it when the run resumes. */
@@ -223,10 +223,9 @@ class Audience {
 
   /** Hands out values from `begin` on, as many as one turn of the event loop may take; says where it stopped. */
   offer(values: readonly Outgoing[], begin: number): number {
-    const end = Math.min(
-      values.length,
-      begin + Math.max(1, Math.floor(SENDS_PER_TURN / Math.max(1, this.members.size))),
-    )
+    const { capacity } = this.settings
+    const atOnce = Math.min(SENDS_PER_TURN / Math.max(1, this.members.size), capacity / 2)
+    const end = Math.min(values.length, begin + Math.max(1, Math.floor(atOnce)))
     for (let index = begin; index < end; index++) {
       const value = values[index]!
       this.latest.set(value)
@@ -455,8 +454,8 @@ function tokenOf<T>(
 
 /** What a client subscribes to by the address that it asks for. A sentence when that is not understood. */
 function keysOf({ url }: IncomingMessage, keysMax: number): ReadonlySet<string> | undefined | string {
-  const asked = URL.parse(url ?? '', 'ws://server')?.searchParams.get('subscribe')
-  if (asked === undefined || asked === null || asked === '*') return undefined
+  const asked = targetOf(url)?.searchParams.get('subscribe') ?? '*'
+  if (asked === '*') return undefined
   const found = keysIn(asked.split(','), keysMax)
   return typeof found === 'string' ? found : found.keys
 }

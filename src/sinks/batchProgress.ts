@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { BatchKey } from './sink'
 
 /**
@@ -95,9 +94,12 @@ export class BatchProgress<T> {
   label(run: string, sink: string, end: number, body: Uint8Array): string {
     const { from, to } = this.key
     const which =
-      to > from
-        ? `${this.places[this.passed]!}-${this.places[end - 1]! + 1}`
-        : `${from}-${to}.${createHash('sha256').update(`${this.serial}.${this.passed}.`).update(body).digest('hex').slice(0, 16)}`
+      to > from ? `${this.places[this.passed]!}-${this.places[end - 1]! + 1}` : `${from}-${to}.${this.digest(body)}`
     return `${encodeURIComponent(run)}:${encodeURIComponent(sink)}:${which}`
+  }
+
+  private digest(body: Uint8Array): string {
+    const hash = process.getBuiltinModule('node:crypto').createHash('sha256')
+    return hash.update(`${this.serial}.${this.passed}.`).update(body).digest('hex').slice(0, 16)
   }
 }

@@ -66,10 +66,12 @@ export class BatchProgress<T> {
     const start = this.passed
     const suspects = this.suspectEnd - start
     const atMost = suspects > 0 ? start + Math.ceil(suspects / 2) : texts.length
+    // Counting bytes costs more than sending them: where even the longest of encodings fits, nobody does.
+    const fits = texts.reduce((sum, text) => sum + text.length * BYTES_PER_UNIT_MAX + 1, 0) <= bytesMax
     let bytes = 0
     let end = start
     while (end < atMost) {
-      bytes += Buffer.byteLength(texts[end]!) + 1
+      bytes += fits ? 0 : Buffer.byteLength(texts[end]!) + 1
       if (end > start && (bytes > bytesMax || this.places[end] !== this.places[end - 1]! + 1)) break
       end++
     }
@@ -103,3 +105,6 @@ export class BatchProgress<T> {
     return hash.update(`${this.serial}.${this.passed}.`).update(body).digest('hex').slice(0, 16)
   }
 }
+
+/** Of UTF-8, for a unit of a text. */
+export const BYTES_PER_UNIT_MAX = 3

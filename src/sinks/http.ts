@@ -5,7 +5,7 @@ import { LONGEST_WAIT_MS, type Clock } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import { retryAfterMs } from '../clock/retryAfter'
 import { Fault, messageOf } from '../model/fault'
-import { BatchProgress } from './batchProgress'
+import { BatchProgress, BYTES_PER_UNIT_MAX } from './batchProgress'
 import { ByteDigest } from './byteDigest'
 import { compileEncoder, encodeValue, type JsonSchema } from './encode'
 import { encodeBatch } from './encodeBatch'
@@ -158,7 +158,10 @@ export function http<T>(url: string, options: HttpOptions<T> = {}): Sink<T> {
   function textsOf(progress: BatchProgress<T>): string[] {
     try {
       const texts = encodeBatch(name, progress.batch, encode ?? encodeValue)
-      const index = texts.findIndex((text) => Buffer.byteLength(text) + FRAME_BYTES > limits.bodyBytesMax)
+      const bytesMax = limits.bodyBytesMax - FRAME_BYTES
+      const isTooLarge = (text: string): boolean =>
+        text.length * BYTES_PER_UNIT_MAX > bytesMax && Buffer.byteLength(text) > bytesMax
+      const index = texts.findIndex(isTooLarge)
       if (index < 0) return format === 'lines' ? texts.map(oneLine) : texts
       throw new Fault(
         'VALUE_INVALID',

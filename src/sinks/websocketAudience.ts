@@ -50,11 +50,9 @@ export class Audience {
     const { capacity } = this.settings
     const atOnce = Math.min(SENDS_PER_TURN / Math.max(1, this.members.size), capacity / 2)
     const end = Math.min(values.length, begin + Math.max(1, Math.floor(atOnce)))
-    for (let index = begin; index < end; index++) {
-      const value = values[index]!
-      this.latest.set(value)
-      for (const client of this.members) client.offer(value)
-    }
+    const offered = values.slice(begin, end)
+    for (const value of offered) this.latest.set(value)
+    for (const client of this.members) client.offer(offered)
     return end
   }
 
@@ -153,6 +151,7 @@ export class Audience {
       {
         id: ++this.counts.accepted,
         address: `${remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`,
+        wire: socket,
         latest: (wants) => this.latest.of(wants),
         onGone: (departure) => {
           this.counts.gone[departure]++

@@ -44,6 +44,8 @@ export type Departure = 'left' | 'slow' | 'silent' | 'loud' | 'malformed' | 'clo
 export interface ClientSurroundings {
   readonly id: number
   readonly address: string
+  /** Holds back what is sent, so that many small messages leave in one piece. */
+  readonly wire: { cork(): void; uncork(): void }
   /** The latest values of the keys that are wanted. */
   readonly latest: (wants: (key: string | undefined) => boolean) => Outgoing[]
   readonly onGone: (departure: Departure) => void
@@ -85,10 +87,12 @@ export class WebsocketClient {
     if (latest.length > 0) this.say({ snapshot: latest.length }, latest)
   }
 
-  /** Takes a value to be sent, if it is wanted. Never waits. */
-  offer(value: Outgoing): void {
-    if (this.ending || !this.wants(value.key)) return
-    this.enqueue(value)
+  /** Takes values to be sent, those that are wanted. Never waits. */
+  offer(values: readonly Outgoing[]): void {
+    const { wire } = this.surroundings
+    wire.cork()
+    for (const value of values) if (!this.ending && this.wants(value.key)) this.enqueue(value)
+    wire.uncork()
   }
 
   /** Sends what waits, says goodbye, and waits for the client to do so, within the deadline of closing. */
@@ -134,17 +138,20 @@ export class WebsocketClient {
 
   private pump(): void {
     const { socket, queue } = this
+    const { wire } = this.surroundings
+    wire.cork()
     while (socket.readyState === OPEN && socket.bufferedAmount < BUFFERED_MAX) {
       const next = queue.take()
       if (next === undefined) {
         if (this.ending) socket.close(1001, 'the stream has ended')
-        return
+        break
       }
       const missing = queue.takeMissing()
       if (missing > 0) socket.send(`{"dropped":${missing}}`)
       socket.send(next.data, AS_TEXT, this.hasSent)
       if (next.isWord !== true) this.sent++
     }
+    wire.uncork()
   }
 
   private readonly hasSent = (error?: Error): void => {

@@ -63,6 +63,7 @@ export class WebsocketClient {
   private beat: Timer
   private deadline: Timer | undefined
   private ending = false
+  private holdsBack = false
   private departure: Departure = 'left'
   private hasGone = false
 
@@ -89,10 +90,9 @@ export class WebsocketClient {
 
   /** Takes values to be sent, those that are wanted. Never waits. */
   offer(values: readonly Outgoing[]): void {
-    const { wire } = this.surroundings
-    wire.cork()
-    for (const value of values) if (!this.ending && this.wants(value.key)) this.enqueue(value)
-    wire.uncork()
+    this.inOnePiece(() => {
+      for (const value of values) if (!this.ending && this.wants(value.key)) this.enqueue(value)
+    })
   }
 
   /** Sends what waits, says goodbye, and waits for the client to do so, within the deadline of closing. */
@@ -138,20 +138,41 @@ export class WebsocketClient {
 
   private pump(): void {
     const { socket, queue } = this
-    const { wire } = this.surroundings
-    wire.cork()
-    while (socket.readyState === OPEN && socket.bufferedAmount < BUFFERED_MAX) {
-      const next = queue.take()
-      if (next === undefined) {
-        if (this.ending) socket.close(1001, 'the stream has ended')
-        break
+    this.inOnePiece(() => {
+      while (socket.readyState === OPEN && this.hasRoom()) {
+        const next = queue.take()
+        if (next === undefined) {
+          if (this.ending) socket.close(1001, 'the stream has ended')
+          return
+        }
+        const missing = queue.takeMissing()
+        if (missing > 0) socket.send(`{"dropped":${missing}}`)
+        socket.send(next.data, AS_TEXT, this.hasSent)
+        if (next.isWord !== true) this.sent++
       }
-      const missing = queue.takeMissing()
-      if (missing > 0) socket.send(`{"dropped":${missing}}`)
-      socket.send(next.data, AS_TEXT, this.hasSent)
-      if (next.isWord !== true) this.sent++
-    }
+    })
+  }
+
+  /** Whether more can be sent; when not, after what is held back has gone to the kernel, which takes it if the reader reads. */
+  private hasRoom(): boolean {
+    if (this.socket.bufferedAmount < BUFFERED_MAX) return true
+    const { wire } = this.surroundings
     wire.uncork()
+    wire.cork()
+    return this.socket.bufferedAmount < BUFFERED_MAX
+  }
+
+  private inOnePiece(send: () => void): void {
+    if (this.holdsBack) {
+      send()
+      return
+    }
+    const { wire } = this.surroundings
+    this.holdsBack = true
+    wire.cork()
+    send()
+    wire.uncork()
+    this.holdsBack = false
   }
 
   private readonly hasSent = (error?: Error): void => {

@@ -28,7 +28,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   operators: ['model', 'book', 'clock', 'actors/ledger', 'actors/overflow', 'actors/pressure', 'actors/wiring', 'rxjs'],
   // Optional parts are loaded when a sink is opened that needs them.
   sinks: [
-    ...['model', 'metrics', 'clock', 'actors', 'rxjs', 'fast-json-stringify', 'node:'],
+    ...['model', 'metrics', 'clock', 'actors', 'rxjs', 'fast-json-stringify', 'ws', 'node:'],
+    // What leaves over a wire goes through the same proxies as what comes.
+    'feed/proxy',
     ...Object.keys(OPTIONAL_PARTS),
   ],
   workers: ['model', 'actors', 'clock', 'book', 'rxjs', 'threads', 'node:'],
@@ -56,6 +58,7 @@ const TURNS = [
   'simulator/exchangeServer.ts',
   'sinks/consoleSink.ts',
   'sinks/turn.ts',
+  'sinks/websocketServer.ts',
   'workers/fromWorker.ts',
   'workers/link.ts',
   'testing/testRun.ts',
@@ -63,7 +66,7 @@ const TURNS = [
 ]
 
 /** Where a process or thread begins, or what begins connections for one. */
-const PROCESS_BEGINS = ['pipeline/liveMarket.ts', 'metrics/pidusageEntry.ts']
+const PROCESS_BEGINS = ['pipeline/host.ts', 'pipeline/liveMarket.ts', 'metrics/pidusageEntry.ts']
 
 const RAW =
   /\b(Date\.now\(|new Date\(\)|performance\.now\(|hrtime|setTimeout\(|setInterval\(|Math\.random|randomUUID|randomBytes|getRandomValues)/

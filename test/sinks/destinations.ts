@@ -12,6 +12,7 @@ import { setImmediate } from 'node:timers/promises'
 import { Client } from 'pg'
 import { csv } from '../../src/sinks/csv'
 import { duckdb } from '../../src/sinks/duckdb'
+import { http } from '../../src/sinks/http'
 import { jsonLines } from '../../src/sinks/jsonLines'
 import { jsonReport } from '../../src/sinks/jsonReport'
 import { postgres } from '../../src/sinks/postgres'
@@ -74,6 +75,12 @@ export const DESTINATIONS = {
 
 /** Destinations that need a server, whose address is the place's. */
 export const SERVED = {
+  http: {
+    // With a receiver that honours the keys, which is what it takes.
+    delivery: 'effectivelyOnce',
+    sink: ({ url }: Place) => http<Row>(url!, { name: 'hook', gzip: true }),
+    read: async ({ url }: Place) => (await (await fetch(url!)).json()) as Row[],
+  },
   postgres: {
     delivery: 'effectivelyOnce',
     sink: ({ url }: Place) => postgres<Row>({ connection: url! }),

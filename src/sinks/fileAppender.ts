@@ -18,6 +18,7 @@
  * on the disk (fsync) when the file is rotated or closed with the sink, or after each batch with `durable`. A file whose
  * handle was needed for another (`openFilesMax`) is left to the operating system.
  */
+import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import type { Clock } from '../clock/clock'
 import { errorOf, Fault, messageOf } from '../model/fault'
@@ -131,6 +132,7 @@ export class FileAppender<T> {
     this.rules = rules
     for (const file of this.files.values()) file.refused = undefined
     if (this.template === undefined) await this.ready(this.files.get('') ?? this.known('', location, NO_PERIOD))
+    else await this.makeFolder(path.resolve(outDir))
   }
 
   /** All values are in their files when this resolves; when it rejects, the same batch offered again goes on with what is not. */
@@ -157,6 +159,15 @@ export class FileAppender<T> {
       }
     }
     if (failure !== undefined) throw failure
+  }
+
+  /** The files are opened when their first values come: what is wrong with the folder is told before. */
+  private async makeFolder(folder: string): Promise<void> {
+    try {
+      await mkdir(folder, { recursive: true })
+    } catch (cause) {
+      throw fileFault(this.sink, folder, cause)
+    }
   }
 
   private async beginAnew(): Promise<void> {

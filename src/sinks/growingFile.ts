@@ -367,8 +367,8 @@ async function frameOf(codec: Codec, text: string, records: number): Promise<Fra
 const FILE_MODE = 0o666
 /** Of text that is made into bytes at once. */
 const PIECE_CHARS = 1_048_576
-/** As many as there are threads by default. */
-const FRAMES_AT_ONCE = 4
+/** One less than there are threads by default: what else the process reads and writes finds one. */
+const FRAMES_AT_ONCE = 3
 
 /** `bars.jsonl`, 7 → `bars.000007.jsonl`; `bars.jsonl.gz` → `bars.000007.jsonl.gz` */
 function numbered(file: string, number: number): string {

@@ -340,7 +340,12 @@ async function fitting(file: string, bytes: number, content: IndexContent): Prom
   // What the last block hashes to cannot be right by chance.
   const last = blocks.at(-1)
   if (last === undefined) return undefined
-  if (sha256Of(await bytesOf(file, last.offset, last.length)) !== last.sha256) return undefined
+  if ((await sha256OfRange(file, last.offset, last.length)) !== last.sha256) return undefined
+  const [first] = blocks
+  // A recorder rewrites the first block when the recording ends, and may not have come to noting that.
+  if (content.ended === undefined && first?.number === 0 && first.length <= WINDOW_BYTES) {
+    blocks[0] = { ...first, sha256: await sha256OfRange(file, 0, first.length) }
+  }
   return { ...content, blocks, broken }
 }
 

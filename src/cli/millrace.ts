@@ -64,7 +64,8 @@ async function main(args: readonly string[]): Promise<number> {
     }
     const explained = commandNamed(topic)
     if (explained === undefined) return EXIT.usage
-    print((await explained.load()).help)
+    const command = await explained.load()
+    print(command.helpFor?.(rest.slice(1)) ?? command.help)
     return EXIT.done
   }
   if (name === '--version' || name === '-v') {
@@ -75,7 +76,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (entry === undefined) return EXIT.usage
   const command = await entry.load()
   if (rest.includes('--help') || rest.includes('-h')) {
-    print(command.help)
+    print(command.helpFor?.(rest) ?? command.help)
     return EXIT.done
   }
   try {

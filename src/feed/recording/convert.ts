@@ -6,6 +6,7 @@
  *         converted; what a format has no room for is counted by reason
  * Output  whole or not at all (`outputPlace.ts`)
  */
+import { stat } from 'node:fs/promises'
 import type { Clock } from '../../clock/clock'
 import { Fault } from '../../model/fault'
 import { compareTimes, type SessionRecord } from '../record'
@@ -39,8 +40,8 @@ export interface ConvertOptions {
   readonly replace?: boolean | undefined
   readonly clock: Clock
   readonly onFault: (fault: Fault) => void
-  /** Is told how many lines were read. */
-  readonly onProgress?: ((lines: number) => void) | undefined
+  /** Is told how many lines were read, and which share of the whole that is, from 0 to 1; undefined where nobody knows. */
+  readonly onProgress?: ((lines: number, share: number | undefined) => void) | undefined
   /** Ends the work; nothing is written then. */
   readonly signal?: AbortSignal | undefined
 }
@@ -120,8 +121,9 @@ export function isWhole({ inputs }: ConvertReport): boolean {
 interface Source {
   readonly records: RecordBatches
   header(): Promise<RecordingWriterHeader>
-  /** Lines read so far. */
+  /** Lines read so far, and which share of all that is. */
   lines(): number
+  share(): number | undefined
   inputs(): readonly ConvertedInput[]
   leftOut(): ReadonlyMap<string, number>
 }
@@ -140,7 +142,7 @@ async function pour(
     first ??= batch[0]
     for (const record of batch) if (last === undefined || compareTimes(last, record) < 0) last = record
     await output.write(batch)
-    onProgress?.(source.lines())
+    onProgress?.(source.lines(), source.share())
   }
   return { firstT: first === undefined ? null : digits(first), lastT: last === undefined ? null : digits(last) }
 }
@@ -186,6 +188,8 @@ interface ForeignInput {
 class OwnSource implements Source {
   readonly records: ReplayedRecords
   private readonly cut = new Set<string>()
+  /** Lines that the headers promise; NaN where one of them does not say. */
+  private total = NaN
 
   constructor(
     private readonly files: readonly string[],
@@ -203,11 +207,17 @@ class OwnSource implements Source {
   async header(): Promise<RecordingWriterHeader> {
     const headers: RecordingHeader[] = []
     for (const reader of await this.records.open()) headers.push(await reader.header())
+    const promised = headers.map(({ frames }) => frames ?? NaN)
+    this.total = promised.reduce((sum, frames) => sum + frames, 0)
     return mergedHeader(headers, this.files, this.options.exchange)
   }
 
   lines(): number {
     return this.records.counters.lines
+  }
+
+  share(): number | undefined {
+    return this.total > 0 ? Math.min(1, this.lines() / this.total) : undefined
   }
 
   inputs(): readonly ConvertedInput[] {
@@ -224,6 +234,8 @@ class ForeignSource implements Source {
   readonly records: RecordBatches
   private readonly readers: readonly ForeignReader[]
   private readonly cut = new Set<string>()
+  /** Of all files. */
+  private bytes = 0
 
   constructor(
     private readonly files: readonly ForeignInput[],
@@ -249,6 +261,7 @@ class ForeignSource implements Source {
     const venues = new Set<string>()
     let earliest: SessionRecord | undefined
     for (const reader of this.readers) {
+      this.bytes += (await stat(reader.path)).size
       const first = await reader.first()
       if (first === undefined) continue
       venues.add(first.exchange)
@@ -269,6 +282,11 @@ class ForeignSource implements Source {
 
   lines(): number {
     return this.readers.reduce((sum, { counters }) => sum + counters.lines, 0)
+  }
+
+  share(): number | undefined {
+    const read = this.readers.reduce((sum, { position }) => sum + position, 0)
+    return this.bytes > 0 ? Math.min(1, read / this.bytes) : undefined
   }
 
   inputs(): readonly ConvertedInput[] {

@@ -14,6 +14,8 @@ import { errnoOf } from '../../model/fileFault'
 export interface FileBlocks {
   /** The next blocks, or how the file ended. Not to be called again before it has settled, nor after the end. */
   next(): Promise<readonly Buffer[] | FileEnd>
+  /** Bytes of the file that the blocks so far came from. */
+  readonly position: number
   close(): Promise<void>
 }
 
@@ -37,6 +39,8 @@ export async function openBlocks(path: string): Promise<FileBlocks> {
 const STEP_BYTES = 64 * 1_024
 
 class PlainBlocks implements FileBlocks {
+  position = 0
+
   constructor(
     private readonly handle: FileHandle,
     private ahead: Buffer | undefined,
@@ -46,6 +50,7 @@ class PlainBlocks implements FileBlocks {
     try {
       const block = this.ahead ?? (await read(this.handle))
       this.ahead = undefined
+      this.position += block.length
       return block.length === 0 ? { end: 'complete' } : [block]
     } catch (cause) {
       return { end: 'damaged', reason: messageOf(cause) }
@@ -60,7 +65,7 @@ class PlainBlocks implements FileBlocks {
 class GzipBlocks implements FileBlocks {
   private unpacker = new Unpacker()
   /** Bytes of the file that were given to the unpacker. */
-  private position = 0
+  position = 0
   /** Bytes that it gave back. */
   private unpackedBytes = 0
   private end: FileEnd | undefined

@@ -180,7 +180,7 @@ function isConnection(c: unknown): c is number {
 }
 
 function isRole(role: string): role is RestRole {
-  return role === 'instruments' || role === 'book-snapshot' || role === 'poll'
+  return role === 'instruments' || role === 'book-snapshot' || role === 'poll' || role === 'book-state'
 }
 
 function isDigits(text: string): boolean {

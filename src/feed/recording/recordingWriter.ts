@@ -43,6 +43,8 @@ export interface RecordingWriterHeader {
   readonly url?: string | undefined
   /** What is asked for: channel name to instruments. */
   readonly subscribed?: Readonly<Record<string, readonly string[]>> | undefined
+  /** How it was made from other recordings. */
+  readonly made?: Readonly<Record<string, unknown>> | undefined
   /** Default: now. */
   readonly startedUs?: number | undefined
 }

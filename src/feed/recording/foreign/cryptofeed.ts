@@ -150,7 +150,7 @@ function roleOf(protocol: ExchangeProtocol | undefined, url: string): RestRole |
   return isList ? 'instruments' : undefined
 }
 
-/** `BINANCE_FUTURES.ws.5.0` is of `binance-futures`. */
+/** `BINANCE_FUTURES.ws.5.0` is of `binance-futures`, and so is `BINANCE_FUTURES-1125a2.0`. */
 function exchangeOfName(file: string): string {
   const name = /^([A-Za-z][A-Za-z0-9_-]{0,63})\./.exec(path.basename(file))?.[1]
   if (name === undefined) {
@@ -160,7 +160,10 @@ function exchangeOfName(file: string): string {
       { path: file },
     )
   }
-  const exchange = name.toLowerCase().replaceAll('_', '-')
+  const exchange = name
+    .replace(/-[\da-f]{6}$/, '')
+    .toLowerCase()
+    .replaceAll('_', '-')
   try {
     return exchangeById(exchange).id
   } catch {

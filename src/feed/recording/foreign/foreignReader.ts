@@ -21,6 +21,8 @@ export interface ForeignReader extends RecordBatches {
   readonly counters: Readonly<ReadingCounters>
   /** What was left out on purpose so far, by reason. */
   readonly leftOut: ReadonlyMap<string, number>
+  /** Bytes of the file that were read so far. */
+  readonly position: number
   /**
    * Reads ahead to the first record; undefined when there is none. `next` gives it all the same.
    *
@@ -56,6 +58,8 @@ class Reader implements ForeignReader {
   private at = 0
   private firstBatch: readonly SessionRecord[] | undefined
   private ended = false
+  /** Of a file that is closed. */
+  private endPosition = 0
 
   constructor(
     readonly path: string,
@@ -67,6 +71,10 @@ class Reader implements ForeignReader {
 
   get leftOut(): ReadonlyMap<string, number> {
     return this.decoder.leftOut
+  }
+
+  get position(): number {
+    return this.blocks?.position ?? this.endPosition
   }
 
   [Symbol.asyncIterator](): this {
@@ -202,6 +210,7 @@ class Reader implements ForeignReader {
     this.text = ''
     this.at = 0
     const { blocks } = this
+    this.endPosition = this.position
     this.blocks = undefined
     await blocks?.close().catch(() => undefined) // it was read only: nothing can be lost by closing it
   }

@@ -71,8 +71,9 @@ class Decoder implements LineDecoder {
     let data = head === null ? '' : text.slice(head[0].length)
     if (head === null) {
       head = MACHINE_LINE.exec(text)
-      if (head === null || !text.endsWith('}')) return 'does not begin with a time of tardis.dev'
-      data = text.slice(head[0].length, -1)
+      if (head === null) return 'does not begin with a time of tardis.dev'
+      if (!isJson(text)) return 'is not JSON'
+      data = text.slice(head[0].length, text.lastIndexOf('}'))
     }
     const time = timeOfIso(head[1]!)
     if (time === undefined) return 'has a time that is none'
@@ -112,6 +113,15 @@ class Decoder implements LineDecoder {
 type Answer = Pick<Extract<SessionRecord, { dir: 'rest' }>, 'url' | 'role' | 'body'>
 
 const GENERATED = /^\{"stream":"([^"@\\]{1,64})@(depthSnapshot|openInterest)","generated":true,"data":/
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** What was a REST answer, as one. */
 function generated(protocol: ExchangeProtocol, data: string): Answer | undefined {

@@ -66,6 +66,7 @@ export interface RunEngineOptions {
   readonly host: Host
   readonly outDir: string
   readonly digest: boolean
+  readonly runId?: string | undefined
   /** How long draining and flushing may take. */
   readonly stopWithinMs: number
   readonly onFault: (fault: Fault) => void
@@ -457,6 +458,7 @@ export class Run {
       outDir,
       digest,
       closeWithinMs: stopWithinMs,
+      runId: this.options.runId,
       onFault: (fault) => {
         this.fault(fault)
         this.problem(fault.message)

@@ -47,6 +47,8 @@ export interface StageGraphOptions {
   readonly outDir: string
   readonly digest: boolean
   readonly closeWithinMs: number
+  /** The name of the run, by which sinks know what they hold of it. */
+  readonly runId?: string | undefined
   readonly onFault: (fault: Fault, node: string) => void
   /** A stage has failed, and what is done about it. */
   readonly onFailure: (failure: StageFailure) => void
@@ -566,7 +568,10 @@ export class StageGraph {
       closeWithinMs: options.closeWithinMs,
       pressure,
       receipts: this.receiptsFor(node),
+      run: options.runId,
+      deadLetters: edge.deadLetters,
       onFault: (fault) => options.onFault(fault, name),
+      ...(edge.retry === undefined ? {} : { retry: edge.retry }),
       ...(options.onWritten === undefined ? {} : { onWritten: options.onWritten }),
     })
   }

@@ -213,7 +213,8 @@ class Before {
       case 'rest':
         if (record.role === 'instruments') this.instruments.set(`${record.exchange} ${record.url}`, record)
         break
-      default:
+      case 'gap':
+        break
     }
     for (const event of events) this.see(event, record)
   }

@@ -72,7 +72,7 @@ async function startOf(path: string): Promise<string | undefined> {
     while (start.length < HEADER_CHARS) {
       const next = await blocks.next()
       if ('end' in next) break
-      for (const block of next) start += block.toString('latin1', 0, HEADER_CHARS)
+      for (const part of next) if (part.part === 'text') start += part.bytes.toString('latin1', 0, HEADER_CHARS)
     }
     return start.trim() === '' ? undefined : start
   } finally {

@@ -123,8 +123,7 @@ function reasons(leftOut: LeftOut): string {
 }
 
 const NO_CLOSINGS = 'endings of connections, for which the format has no line'
-const NO_GAPS = 'gaps of the recorder, for which the format has no line'
-const NO_OTHERS = 'lines of a kind for which the format has none'
+const NO_GAPS = 'gaps, for which the format has no line'
 
 class HftbacktestLines implements Lines {
   respaced = 0
@@ -153,8 +152,8 @@ class HftbacktestLines implements Lines {
         return 'openings of connections and requests, for which the format has no line'
       case 'close':
         return NO_CLOSINGS
-      default:
-        return dirOf(record) === 'gap' ? NO_GAPS : NO_OTHERS
+      case 'gap':
+        return NO_GAPS
     }
   }
 
@@ -222,8 +221,8 @@ class CryptofeedLines implements Lines {
         ]
       case 'close':
         return NO_CLOSINGS
-      default:
-        return dirOf(record) === 'gap' ? NO_GAPS : NO_OTHERS
+      case 'gap':
+        return NO_GAPS
     }
   }
 
@@ -258,8 +257,8 @@ class TardisLines implements Lines {
       case 'open':
       case 'out':
         return 'openings of connections and requests, for which the format has no line'
-      default:
-        return dirOf(record) === 'gap' ? NO_GAPS : NO_OTHERS
+      case 'gap':
+        return NO_GAPS
     }
   }
 
@@ -292,10 +291,6 @@ const CONNECTIONS_MAX = 65_536
 /** A frame that spans lines is JSON with spaces in it: other spaces mean the same. */
 function oneLine(text: string): string {
   return /[\r\n]/.test(text) ? text.replace(/[\r\n]/g, ' ') : text
-}
-
-function dirOf(record: SessionRecord): string {
-  return record.dir
 }
 
 function refuseExchanges(format: WritableForeignFormat, exchanges: readonly string[]): void {

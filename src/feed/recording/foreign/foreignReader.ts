@@ -10,7 +10,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { Fault } from '../../../model/fault'
 import type { SessionRecord } from '../../record'
-import { openBlocks, type FileBlocks, type FileEnd } from '../fileBlocks'
+import { openBlocks, type BlockPart, type FileBlocks, type FileEnd } from '../fileBlocks'
 import { DONE, Turns, type RecordBatches } from '../recordBatches'
 import type { ReadingCounters } from '../recordingReader'
 import { WholeLines, type Lines } from '../wholeLines'
@@ -51,12 +51,14 @@ class Reader implements ForeignReader {
   private readonly turns = new Turns()
   private readonly wholeLines: WholeLines
   private blocks: FileBlocks | undefined
-  private ahead: Promise<readonly Buffer[] | FileEnd> | undefined
-  private waiting: Buffer[] = []
+  private ahead: Promise<readonly BlockPart[] | FileEnd> | undefined
+  private waiting: BlockPart[] = []
   private lines: Lines[] = []
   private text = ''
   private at = 0
   private firstBatch: readonly SessionRecord[] | undefined
+  /** What a gap is of. */
+  private lastRecord: SessionRecord | undefined
   private ended = false
   /** Of a file that is closed. */
   private endPosition = 0
@@ -139,7 +141,8 @@ class Reader implements ForeignReader {
     const before = out.length
     const problem = this.decoder.line(line, out)
     this.counters.records += out.length - before
-    if (problem !== undefined) this.unreadable(problem)
+    if (out.length > before) this.lastRecord = out.at(-1)
+    if (problem !== undefined) this.unreadable(problem, out)
   }
 
   /** Gets more text; false at the end of the file, whose last records are then in `out`. */
@@ -150,28 +153,30 @@ class Reader implements ForeignReader {
       this.at = 0
       if (lines.text === undefined) {
         this.counters.lines += 1
-        this.unreadable(lines.problem)
+        this.unreadable(lines.problem, out)
       }
       return true
     }
-    const block = this.waiting.shift()
-    if (block !== undefined) {
-      this.counters.bytes += block.length
-      this.lines = this.wholeLines.push(block)
+    const part = this.waiting.shift()
+    if (part !== undefined) {
+      if (part.part === 'text') {
+        this.counters.bytes += part.bytes.length
+        this.lines = this.wholeLines.push(part.bytes)
+      } else if (part.part === 'broken') this.skip(part.offset, part.length, part.reason, out)
       return true
     }
     if (this.blocks === undefined) {
       this.blocks = await openBlocks(this.path)
       this.ahead = this.blocks.next()
     }
-    const blocks = await this.ahead!
-    if (!('end' in blocks)) {
-      this.waiting = [...blocks]
+    const parts = await this.ahead!
+    if (!('end' in parts)) {
+      this.waiting = [...parts]
       this.ahead = this.blocks.next()
       return true
     }
     this.ahead = undefined
-    this.finish(blocks, out)
+    this.finish(parts, out)
     return false
   }
 
@@ -191,10 +196,29 @@ class Reader implements ForeignReader {
     )
   }
 
-  private unreadable(problem: string): void {
+  private unreadable(problem: string, out: SessionRecord[]): void {
     this.counters.unreadable += 1
     const { path, counters } = this
     this.report('RECORD_UNREADABLE', `Line ${counters.lines} of the file ${path} ${problem}: it is skipped.`)
+    this.gap(1, 'a line could not be read', out)
+  }
+
+  /** A block cannot be had; what follows it can. */
+  private skip(offset: number, length: number, reason: string, out: SessionRecord[]): void {
+    this.wholeLines.rest() // of a line that goes on in the block
+    this.report(
+      'RECORDING_CUT',
+      `The file ${this.path} is damaged from byte ${offset} to ${offset + length} (${reason}), after line ${this.counters.lines}: what follows was read.`,
+    )
+    this.gap(undefined, 'a block of the file is damaged', out)
+  }
+
+  /** Says in the place of what is missing that it is, so that nobody joins what stands around it. */
+  private gap(lost: number | undefined, reason: string, out: SessionRecord[]): void {
+    const last = this.lastRecord
+    if (last === undefined || last.connection < 0) return
+    const { timeUs, ns, connection, exchange } = last
+    out.push({ timeUs, ns, connection, exchange, dir: 'gap', lost, reason })
   }
 
   private report(code: 'RECORD_UNREADABLE' | 'RECORDING_CUT', message: string): void {

@@ -15,7 +15,7 @@ export interface Command {
   /** What `--help` prints: usage, options, examples. */
   readonly help: string
   /** The same of a command with commands of its own, of the one that is named; undefined where none is. */
-  readonly helpFor?: (args: readonly string[]) => string | undefined
+  readonly helpFor?: (args: readonly string[]) => Promise<string | undefined>
   /** Resolves with the exit status. */
   run(args: readonly string[]): Promise<number>
 }

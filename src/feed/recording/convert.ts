@@ -85,7 +85,7 @@ export async function convertRecordings(options: ConvertOptions): Promise<Conver
   let output: RecordOutput | undefined
   try {
     const header = await source.header()
-    const outputOptions = { clock, inputs: files, replace }
+    const outputOptions = { clock, inputs: [...files, ...source.inputs().map(({ path }) => path)], replace }
     if (to === 'millrace') output = await recordingOutput(out, header, outputOptions)
     else if (to === 'tardis-csv') throw new Fault('OPTION_INVALID', TARDIS_CSV)
     else output = await foreignOutput(out, to, header.venues, outputOptions)
@@ -198,7 +198,8 @@ class OwnSource implements Source {
     this.records = replayRecords(files, {
       exchange: options.exchange,
       onFault: (fault) => {
-        if (fault.code === 'RECORDING_CUT') this.cut.add(String(fault.details['path']))
+        const { path, block } = fault.details
+        if (fault.code === 'RECORDING_CUT' || block !== undefined) this.cut.add(String(path))
         options.onFault(fault)
       },
     })
@@ -326,9 +327,20 @@ export function mergedHeader(
     protocol: same(({ protocol }) => protocol),
     url: all.length === 1 ? all[0]!.url : undefined,
     source: files.length === 1 ? (all[0]?.source ?? named(files)) : `merged from ${named(files)}`,
+    made: madeOf(all, files),
     subscribed: merged(all.map(({ subscribed }) => subscribed)),
     startedUs: started.length > 0 ? started.reduce((a, b) => Math.min(a, b)) : 0,
   }
+}
+
+/** How those that were made from others were made. */
+function madeOf(
+  headers: readonly RecordingHeader[],
+  files: readonly string[],
+): Readonly<Record<string, unknown>> | undefined {
+  if (headers.length === 1) return headers[0]!.made
+  const parts = headers.flatMap(({ made }) => made ?? [])
+  return parts.length === 0 ? undefined : { by: 'merge', of: named(files), parts }
 }
 
 /** The subscriptions of all; undefined where one of them does not say. */

@@ -34,7 +34,8 @@ export interface CutOptions {
   readonly replace?: boolean | undefined
   readonly clock: Clock
   readonly onFault: (fault: Fault) => void
-  readonly onProgress?: ((lines: number) => void) | undefined
+  /** Is told how many lines were read, and which share of the whole that is, from 0 to 1; undefined where nobody knows. */
+  readonly onProgress?: ((lines: number, share: number | undefined) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -50,6 +51,8 @@ export interface CutReport {
   readonly carried: Readonly<Record<CarriedKind, number>>
   /** Books that begin without their state, and why. */
   readonly missing: readonly MissingBook[]
+  /** False when something of the input could not be read. */
+  readonly whole: boolean
 }
 
 export type CarriedKind = 'openings' | 'requests' | 'acknowledgements' | 'frames' | 'instruments' | 'books'
@@ -73,18 +76,30 @@ export async function cutRecordings(options: CutOptions): Promise<CutReport> {
   if (!(fromUs < toUs)) {
     throw new Fault('OPTION_INVALID', 'The range is empty: its end is not after its beginning.', { fromUs, toUs })
   }
-  const records = replayRecords(files, { onFault })
+  let whole = true
+  const records = replayRecords(files, {
+    onFault: (fault) => {
+      // What its recorder lost is no fault of the file.
+      if (fault.details['lost'] === undefined || fault.details['block'] !== undefined) whole = false
+      onFault(fault)
+    },
+  })
   const before = new Before(books)
   let output: RecordOutput | undefined
   try {
     const headers: RecordingHeader[] = []
-    for (const reader of await records.open()) headers.push(await reader.header())
+    const inputs = [...files]
+    for (const reader of await records.open()) {
+      headers.push(await reader.header())
+      inputs.push(reader.path)
+    }
+    const total = headers.reduce((sum, { frames = NaN }) => sum + frames, 0)
     const header = mergedHeader(headers, files, undefined)
     let count = 0
     let carried = before.carried()
     reading: for await (const batch of records) {
       signal?.throwIfAborted()
-      onProgress?.(records.counters.lines)
+      onProgress?.(records.counters.lines, total > 0 ? Math.min(1, records.counters.lines / total) : undefined)
       const part: SessionRecord[] = []
       for (const record of batch) {
         if (record.timeUs >= toUs) break
@@ -95,7 +110,7 @@ export async function cutRecordings(options: CutOptions): Promise<CutReport> {
         carried = before.carried()
         const made = madeOf(files, options, carried)
         const started = { ...header, made, startedUs: part[0]!.timeUs }
-        output = await recordingOutput(out, started, { clock, inputs: files, replace })
+        output = await recordingOutput(out, started, { clock, inputs, replace })
         await output.write(carried.records)
       }
       if (part.length > 0) await output!.write(part)
@@ -122,6 +137,7 @@ export async function cutRecordings(options: CutOptions): Promise<CutReport> {
       records: count,
       carried: carried.counts,
       missing: carried.missing,
+      whole,
     }
   } catch (error) {
     await output?.abandon()

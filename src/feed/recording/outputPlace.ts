@@ -53,7 +53,7 @@ export async function outputPlace(out: string, options: OutputPlaceOptions): Pro
   if (!replace) {
     for (const file of companions) {
       if ((await statOf(file)) !== undefined)
-        refuse(`would replace ${file} too; move that away, or say that it may be replaced`)
+        refuse(`would replace ${file} too; move that away, or say that it may be replaced (--force)`)
     }
   }
   const parent = path.dirname(target)
@@ -160,13 +160,13 @@ async function refuseExisting(
   if (kind === 'file') {
     if (there.isDirectory()) refuse('is a folder; give the name of a file in it')
     if (!there.isFile()) refuse('is not a file; choose another name')
-    if (!replace) refuse('exists already; choose another name, or say that it may be replaced')
+    if (!replace) refuse('exists already; choose another name, or say that it may be replaced (--force)')
     return
   }
   if (!there.isDirectory()) refuse('is a file, and what is written are the files of a folder; choose another name')
   const names = await readdir(target)
   if (names.length > 0 && !replace)
-    refuse('is a folder with files in it; choose another one, or say that they may be replaced')
+    refuse('is a folder with files in it; choose another one, or say that they may be replaced (--force)')
 }
 
 async function statOf(file: string): Promise<Awaited<ReturnType<typeof stat>> | undefined> {

@@ -8,8 +8,8 @@
 import { stat } from 'node:fs/promises'
 import { Fault } from '../../model/fault'
 import { errnoOf } from '../../model/fileFault'
-import type { RecordTime, SessionRecord } from '../record'
-import { compareTimes } from '../record'
+import { compareTimes, type GapRecord, type RecordTime, type SessionRecord } from '../record'
+import { isSameGap } from './recordOutput'
 import { foreignFormat, formatOf } from './foreign/foreignFormats'
 import { timeText } from './recordLine'
 import { indexPathOf, openIndex, verifyRecording, type RecordingVerification } from './recordingIndex'
@@ -96,7 +96,7 @@ export async function recordingInfo(path: string, options: InspectOptions): Prom
     connections: tally.connections,
     blocks: index.blocks.length,
     brokenBlocks: index.broken.length,
-    gaps: { count: lines.gap, lost: reader.counters.lost },
+    gaps: { count: tally.gaps, lost: reader.counters.lost },
     bytes: (await stat(path)).size,
     textBytes: reader.counters.bytes,
     complete: index.complete && reader.counters.unreadable === 0,
@@ -109,6 +109,9 @@ class Tally {
   first: RecordTime | undefined
   last: RecordTime | undefined
   readonly lines: Record<LineKind, number> = { open: 0, out: 0, in: 0, 'in-binary': 0, close: 0, rest: 0, gap: 0 }
+  /** Where lines are missing; of each connection a gap stands there. */
+  gaps = 0
+  private gap: GapRecord | undefined
   private readonly numbers = new Set<number>()
   private reopened = 0
   private readonly open = new Set<number>()
@@ -122,6 +125,8 @@ class Tally {
     if (this.first === undefined || compareTimes(record, this.first) < 0) this.first = timeOf(record)
     if (this.last === undefined || compareTimes(record, this.last) > 0) this.last = timeOf(record)
     this.lines[dir === 'in' && typeof record.data !== 'string' ? 'in-binary' : dir] += 1
+    if (record.dir === 'gap' && (this.gap === undefined || !isSameGap(record, this.gap))) this.gaps += 1
+    this.gap = record.dir === 'gap' ? record : undefined
     if (connection < 0) return
     if (dir === 'open') {
       // A number that is used again is another connection.

@@ -6,7 +6,7 @@ import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { sleep, type Clock } from '../../clock/clock'
 import { Fault } from '../../model/fault'
-import type { SessionRecord } from '../record'
+import { compareTimes, type GapRecord, type SessionRecord } from '../record'
 import { outputPlace, type OutputPlace } from './outputPlace'
 import { readHeader } from './recordingReader'
 import { openRecording, type RecordingWriter, type RecordingWriterHeader } from './recordingWriter'
@@ -78,6 +78,8 @@ const LOOK_EVERY_MS = 2
 
 class MillraceOutput implements RecordOutput {
   private records = 0
+  /** The record before this, where that was a gap. */
+  private gap: GapRecord | undefined
 
   private constructor(
     private readonly place: OutputPlace,
@@ -107,7 +109,7 @@ class MillraceOutput implements RecordOutput {
   }
 
   async write(records: readonly SessionRecord[]): Promise<void> {
-    for (const record of records) this.writer.write(record)
+    for (const record of records) this.writer.write(this.once(record))
     this.records += records.length
     while (this.writer.waiting > WAITING_MAX) await sleep(this.clock, LOOK_EVERY_MS)
     if (this.writer.counters.lost > 0) throw this.failure()
@@ -132,6 +134,14 @@ class MillraceOutput implements RecordOutput {
     await this.place.abandon()
   }
 
+  /** Lines that were lost stand in the gap of each connection of their file; written down, they are to be counted once. */
+  private once(record: SessionRecord): SessionRecord {
+    const { gap } = this
+    this.gap = record.dir === 'gap' ? record : undefined
+    if (record.dir !== 'gap' || gap === undefined || !isSameGap(record, gap)) return record
+    return { ...record, lost: record.lost === undefined ? undefined : 0 }
+  }
+
   private failure(): Fault {
     const cause = this.faults.at(-1)
     return new Fault(
@@ -141,6 +151,11 @@ class MillraceOutput implements RecordOutput {
       { cause },
     )
   }
+}
+
+/** Whether two gaps that follow each other are one, of two connections. */
+export function isSameGap(a: GapRecord, b: GapRecord): boolean {
+  return compareTimes(a, b) === 0 && a.lost === b.lost && a.reason === b.reason && a.connection !== b.connection
 }
 
 /** A REST file that lies where ours would is replaced only if it was of the recording that is replaced. */

@@ -153,9 +153,10 @@ class MillraceOutput implements RecordOutput {
   }
 }
 
-/** Whether two gaps that follow each other are one, of two connections. */
+/** Whether a gap and the one before it are one, of two connections. */
 export function isSameGap(a: GapRecord, b: GapRecord): boolean {
-  return compareTimes(a, b) === 0 && a.lost === b.lost && a.reason === b.reason && a.connection !== b.connection
+  const isCounted = a.lost === b.lost || a.lost === 0
+  return compareTimes(a, b) === 0 && isCounted && a.reason === b.reason && a.connection !== b.connection
 }
 
 /** A REST file that lies where ours would is replaced only if it was of the recording that is replaced. */

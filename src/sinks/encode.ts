@@ -27,7 +27,8 @@ export function encodeEvent(event: MarketEvent): string {
     encode = compileEncoder(eventSchema(event.kind, shape === 'liveTrade' ? ['history'] : []))
     eventEncoders.set(shape, encode)
   }
-  return encode(event)
+  const text = encode(event)
+  return event.lineage === undefined ? text : `${text.slice(0, -1)},"lineage":${JSON.stringify(event.lineage)}}`
 }
 
 /** The JSON schema of one kind of event, for whoever wants to extend it. */

@@ -7,7 +7,7 @@
  * or all of them where they were not wanted.
  *
  * Range   from `fromUs` on, to before `toUs`, microseconds since 1970
- * Cost    for the books everything before the range is decoded; without them it is read past
+ * Cost    for the books everything before the range is decoded; without them the index says where to begin
  * Left    tickers of which an exchange sends changes only (Bybit's contracts) begin with what their first frames say
  */
 import { Level2Book } from '../../book/level2Book'
@@ -36,6 +36,8 @@ export interface CutOptions {
   readonly onFault: (fault: Fault) => void
   /** Is told how many lines were read, and which share of the whole that is, from 0 to 1; undefined where nobody knows. */
   readonly onProgress?: ((lines: number, share: number | undefined) => void) | undefined
+  /** Is told how far a file without an index was read for one, which only a cut without books needs. */
+  readonly onIndexing?: ((done: { readonly bytes: number; readonly of: number }) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -72,12 +74,28 @@ const MISSING_MAX = 1_000
  *         `SINK_REJECTED`; the signal's reason when it is aborted
  */
 export async function cutRecordings(options: CutOptions): Promise<CutReport> {
-  const { files, out, fromUs = 0, toUs = Infinity, books = true, replace, clock, onFault, onProgress, signal } = options
+  const {
+    files,
+    out,
+    fromUs = 0,
+    toUs = Infinity,
+    books = true,
+    replace,
+    clock,
+    onFault,
+    onProgress,
+    onIndexing,
+    signal,
+  } = options
   if (!(fromUs < toUs)) {
     throw new Fault('OPTION_INVALID', 'The range is empty: its end is not after its beginning.', { fromUs, toUs })
   }
   let whole = true
   const records = replayRecords(files, {
+    // Where no book is wanted, what is in force at the beginning is found without reading all that is before.
+    fromUs: books ? undefined : options.fromUs,
+    toUs: options.toUs,
+    onProgress: onIndexing,
     onFault: (fault) => {
       // What its recorder lost is no fault of the file.
       if (fault.details['lost'] === undefined || fault.details['block'] !== undefined) whole = false
@@ -93,16 +111,15 @@ export async function cutRecordings(options: CutOptions): Promise<CutReport> {
       headers.push(await reader.header())
       inputs.push(reader.path)
     }
-    const total = headers.reduce((sum, { frames = NaN }) => sum + frames, 0)
+    const total = books ? headers.reduce((sum, { frames = NaN }) => sum + frames, 0) : NaN
     const header = mergedHeader(headers, files, undefined)
     let count = 0
     let carried = before.carried()
-    reading: for await (const batch of records) {
+    for await (const batch of records) {
       signal?.throwIfAborted()
       onProgress?.(records.counters.lines, total > 0 ? Math.min(1, records.counters.lines / total) : undefined)
       const part: SessionRecord[] = []
       for (const record of batch) {
-        if (record.timeUs >= toUs) break
         if (record.timeUs < fromUs && output === undefined && part.length === 0) before.take(record)
         else part.push(record)
       }
@@ -115,7 +132,6 @@ export async function cutRecordings(options: CutOptions): Promise<CutReport> {
       }
       if (part.length > 0) await output!.write(part)
       count += part.length
-      if (batch.at(-1)!.timeUs >= toUs) break reading
     }
     if (output === undefined) {
       throw new Fault(

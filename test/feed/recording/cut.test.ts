@@ -2,12 +2,14 @@
  * A part of a recording replays by itself: the same events as the whole gives for that part, and the same books after it.
  */
 import { expect } from 'chai'
+import { copyFile } from 'node:fs/promises'
 import { liveClock } from '../../../src/clock/liveClock'
 import { exchangeById } from '../../../src/exchanges/exchanges'
 import { Audit, type AuditReport } from '../../../src/feed/audit'
 import { cutRecordings, type CutOptions, type CutReport } from '../../../src/feed/recording/cut'
 import { replayRecords } from '../../../src/feed/recording/mergeRecordings'
 import { readHeader } from '../../../src/feed/recording/recordingReader'
+import { openRecording } from '../../../src/feed/recording/recordingWriter'
 import { Sessions } from '../../../src/feed/sessions'
 import type { Fault } from '../../../src/model/fault'
 import { encodeEvent } from '../../../src/sinks/encode'
@@ -79,11 +81,17 @@ describe('cutRecordings', function () {
     }
 
     it('says in the header what was carried over and what is missing', async () => {
-      const file = recorded('binance.ws1')
+      // Copies: what is sought gets an index beside it.
+      for (const name of ['binance.ws1', 'binance.rest']) await copyFile(recorded(name), at(`${name}.ndjson.gz`))
+      const file = at('binance.ws1.ndjson.gz')
       const times = (await all(replayRecords([file], { onFault: () => undefined }))).map(({ timeUs }) => timeUs)
       const fromUs = times[150]!
       await cut({ files: [file], out: at('part.ndjson'), fromUs, books: false })
       const { made, recorded: since } = await readHeader(at('part.ndjson'))
+      expect((await all(replayRecords([at('part.ndjson')], { onFault: () => undefined })))[0]).to.include({
+        dir: 'rest',
+        role: 'instruments',
+      })
       expect(made).to.include({ by: 'cut', of: 'binance.ws1.ndjson.gz' })
       expect(made!['carried']).to.include({ openings: 1, instruments: 1, books: 0 })
       expect(made!['missing']).to.deep.equal([
@@ -105,6 +113,27 @@ describe('cutRecordings', function () {
     expect(report.records).to.equal(2)
     const records = await all(replayRecords([at('part.ndjson')], { onFault: () => undefined }))
     expect(records.map(({ timeUs }) => timeUs)).to.deep.equal([3, 4])
+  })
+
+  it('finds the range by the index where books are not wanted, with what is in force then', async () => {
+    const file = at('x.ndjson.gz')
+    const writer = await openRecording(
+      file,
+      { venues: ['kraken'] },
+      { clock: liveClock, onFault: () => undefined, blockBytes: 8_192, flushBytes: 2_048 },
+    )
+    const base = { exchange: 'kraken', connection: 3, ns: 0 }
+    writer.write({ ...base, timeUs: 1, dir: 'open', url: 'wss://ws.kraken.com/v2' })
+    for (let i = 10; i < 4_000; i += 1) {
+      writer.write({ ...base, timeUs: i, dir: 'in', data: `{"channel":"heartbeat","n":${i}}` })
+    }
+    await writer.close()
+    const report = await cut({ files: [file], out: at('part.ndjson'), fromUs: 3_000, toUs: 3_100, books: false })
+    expect(report).to.deep.include({ records: 100, whole: true })
+    expect(report.carried).to.include({ openings: 1, books: 0 })
+    const records = await all(replayRecords([at('part.ndjson')], { onFault: () => undefined }))
+    expect(records[0]).to.deep.include({ dir: 'open', timeUs: 2_999, url: 'wss://ws.kraken.com/v2' })
+    expect(records.slice(1).map(({ timeUs }) => timeUs)).to.deep.equal(Array.from({ length: 100 }, (_, i) => 3_000 + i))
   })
 
   it('refuses a range that is empty, and one that holds no record', async () => {

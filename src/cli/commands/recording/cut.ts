@@ -2,7 +2,9 @@ import { liveClock } from '../../../clock/liveClock'
 import { cutRecordings, type CutReport } from '../../../feed/recording/cut'
 import { EXIT, optionsHelp, parse, print, say, UsageError, type Command, type OptionSpec } from '../../command'
 import { faultLog } from '../../faultLog'
-import { bytesText, counted, FORCE, longWork, OUT, parseTimeUs, required } from './work'
+import { indexProgress } from '../../indexProgress'
+import { span } from '../../instant'
+import { bytesText, counted, FORCE, longWork, OUT, required } from './work'
 
 const OPTIONS = {
   from: { value: 'TIME', meaning: 'the first time that is in it (default: the beginning)' },
@@ -40,12 +42,12 @@ in the range.`,
     const files = parsed.positionals
     if (files.length === 0) throw new UsageError('Name at least one recording.')
     const out = required(parsed.text('out'), 'with --out where the part is to be written')
-    const [from, to] = [parsed.text('from'), parsed.text('to')]
-    if (from === undefined && to === undefined) throw new UsageError('Say with --from or --to which part is wanted.')
-    const fromUs = from === undefined ? undefined : parseTimeUs(from, 'from')
-    const toUs = to === undefined ? undefined : parseTimeUs(to, 'to')
+    const { fromUs, toUs } = span(parsed)
+    if (fromUs === undefined && toUs === undefined)
+      throw new UsageError('Say with --from or --to which part is wanted.')
     return longWork(async (signal, progress) => {
       const log = faultLog(process.stderr.isTTY)
+      const indexing = indexProgress(process.stderr)
       const report = await cutRecordings({
         files,
         out,
@@ -55,7 +57,11 @@ in the range.`,
         replace: parsed.flag('force'),
         clock: liveClock,
         onFault: log.add,
-        onProgress: (lines, share) => progress.update(lines, share),
+        onProgress: (lines, share) => {
+          indexing.end()
+          progress.update(lines, share)
+        },
+        onIndexing: indexing.update,
         signal,
       })
       progress.end()

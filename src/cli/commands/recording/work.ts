@@ -1,6 +1,6 @@
 /**
- * What the commands of `millrace recording` have in common: times as people write them, long work that tells how far it is
- * and can be interrupted.
+ * What the commands of `millrace recording` have in common: long work that tells how far it is and can be interrupted, and
+ * quantities for people.
  */
 import { EXIT, say, UsageError, type OptionSpec } from '../../command'
 import { onInterrupt } from '../../onInterrupt'
@@ -44,25 +44,6 @@ export async function longWork(
     progress.end()
     release()
   }
-}
-
-/**
- * A time as microseconds since 1970: a whole number of them, or ISO 8601, in UTC where it names no zone.
- *
- * @throws UsageError
- */
-export function parseTimeUs(text: string, option: string): number {
-  if (/^\d{1,16}$/.test(text)) return Number(text)
-  const match = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?)?$/.exec(text)
-  if (match !== null) {
-    const [, day, minutes = '00:00', seconds = '00', fraction = '', zone = 'Z'] = match
-    const ms = Date.parse(`${day}T${minutes}:${seconds}${zone}`)
-    const isDay = new Date(`${day}T00:00:00Z`).toJSON()?.slice(0, 10) === day
-    if (ms >= 0 && isDay) return ms * 1_000 + Number(fraction.padEnd(6, '0').slice(0, 6))
-  }
-  throw new UsageError(
-    `--${option} is a time, such as 2026-08-24T22:21:56.5Z or 1787610116500000 (microseconds since 1970); it is ${JSON.stringify(text.slice(0, 80))}.`,
-  )
 }
 
 /** A time of nanoseconds since 1970, for people. */

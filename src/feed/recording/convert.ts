@@ -90,6 +90,9 @@ export async function convertRecordings(options: ConvertOptions): Promise<Conver
     else if (to === 'tardis-csv') throw new Fault('OPTION_INVALID', TARDIS_CSV)
     else output = await foreignOutput(out, to, header.venues, outputOptions)
     const span = await pour(source.records, output, options, source)
+    if (span.firstT === null) {
+      throw new Fault('RECORDING_INVALID', `There is no record in ${named(files)} that can be read.`, { files })
+    }
     const { files: outputs, records, leftOut } = await output.finish()
     const all = new Map(source.leftOut())
     for (const [reason, count] of leftOut) all.set(reason, (all.get(reason) ?? 0) + count)

@@ -10,6 +10,7 @@ import { Fault } from '../../model/fault'
 import { errnoOf } from '../../model/fileFault'
 import { compareTimes, type GapRecord, type RecordTime, type SessionRecord } from '../record'
 import { isSameGap } from './recordOutput'
+import { openBlocks } from './fileBlocks'
 import { foreignFormat, formatOf } from './foreign/foreignFormats'
 import { timeText } from './recordLine'
 import { indexPathOf, openIndex, verifyRecording, type RecordingVerification } from './recordingIndex'
@@ -75,7 +76,11 @@ export async function recordingInfo(path: string, options: InspectOptions): Prom
     onProgress?.(reader.counters.lines, header.frames ?? 0)
   }
   const had = await exists(indexPathOf(path))
-  const index = await openIndex(path, { save: false, signal })
+  // Of a file that is one block, and that broken, nothing is known but its header.
+  const index = await openIndex(path, { save: false, signal }).catch((error: unknown) => {
+    if (error instanceof Fault && error.code === 'RECORDING_INVALID') return undefined
+    throw error
+  })
   const { first, last, lines } = tally
   return {
     path,
@@ -94,13 +99,13 @@ export async function recordingInfo(path: string, options: InspectOptions): Prom
     unreadable: reader.counters.unreadable,
     ignored: reader.counters.ignored,
     connections: tally.connections,
-    blocks: index.blocks.length,
-    brokenBlocks: index.broken.length,
+    blocks: index?.blocks.length ?? 0,
+    brokenBlocks: index?.broken.length ?? 1,
     gaps: { count: tally.gaps, lost: reader.counters.lost },
     bytes: (await stat(path)).size,
     textBytes: reader.counters.bytes,
-    complete: index.complete && reader.counters.unreadable === 0,
-    index: index.origin === 'read' ? 'fits' : index.origin === 'extended' ? 'incomplete' : had ? 'broken' : 'missing',
+    complete: index?.complete === true && reader.counters.unreadable === 0,
+    index: index?.origin === 'read' ? 'fits' : index?.origin === 'extended' ? 'incomplete' : had ? 'broken' : 'missing',
     restFile: (await restFileOf(path)) ?? null,
   }
 }
@@ -186,7 +191,14 @@ export async function checkRecording(path: string, options: InspectOptions): Pro
   const { onProgress, signal } = options
   await refuseForeign(path)
   const defects = new Defects()
-  const checked = await verifyRecording(path, { signal })
+  let checked
+  try {
+    checked = await verifyRecording(path, { signal })
+  } catch (error) {
+    const nothing = error instanceof Fault && error.code === 'RECORDING_INVALID' ? await unreadable(path) : undefined
+    if (nothing === undefined) throw error
+    return nothing
+  }
   for (const { number, offset, length, firstLine, reason } of checked.broken) {
     const line = firstLine > 0 ? firstLine : null
     defects.add({
@@ -251,6 +263,35 @@ export async function checkRecording(path: string, options: InspectOptions): Pro
     index,
     defects: defects.listed(),
     defectsInAll: defects.count,
+  }
+}
+
+/** What is said of a file whose beginning is damaged, so that not even its header is known; undefined of all others. */
+async function unreadable(path: string): Promise<RecordingCheck | undefined> {
+  const blocks = await openBlocks(path)
+  let first
+  try {
+    first = await blocks.next()
+  } finally {
+    await blocks.close().catch(() => undefined) // it was read only
+  }
+  const broken =
+    'end' in first ? (first.end === 'damaged' ? first : undefined) : first.find(({ part }) => part === 'broken')
+  const hasText = !('end' in first) && first.some(({ part }) => part === 'text')
+  if (broken === undefined || hasText || !('reason' in broken)) return undefined
+  const { size } = await stat(path)
+  const length = 'length' in broken ? broken.length : size - broken.offset
+  const what = `Block ${broken.number} of ${path}, bytes ${broken.offset} to ${broken.offset + length - 1}, cannot be unpacked (${broken.reason}), and its header with it.`
+  return {
+    path,
+    sound: false,
+    blocks: 0,
+    lines: 0,
+    bytes: size,
+    lost: 0,
+    index: (await exists(indexPathOf(path))) ? 'incomplete' : 'missing',
+    defects: [{ kind: 'block', line: 1, offset: broken.offset, length, what }],
+    defectsInAll: 1,
   }
 }
 

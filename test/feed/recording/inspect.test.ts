@@ -130,6 +130,26 @@ describe('checkRecording', () => {
     }
   })
 
+  it('says of a file whose only block is broken that nothing of it is whole', async () => {
+    const packed = gzipSync([HEADER, frame(1), frame(2)].map((line) => `${JSON.stringify(line)}\n`).join(''))
+    packed[packed.length - 6]! ^= 1
+    await writeFile(at('x.ndjson.gz'), packed)
+    const found = await check(at('x.ndjson.gz'))
+    expect(found).to.include({ sound: false, blocks: 0, lines: 0, bytes: packed.length })
+    expect(found.defects[0]).to.include({ kind: 'block', offset: 0, length: packed.length, line: 1 })
+    expect(await infoOf(at('x.ndjson.gz'))).to.include({ complete: false, brokenBlocks: 1, firstT: null })
+  })
+
+  it('knows the header of a file whose first block is broken from its index', async () => {
+    const file = await written(at('x.ndjson.gz'))
+    const bytes = await readFile(file)
+    bytes[20]! ^= 1
+    await writeFile(file, bytes)
+    const found = await check(file)
+    expect(found).to.include({ sound: false, defectsInAll: 1, lines: 2_001 })
+    expect(found.defects[0]).to.include({ kind: 'block', offset: 0 })
+  })
+
   it('finds a block that was put in the place of another', async () => {
     const file = await written(at('x.ndjson.gz'))
     const bytes = await readFile(file)

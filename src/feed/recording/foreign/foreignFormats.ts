@@ -71,8 +71,14 @@ async function startOf(path: string): Promise<string | undefined> {
     let start = ''
     while (start.length < HEADER_CHARS) {
       const next = await blocks.next()
+      // How a damaged file begins still tells what it was.
+      const suspect = 'end' in next && next.end === 'damaged' ? next.suspect : []
+      for (const bytes of suspect) start += bytes.toString('latin1', 0, HEADER_CHARS)
       if ('end' in next) break
-      for (const part of next) if (part.part === 'text') start += part.bytes.toString('latin1', 0, HEADER_CHARS)
+      for (const part of next) {
+        const texts = part.part === 'text' ? [part.bytes] : part.part === 'broken' ? part.suspect : []
+        for (const bytes of texts) start += bytes.toString('latin1', 0, HEADER_CHARS)
+      }
     }
     return start.trim() === '' ? undefined : start
   } finally {

@@ -2,6 +2,7 @@
  * `millrace recording`: what each of its commands says, prints and exits with.
  */
 import { expect } from 'chai'
+import { spawn } from 'node:child_process'
 import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -10,7 +11,7 @@ import type { ConvertReport } from '../../src/feed/recording/convert'
 import type { CutReport } from '../../src/feed/recording/cut'
 import type { RecordingCheck, RecordingInfo } from '../../src/feed/recording/inspect'
 import { needsShared, readGolden, sharedPath } from '../kit/shared'
-import { millrace, needsBuild, temporaryFolder, type Ran } from './millrace'
+import { millrace, needsBuild, ROOT, temporaryFolder, type Ran } from './millrace'
 
 const recorded = (name: string): string => sharedPath('fixtures', 'recorded', `${name}.ndjson.gz`)
 const json = <T>({ out }: Ran): T => JSON.parse(out) as T
@@ -19,6 +20,29 @@ const TRADES = `exchange,symbol,timestamp,local_timestamp,id,side,price,amount
 binance,BTCUSDT,1785542400000000,1785542400005000,1,buy,60000.10,0.5
 binance,BTCUSDT,1785542401000000,1785542401005000,2,sell,60000.00,0.25
 `
+
+/** Calls millrace where no file may grow beyond so many blocks of 1 KiB. */
+function limited(blocks: number, args: readonly string[]): Promise<Pick<Ran, 'status' | 'err'>> {
+  return new Promise((resolve, reject) => {
+    const command = `ulimit -f ${blocks * 2}; exec "$@"`
+    const child = spawn('sh', ['-c', command, 'sh', process.execPath, path.join(ROOT, 'dist/cli/millrace.js'), ...args])
+    let err = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
+    child.on('error', reject)
+    child.on('close', (status) => resolve({ status, err }))
+  })
+}
+
+async function largeRecording(file: string): Promise<string> {
+  const lines = Array.from({ length: 5_000 }, (_, i) => ({
+    t: String(i + 1),
+    dir: 'in',
+    raw: `a frame of ${i} `.repeat(5),
+  }))
+  const all = [{ format: 'millrace-recording/1', venue: 'kraken' }, ...lines]
+  await writeFile(file, all.map((line) => `${JSON.stringify(line)}\n`).join(''))
+  return file
+}
 
 describe('millrace recording', function () {
   this.timeout(120_000)
@@ -126,16 +150,17 @@ describe('millrace recording', function () {
     expect((JSON.parse(out) as ConvertReport).inputs[0]).to.include({ records: 2, unreadable: 1 })
   })
 
-  it('exits with 1 and leaves nothing where the output cannot be written', async function () {
-    const full = await writeFile('/dev/full', 'x').then(
-      () => false,
-      () => true,
-    )
-    if (!full) this.skip() // no such device here
-    await writeFile(at('t_trades.csv'), TRADES)
-    const refused = await millrace(['recording', 'convert', at('t_trades.csv'), '--out', '/dev/full', '--force'])
-    expect(refused.status).to.equal(2)
-    expect(refused.err).to.include('is not a file')
+  it('exits with 1 and leaves nothing where the disk takes no more', async () => {
+    const rows = Array.from({ length: 50_000 }, (_, i) => `binance,BTCUSDT,${i},${i + 1},${i * 7_919},buy,${i + 1}.5,1`)
+    await writeFile(at('t_trades.csv'), `${TRADES}${rows.join('\n')}\n`)
+    for (const to of ['millrace', 'tardis-raw']) {
+      const input = to === 'millrace' ? at('t_trades.csv') : await largeRecording(at('k.ndjson'))
+      // A limit to the size of files stands for a full disk: writing fails in the same way.
+      const { status, err } = await limited(64, ['recording', 'convert', input, '--to', to, '--out', at('out.x')])
+      expect(status, err).to.equal(1)
+      expect(err).to.include('the file is as large as the file system allows')
+      expect((await readdir(path.dirname(at('x')))).filter((name) => name.includes('out.x'))).to.deep.equal([])
+    }
   })
 
   describe('of real sessions', () => {

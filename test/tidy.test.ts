@@ -47,6 +47,7 @@ const RIM = [
 
 /** Files, sockets and threads, standard output, and what drives virtual time from outside. */
 const TURNS = [
+  'feed/recording/foreign/foreignReader.ts',
   'feed/recording/recordingReader.ts',
   'simulator/exchangeServer.ts',
   'sinks/consoleSink.ts',

@@ -14,7 +14,7 @@ import { needsShared, readGolden, sharedPath } from '../kit/shared'
 import { millrace, needsBuild, ROOT, temporaryFolder, type Ran } from './millrace'
 
 const recorded = (name: string): string => sharedPath('fixtures', 'recorded', `${name}.ndjson.gz`)
-const json = <T>({ out }: Ran): T => JSON.parse(out) as T
+const json = ({ out }: Ran): unknown => JSON.parse(out)
 
 const TRADES = `exchange,symbol,timestamp,local_timestamp,id,side,price,amount
 binance,BTCUSDT,1785542400000000,1785542400005000,1,buy,60000.10,0.5
@@ -84,7 +84,7 @@ describe('millrace recording', function () {
     expect(await said('convert', 'x', '--out', 'y', '--to', 'parquet')).to.include('There is no format "parquet"')
     expect(await said('convert', 'x', '--out', 'y', '--form-format', 'z')).to.include('from-format')
     expect(await said('convert', at('absent'), '--out', at('y'))).to.include('does not exist')
-    expect(await said('convert', at('t_trades.csv'), '--out', at(`${'n'.repeat(300)}`))).to.include(
+    expect(await said('convert', at('t_trades.csv'), '--out', at('n'.repeat(300)))).to.include(
       'has a name of 300 bytes',
     )
     expect(await said('convert', at('t_trades.csv'), '--out', at('t_trades.csv'), '--force')).to.include(
@@ -98,7 +98,7 @@ describe('millrace recording', function () {
     await writeFile(at('t_trades.csv'), TRADES)
     const converted = await millrace(['recording', 'convert', at('t_trades.csv'), '--out', at('t.ndjson.gz'), '--json'])
     expect(converted.status).to.equal(0)
-    expect(json<ConvertReport>(converted)).to.deep.include({
+    expect(json(converted)).to.deep.include({
       format: 'millrace-recording-convert/1',
       exchanges: ['normalised:binance'],
       records: 2,
@@ -120,7 +120,7 @@ describe('millrace recording', function () {
       price: 60000.1,
       size: 0.5,
     })
-    const audit = json<AuditReport>(await millrace(['audit', at('t.ndjson.gz'), '--json']))
+    const audit = json(await millrace(['audit', at('t.ndjson.gz'), '--json'])) as AuditReport
     expect(audit.counts.trades).to.equal(2)
     const run = await millrace([
       'run',
@@ -132,7 +132,7 @@ describe('millrace recording', function () {
       '--json',
     ])
     expect(run.status).to.equal(0)
-    expect(json<{ edges: { in: number }[] }>(run).edges[0]!.in).to.equal(2)
+    expect((json(run) as { edges: { in: number }[] }).edges[0]!.in).to.equal(2)
   })
 
   it('converts what can be read, says what cannot, and exits with 1', async () => {
@@ -172,7 +172,7 @@ describe('millrace recording', function () {
       const files = [recorded('binance.ws1'), recorded('okx.rest')]
       const ran = await millrace(['recording', 'info', ...files, '--json'])
       expect(ran.status).to.equal(0)
-      const { format, files: infos } = json<{ format: string; files: RecordingInfo[] }>(ran)
+      const { format, files: infos } = json(ran) as { format: string; files: RecordingInfo[] }
       expect(format).to.equal('millrace-recording-info/1')
       expect(infos.map(({ kind, venue, firstT }) => [kind, venue, firstT])).to.deep.equal([
         ['session', 'binance', '1633998511159679000'],
@@ -191,7 +191,7 @@ describe('millrace recording', function () {
       await writeFile(at('k.ndjson.gz'), bytes)
       const ran = await millrace(['recording', 'verify', at('k.ndjson.gz'), '--json'])
       expect(ran.status).to.equal(1)
-      const { format, files } = json<{ format: string; files: RecordingCheck[] }>(ran)
+      const { format, files } = json(ran) as { format: string; files: RecordingCheck[] }
       expect(format).to.equal('millrace-recording-verify/1')
       expect(files[0]).to.include({ sound: false })
       expect(files[0]!.defects[0]!.kind).to.equal('block')
@@ -212,7 +212,7 @@ describe('millrace recording', function () {
         '--json',
       ])
       expect(ran.status).to.equal(0)
-      const report = json<CutReport>(ran)
+      const report = json(ran) as CutReport
       expect(report).to.include({
         format: 'millrace-recording-cut/1',
         fromUs: 1633998520000000,
@@ -262,7 +262,7 @@ describe('millrace recording', function () {
         at('all.ndjson.gz'),
       ])
       expect(merged.status).to.equal(0)
-      const audit = json<AuditReport>(await millrace(['audit', at('all.ndjson.gz'), '--json']))
+      const audit = json(await millrace(['audit', at('all.ndjson.gz'), '--json'])) as AuditReport
       expect(audit.counts).to.deep.equal({
         trades: totals.trades ?? 0,
         tradesHistory: totals.trades_history ?? 0,

@@ -218,12 +218,10 @@ export async function checkRecording(path: string, options: InspectOptions): Pro
       what: `The index ${indexPathOf(path)} is not of this recording; delete it, and it is made anew.`,
     })
   }
-  let ended = false
   const reader = readRecording(path, {
     lineage: true,
     onFault: ({ code, message, details }) => {
       if (code === 'RECORDING_CUT') {
-        ended = true
         defects.add({ kind: 'end', line: numberOf(details['line']), offset: null, length: null, what: message })
       } else if (details['lost'] === undefined && details['block'] === undefined) {
         defects.add({ kind: 'line', line: numberOf(details['line']), offset: null, length: null, what: message })
@@ -243,7 +241,7 @@ export async function checkRecording(path: string, options: InspectOptions): Pro
     }
     onProgress?.(reader.counters.lines, frames)
   }
-  if (checked.cut && !ended) {
+  if (checked.cut && !defects.has('end')) {
     defects.add({
       kind: 'end',
       line: null,
@@ -304,6 +302,10 @@ class Defects {
     const known = this.byKind.get(defect.kind) ?? []
     if (known.length < DEFECTS_MAX) known.push(defect)
     this.byKind.set(defect.kind, known)
+  }
+
+  has(kind: Defect['kind']): boolean {
+    return this.byKind.has(kind)
   }
 
   listed(): readonly Defect[] {

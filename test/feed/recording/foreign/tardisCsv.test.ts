@@ -51,7 +51,7 @@ function levelsOf(levels: readonly Level[], { decimals }: LevelDigits): [string,
 function rowsOf(event: MarketEvent): [DataType, string][] {
   const time = event.exchangeTimeUs ?? event.receiveTimeUs
   const head = `${event.exchange},${event.symbol},${time},${event.receiveTimeUs}`
-  const said = (value: unknown): string => (value === undefined ? '' : String(value))
+  const said = (value: string | number | undefined): string => (value === undefined ? '' : String(value))
   switch (event.kind) {
     case 'trade': {
       const price = digitsOf(event.price, event.priceDecimals)

@@ -13,6 +13,7 @@ import { KERNEL_BASE64 } from './wasm'
 /** What both kernels export. Addresses and counts are whole numbers. */
 export interface KernelCode {
   hashOf(from: number, length: number, salt: number): number
+  quote(to: number, from: number, end: number): number
   scan(chain: number, start: number, end: number, table: number, receiveTimeUs: number): number
   change(book: number, asks: number, from: number, to: number, log: number): number
   update(book: number, bids: number, asks: number, log: number, stop: number, found: number): number
@@ -23,6 +24,7 @@ export interface KernelCode {
   sizeOf(book: number, asks: number, levels: number): number
   krakenChecksum(book: number, levels: number): number
   okxChecksum(book: number, levels: number): number
+  levelsText(at: number, asks: number, levels: number, known: number): number
 }
 
 const PAGE_BYTES = 65_536

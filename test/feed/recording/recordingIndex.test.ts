@@ -460,7 +460,8 @@ describe('the index of a recording', () => {
       expect(faults[0]!.message).to.match(/^Line 3 .* is longer than 67108864 bytes/)
       expect(index).to.include({ lines: 4, complete: true })
       expect(verified).to.include({ unreadable: 1, sound: false })
-      expect(most / 1e6).to.be.lessThan(110)
+      // To verify is to look at lines twice, and each look holds a line of 64 MiB at most.
+      expect(most / 1e6).to.be.lessThan(180)
     })
 
     it('refuses to unpack a block to more than it says', async () => {

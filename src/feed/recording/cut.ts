@@ -111,6 +111,7 @@ export async function cutRecordings(options: CutOptions): Promise<CutReport> {
       headers.push(await reader.header())
       inputs.push(reader.path)
     }
+    if (books) refuseUnspoken(headers)
     const total = books ? headers.reduce((sum, { frames = NaN }) => sum + frames, 0) : NaN
     const header = mergedHeader(headers, files, undefined)
     let count = 0
@@ -161,6 +162,22 @@ export async function cutRecordings(options: CutOptions): Promise<CutReport> {
   } finally {
     before.release()
     await records.return()
+  }
+}
+
+/** Books are carried by decoding what is before them. */
+function refuseUnspoken(headers: readonly RecordingHeader[]): void {
+  for (const venue of new Set(headers.flatMap(({ venues }) => venues))) {
+    try {
+      exchangeById(venue)
+    } catch (cause) {
+      throw new Fault(
+        'OPTION_INVALID',
+        `The recording is of ${venue}, which is not decoded here, so its books cannot be carried over; cut it without them (--no-books).`,
+        { venue },
+        { cause },
+      )
+    }
   }
 }
 

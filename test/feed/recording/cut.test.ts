@@ -15,7 +15,7 @@ import type { Fault } from '../../../src/model/fault'
 import { encodeEvent } from '../../../src/sinks/encode'
 import { RECORDINGS } from '../../kit/recordings'
 import { needsShared, sharedPath } from '../../kit/shared'
-import { all, frame, recordingOf, rejectionOf, temporaryFolder } from './recordings'
+import { all, frame, HEADER, recordingOf, rejectionOf, temporaryFolder } from './recordings'
 
 const recorded = (name: string): string => sharedPath('fixtures', 'recorded', `${name}.ndjson.gz`)
 
@@ -134,6 +134,13 @@ describe('cutRecordings', function () {
     const records = await all(replayRecords([at('part.ndjson')], { onFault: () => undefined }))
     expect(records[0]).to.deep.include({ dir: 'open', timeUs: 2_999, url: 'wss://ws.kraken.com/v2' })
     expect(records.slice(1).map(({ timeUs }) => timeUs)).to.deep.equal(Array.from({ length: 100 }, (_, i) => 3_000 + i))
+  })
+
+  it('cuts what it cannot decode without its books, and says so', async () => {
+    const file = await recordingOf(at('x.ndjson'), [frame(1_000), frame(5_000)], { ...HEADER, venue: 'huobi' })
+    const options = { files: [file], out: at('part.ndjson'), fromUs: 3 }
+    expect((await rejectionOf(cut(options))).message).to.include('cut it without them (--no-books)')
+    expect((await cut({ ...options, books: false })).records).to.equal(1)
   })
 
   it('refuses a range that is empty, and one that holds no record', async () => {

@@ -3,6 +3,7 @@
  */
 import { expect } from 'chai'
 import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
 import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -11,7 +12,7 @@ import type { ConvertReport } from '../../src/feed/recording/convert'
 import type { CutReport } from '../../src/feed/recording/cut'
 import type { RecordingCheck, RecordingInfo } from '../../src/feed/recording/inspect'
 import { needsShared, readGolden, sharedPath } from '../kit/shared'
-import { millrace, needsBuild, ROOT, temporaryFolder, type Ran } from './millrace'
+import { millrace, millraceUntil, needsBuild, ROOT, temporaryFolder, type Ran } from './millrace'
 
 const recorded = (name: string): string => sharedPath('fixtures', 'recorded', `${name}.ndjson.gz`)
 const json = ({ out }: Ran): unknown => JSON.parse(out)
@@ -161,6 +162,19 @@ describe('millrace recording', function () {
       expect(err).to.include('the file is as large as the file system allows')
       expect((await readdir(path.dirname(at('x')))).filter((name) => name.includes('out.x'))).to.deep.equal([])
     }
+  })
+
+  it('stops in order when it is interrupted, and leaves nothing', async () => {
+    const lines = Array.from({ length: 400_000 }, (_, i) => `${1_723_161_254_024_619_000n + BigInt(i)} {"n":${i}}`)
+    await writeFile(at('btcusdt_20240808'), `${lines.join('\n')}\n`)
+    const args = ['recording', 'convert', at('btcusdt_20240808'), '--exchange', 'binance', '--out', at('x.ndjson.gz')]
+    const names = (): string[] => readdirSync(path.dirname(at('x')))
+    const { status, err } = await millraceUntil(args, () =>
+      expect(names().some((name) => name.endsWith('.part'))).to.equal(true),
+    )
+    expect(err).to.include('Stopped before the end: nothing was written.')
+    expect(status).to.equal(1)
+    expect(names()).to.deep.equal(['btcusdt_20240808'])
   })
 
   describe('of real sessions', () => {

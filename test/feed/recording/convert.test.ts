@@ -154,6 +154,28 @@ describe('convertRecordings', function () {
       expect(FORMAT_NAMES.map(formatNamed)).to.deep.equal(FORMAT_NAMES)
     })
 
+    it('several exchanges or markets where nothing would tell them apart', async () => {
+      const header = { format: 'millrace-recording/1', venue: 'several', venues: ['binance', 'binance-futures'] }
+      await recordingOf(at('two.ndjson'), [{ ...frame(1), venue: 'binance' }], header)
+      for (const to of ['hftbacktest', 'tardis-raw'] as const) {
+        const { message } = await refusal({ files: [at('two.ndjson')], out: at('x'), to, exchange: undefined })
+        expect(message).to.include('this is of binance, binance-futures; convert one at a time')
+      }
+      const book = { topic: 'orderbook.50.BTCUSDT', type: 'delta', ts: 1, data: { s: 'BTCUSDT', b: [], a: [], u: 1 } }
+      const of = (t: number, c: number): object => ({ t: String(t), c, dir: 'in', raw: JSON.stringify(book) })
+      const open = (c: number, market: string): object => ({
+        t: '1',
+        c,
+        dir: 'open',
+        url: `wss://stream.bybit.com/v5/public/${market}`,
+      })
+      const lines = [open(1, 'linear'), open(2, 'spot'), of(2, 1), of(3, 2), of(4, 1)]
+      await recordingOf(at('bybit.ndjson'), lines, { format: 'millrace-recording/1', venue: 'bybit' })
+      const { report } = await convert({ files: [at('bybit.ndjson')], out: at('hft'), to: 'hftbacktest' })
+      expect(report.records).to.equal(2)
+      expect(report.leftOut).to.include({ 'frames of a second market that spells the instrument alike': 1 })
+    })
+
     it('symbols that would leave the folder', async () => {
       const name = '../../evil'
       const text = `{"stream":"x@trade","data":{"e":"trade","E":1,"s":${JSON.stringify(name)},"t":1,"p":"1","q":"1","T":1,"m":true}}`

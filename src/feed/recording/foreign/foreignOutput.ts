@@ -43,11 +43,11 @@ export async function foreignOutput(
   const place = await outputPlace(out, { kind: format === 'tardis-raw' ? 'file' : 'folder', inputs, replace })
   switch (format) {
     case 'hftbacktest':
-      return new FolderOutput(out, place, new HftbacktestLines())
+      return new FolderOutput(out, place, new HftbacktestLines(exchanges[0]!))
     case 'cryptofeed':
       return new FolderOutput(out, place, new CryptofeedLines())
     case 'tardis-raw':
-      return new FolderOutput(out, place, new TardisLines(path.basename(out)))
+      return new FolderOutput(out, place, new TardisLines(path.basename(out), exchanges[0]!))
   }
 }
 
@@ -122,15 +122,24 @@ function reasons(leftOut: LeftOut): string {
   return [...leftOut].map(([reason, count]) => `${count} ${reason}`).join('; ')
 }
 
+const NO_REQUESTS = 'openings of connections and requests, for which the format has no line'
 const NO_CLOSINGS = 'endings of connections, for which the format has no line'
 const NO_GAPS = 'gaps, for which the format has no line'
 
+const OTHER_EXCHANGE = 'lines of another exchange than the first, which nothing would tell apart'
+
 class HftbacktestLines implements Lines {
   respaced = 0
+  /** The market of each connection, by its address, and that of each symbol's file. */
+  private readonly markets = new Map<number, string>()
+  private readonly marketOf = new Map<string, string>()
   /** What a protocol remembers of a connection, which tells whose frame it is. */
   private readonly writers = new Map<number, EventWriter>()
 
+  constructor(private readonly exchange: string) {}
+
   of(record: SessionRecord): Line | string {
+    if (record.exchange !== this.exchange) return OTHER_EXCHANGE
     switch (record.dir) {
       case 'in': {
         const text = textOf(record)
@@ -148,8 +157,10 @@ class HftbacktestLines implements Lines {
         return this.line(record, symbol, record.body)
       }
       case 'open':
+        this.opened(record.connection, record.url)
+        return NO_REQUESTS
       case 'out':
-        return 'openings of connections and requests, for which the format has no line'
+        return NO_REQUESTS
       case 'close':
         return NO_CLOSINGS
       case 'gap':
@@ -157,10 +168,21 @@ class HftbacktestLines implements Lines {
     }
   }
 
+  private opened(connection: number, url: string): void {
+    const protocol = EXCHANGES.get(this.exchange)
+    const market = protocol?.endpoints[protocol.endpointOf(url)]?.market
+    if (market !== undefined && this.markets.size < CONNECTIONS_MAX) this.markets.set(connection, market)
+  }
+
   private line(record: SessionRecord, symbol: string, data: string): Line | string {
     // A symbol comes from outside and becomes a file's name.
     if (!/^[\p{L}\p{N}_-][\p{L}\p{N}._-]{0,63}$/u.test(symbol))
       return 'frames of instruments whose name cannot be a file’s'
+    const market = this.markets.get(record.connection) ?? ''
+    const known = this.marketOf.get(symbol)
+    if (known === undefined) this.marketOf.set(symbol, market)
+    else if (known !== market && record.connection >= 0)
+      return 'frames of a second market that spells the instrument alike'
     const day = new Date(record.timeUs / 1_000).toISOString().slice(0, 10).replaceAll('-', '')
     const flat = oneLine(data)
     if (flat !== data) this.respaced += 1
@@ -238,9 +260,13 @@ const NO_ADDRESS = 'lines whose address is none'
 class TardisLines implements Lines {
   respaced = 0
 
-  constructor(readonly only: string) {}
+  constructor(
+    readonly only: string,
+    private readonly exchange: string,
+  ) {}
 
   of(record: SessionRecord): Line | string {
+    if (record.exchange !== this.exchange) return OTHER_EXCHANGE
     switch (record.dir) {
       case 'in': {
         const text = textOf(record)
@@ -256,7 +282,7 @@ class TardisLines implements Lines {
         return [this.only, '\n']
       case 'open':
       case 'out':
-        return 'openings of connections and requests, for which the format has no line'
+        return NO_REQUESTS
       case 'gap':
         return NO_GAPS
     }
@@ -294,15 +320,21 @@ function oneLine(text: string): string {
 }
 
 function refuseExchanges(format: WritableForeignFormat, exchanges: readonly string[]): void {
-  const refused = exchanges.filter((exchange) =>
-    format === 'hftbacktest' ? !COLLECTED.includes(exchange) : exchange.includes(':'),
-  )
-  if (refused.length === 0) return
-  throw new Fault(
-    'OPTION_INVALID',
-    format === 'hftbacktest'
-      ? `hftbacktest reads files of ${COLLECTED.join(', ')}, and this is of ${refused.join(', ')}; choose another format.`
-      : `What was decoded elsewhere (${refused.join(', ')}) has no frames of an exchange, so it cannot be written as ${format}.`,
-    { format, exchanges: refused },
-  )
+  const refuse = (what: string): never => {
+    throw new Fault('OPTION_INVALID', what, { format, exchanges })
+  }
+  const named = exchanges.join(', ')
+  const decoded = exchanges.filter((exchange) => exchange.includes(':'))
+  if (decoded.length > 0) {
+    refuse(
+      `What was decoded elsewhere (${decoded.join(', ')}) has no frames of an exchange, so it cannot be written as ${format}.`,
+    )
+  }
+  if (format === 'cryptofeed') return
+  if (exchanges.length !== 1) {
+    refuse(`A line of ${format} does not say which exchange it is of, and this is of ${named}; convert one at a time.`)
+  }
+  if (format === 'hftbacktest' && !COLLECTED.includes(exchanges[0]!)) {
+    refuse(`hftbacktest reads files of ${COLLECTED.join(', ')}, and this is of ${named}; choose another format.`)
+  }
 }

@@ -4,8 +4,9 @@
  * Memory  a few blocks of the file, whatever its size, and one line
  * Order   that of the lines
  * Loop    after every slice of text the event loop gets its turn
- * Faults  a line that cannot be read is reported with its number and skipped; a file that ends in the middle is read up
- *         to there and reported. Only a file that cannot be opened is an error of the iteration
+ * Gaps    a gap record stands in the place of a line that cannot be read, and of a block that is damaged
+ * Faults  such a line is reported with its number, such a block with its bytes; a file that ends in the middle is read up to
+ *         there and reported. Only a file that cannot be opened is an error of the iteration
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { Fault } from '../../../model/fault'

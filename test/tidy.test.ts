@@ -25,7 +25,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   feed: ['model', 'exchanges', 'book', 'kernel', 'metrics', 'clock', 'rxjs', 'ws', 'node:'],
   // An operator that holds values accounts for them as every edge does.
   operators: ['model', 'book', 'clock', 'actors/ledger', 'actors/overflow', 'actors/pressure', 'actors/wiring', 'rxjs'],
-  sinks: ['model', 'metrics', 'clock', 'actors', 'rxjs', 'fast-json-stringify', 'node:'],
+  // What leaves over a wire goes through the same proxies as what comes.
+  sinks: ['model', 'metrics', 'clock', 'actors', 'feed/proxy', 'rxjs', 'fast-json-stringify', 'ws', 'node:'],
   workers: ['model', 'actors', 'clock', 'book', 'rxjs', 'threads', 'node:'],
   simulator: ['model', 'exchanges', 'clock', 'ws', 'node:'],
 }
@@ -51,6 +52,7 @@ const TURNS = [
   'feed/recording/recordingReader.ts',
   'simulator/exchangeServer.ts',
   'sinks/consoleSink.ts',
+  'sinks/websocketServer.ts',
   'workers/fromWorker.ts',
   'workers/link.ts',
   'testing/testRun.ts',
@@ -58,7 +60,7 @@ const TURNS = [
 ]
 
 /** Where a process or thread begins, or what begins connections for one. */
-const PROCESS_BEGINS = ['pipeline/liveMarket.ts', 'metrics/pidusageEntry.ts']
+const PROCESS_BEGINS = ['pipeline/host.ts', 'pipeline/liveMarket.ts', 'metrics/pidusageEntry.ts']
 
 const RAW =
   /\b(Date\.now\(|new Date\(\)|performance\.now\(|hrtime|setTimeout\(|setInterval\(|Math\.random|randomUUID|randomBytes|getRandomValues)/

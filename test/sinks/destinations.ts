@@ -4,13 +4,18 @@
  *
  * A process is told the name of a destination and its place, and makes the sink itself.
  */
+import { DuckDBInstance } from '@duckdb/node-api'
+import { existsSync } from 'node:fs'
 import { appendFile, mkdir, readFile, readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { Client } from 'pg'
 import { csv } from '../../src/sinks/csv'
+import { duckdb } from '../../src/sinks/duckdb'
 import { http } from '../../src/sinks/http'
 import { jsonLines } from '../../src/sinks/jsonLines'
 import { jsonReport } from '../../src/sinks/jsonReport'
+import { postgres } from '../../src/sinks/postgres'
 import { sinkCounters, type Delivery, type Sink } from '../../src/sinks/sink'
 import type { Row } from './conformance'
 
@@ -61,6 +66,11 @@ export const DESTINATIONS = {
       return report === '' ? [] : [JSON.parse(report) as Row]
     },
   },
+  duckdb: {
+    delivery: 'effectivelyOnce',
+    sink: () => duckdb<Row>('rows.duckdb'),
+    read: ({ outDir }) => duckDbRows(path.join(outDir, 'rows.duckdb')),
+  },
 } as const satisfies Readonly<Record<string, Destination>>
 
 /** Destinations that need a server, whose address is the place's. */
@@ -70,6 +80,11 @@ export const SERVED = {
     delivery: 'effectivelyOnce',
     sink: ({ url }: Place) => http<Row>(url!, { name: 'hook', gzip: true }),
     read: async ({ url }: Place) => (await (await fetch(url!)).json()) as Row[],
+  },
+  postgres: {
+    delivery: 'effectivelyOnce',
+    sink: ({ url }: Place) => postgres<Row>({ connection: url! }),
+    read: ({ url }: Place) => postgresRows(url!),
   },
 } as const satisfies Readonly<Record<string, Destination>>
 
@@ -127,6 +142,36 @@ export type DestinationName = keyof typeof DESTINATIONS | keyof typeof SERVED | 
 
 export function destinationOf(name: DestinationName): Destination {
   return { ...DESTINATIONS, ...SERVED, ...UNTRUE }[name]
+}
+
+/** A table has no order of its own: rows of transactions that were given up leave room in between. */
+async function postgresRows(url: string): Promise<Row[]> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    const there = await client.query("SELECT to_regclass('rows') IS NOT NULL AS there")
+    if (!(there.rows[0] as { there: boolean }).there) return []
+    return (await client.query<Row>('SELECT n, text FROM rows ORDER BY n')).rows
+  } finally {
+    await client.end()
+  }
+}
+
+/** The file is opened for writing, as whoever opens it next would: so the log of a writer that was killed is replayed. */
+async function duckDbRows(file: string): Promise<Row[]> {
+  if (!existsSync(file)) return []
+  const instance = await DuckDBInstance.create(file)
+  const connection = await instance.connect()
+  try {
+    const tables = await connection.runAndReadAll("SELECT 1 FROM duckdb_tables() WHERE table_name = 'rows'")
+    if (tables.currentRowCount === 0) return []
+    return (
+      await connection.runAndReadAll('SELECT n, text FROM rows ORDER BY rowid')
+    ).getRowObjectsJS() as unknown as Row[]
+  } finally {
+    connection.closeSync()
+    instance.closeSync()
+  }
 }
 
 /** The text of a file, and none where there is no file yet. */

@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   feed: ['model', 'exchanges', 'book', 'kernel', 'metrics', 'clock', 'rxjs', 'ws', 'node:'],
   // An operator that holds values accounts for them as every edge does.
   operators: ['model', 'book', 'clock', 'actors/ledger', 'actors/overflow', 'actors/pressure', 'actors/wiring', 'rxjs'],
-  sinks: ['model', 'metrics', 'clock', 'actors', 'rxjs', 'fast-json-stringify', 'node:'],
+  sinks: ['model', 'metrics', 'clock', 'actors', 'rxjs', 'fast-json-stringify', '@duckdb/node-api', 'apache-arrow', 'node:'],
   workers: ['model', 'actors', 'clock', 'book', 'rxjs', 'threads', 'node:'],
   simulator: ['model', 'exchanges', 'clock', 'ws', 'node:'],
 }
@@ -50,6 +50,7 @@ const TURNS = [
   'feed/recording/recordingReader.ts',
   'simulator/exchangeServer.ts',
   'sinks/consoleSink.ts',
+  'sinks/turn.ts',
   'workers/fromWorker.ts',
   'workers/link.ts',
   'testing/testRun.ts',

@@ -19,7 +19,7 @@ import {
   type ColumnTypes,
   type Table,
 } from './table'
-import { turn } from './turn'
+import { nextTurn } from './turn'
 
 export interface ParquetOptions {
   /** Field name to type. Default: the columns of the event's kind, or those of the first batch. */
@@ -326,7 +326,7 @@ class ParquetSink<T> implements Sink<T> {
   private async sharesOf(batch: readonly T[], offsets: readonly number[] | undefined): Promise<Share[]> {
     const shares = new Map<string, Share>()
     for (let at = 0; at < batch.length; at++) {
-      if (at > 0 && at % SLICE_ROWS === 0) await turn()
+      if (at > 0 && at % SLICE_ROWS === 0) await nextTurn()
       try {
         this.share(batch, at, offsets?.[at], shares)
       } catch (fault) {

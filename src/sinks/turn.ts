@@ -1,4 +1,6 @@
-/** Lets the event loop do what waits: taken between two slices of work that could hold it. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
+import { setImmediate } from 'node:timers/promises'
+
+/** Lets the loop do what else it has to do, between two slices of long work. */
+export function nextTurn(): Promise<void> {
+  return setImmediate()
 }

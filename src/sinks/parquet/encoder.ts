@@ -9,7 +9,7 @@ import { Fault } from '../../model/fault'
 import type { FieldType } from '../eventFields'
 import { loadPart } from '../optionalPart'
 import type { Cell, Column } from '../table'
-import { turn } from '../turn'
+import { nextTurn } from '../turn'
 
 export type Compression = 'zstd' | 'snappy' | 'none'
 
@@ -109,7 +109,7 @@ export class Encoder {
         appender.appendDataChunk(chunk)
         appender.flushSync()
         from = to
-        if (from < count) await turn()
+        if (from < count) await nextTurn()
       }
     } finally {
       appender.closeSync()

@@ -9,16 +9,8 @@ import { Encoder, type Compression } from './parquet/encoder'
 import { PartFile, type PartOptions } from './parquet/partFile'
 import { checkPartition, partitioning, type Partitioning } from './parquet/partitions'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
-import {
-  declaredTable,
-  tableNameOf,
-  tableOf,
-  TableRows,
-  type Cell,
-  type Column,
-  type ColumnTypes,
-  type Table,
-} from './table'
+import type { Cell, Column, ColumnTypes } from './table'
+import { decodeColumns, encodeColumns, sameColumns, TableChoice, type ChosenTable } from './tableChoice'
 import { nextTurn } from './turn'
 
 export interface ParquetOptions {
@@ -97,12 +89,9 @@ interface Position {
 
 const POSITION_FORMAT = 'millrace-position/1'
 
-/** How values of one kind become rows. */
+/** How values of one kind become rows of files. */
 interface Plan {
-  /** The table that their events belong to; empty for other values, and where columns are declared. */
-  readonly kind: string
-  readonly table: Table
-  readonly rows: TableRows
+  readonly table: ChosenTable
   readonly partitions: Partitioning | undefined
   /** Of the files. */
   readonly columns: readonly Column[]
@@ -126,9 +115,8 @@ class ParquetSink<T> implements Sink<T> {
   readonly counters = sinkCounters()
   private readonly part: PartOptions
   private readonly partitionsOpen: number
-  private readonly declared: Table | undefined
-  /** By the table that events of a kind belong to; one for all where columns are declared. */
-  private readonly plans = new Map<string, Plan>()
+  private readonly tables: TableChoice
+  private readonly plans = new Map<ChosenTable, Plan>()
   /** Most recently written last. */
   private readonly files = new Map<string, { readonly part: PartFile; readonly columns: readonly Column[] }>()
   private readonly offsets = new BatchOffsets()
@@ -157,7 +145,7 @@ class ParquetSink<T> implements Sink<T> {
       rotateEveryUs: positive(name, 'rotate.everyMs', rotate?.everyMs) * 1_000,
     }
     this.partitionsOpen = whole(name, 'partitionsOpen', options.partitionsOpen ?? DEFAULT_PARTITIONS_OPEN)
-    this.declared = declaredTable(name, options.columns)
+    this.tables = new TableChoice(name, options.columns, options.partition?.includes('kind') === true)
     if (options.partition !== undefined) checkPartition(name, options.partition)
   }
 
@@ -210,6 +198,7 @@ class ParquetSink<T> implements Sink<T> {
   private beginAnew(run: string): void {
     this.run = run
     this.reached = 0
+    this.tables.clear()
     this.plans.clear()
     this.files.clear()
     this.counters.written = 0
@@ -227,8 +216,8 @@ class ParquetSink<T> implements Sink<T> {
       part = await this.partFile(this.location)
     }
     if (part.exists || this.isOurRun(notes)) this.continueTable(notes)
-    const columns = this.plans.values().next().value?.columns ?? []
-    this.files.set(this.location, { part, columns })
+    const { first } = this.tables
+    this.files.set(this.location, { part, columns: first === undefined ? [] : this.planOf(first).columns })
   }
 
   /** The columns of a file that is continued are known. */
@@ -241,17 +230,7 @@ class ParquetSink<T> implements Sink<T> {
         { sink: this.name, path: this.location },
       )
     }
-    const wanted = this.declared?.columns
-    if (wanted === undefined) {
-      const kind = notes.get(NOTE.kind) ?? ''
-      if (this.plans.size === 0) this.addPlan(kind, { columns, leavesOut: kind !== '' })
-    } else if (describe(wanted) !== describe(columns)) {
-      throw new Fault(
-        'OPTION_INVALID',
-        `The sink ${this.name} cannot continue ${this.location}: its columns are ${describe(columns)}, not ${describe(wanted)}. Give it another path, or leave out append.`,
-        { sink: this.name, path: this.location },
-      )
-    }
+    this.tables.continue(this.location, notes.get(NOTE.kind) ?? '', columns)
   }
 
   /** Many files: what stands beside them tells from where on they may have to be written again, each looked at for itself. */
@@ -278,8 +257,8 @@ class ParquetSink<T> implements Sink<T> {
       [NOTE.sink, this.name],
       [NOTE.run, this.run],
       [NOTE.to, String(to)],
-      [NOTE.kind, plan.kind],
-      [NOTE.columns, JSON.stringify(plan.columns.map(({ name, type }) => [name, type]))],
+      [NOTE.kind, plan.table.kind],
+      [NOTE.columns, encodeColumns(plan.columns)],
     ])
     await this.counted(part, () => part.append(plan.columns, left, notes, this.clock!.nowUs()))
     this.counters.written += rows
@@ -301,7 +280,7 @@ class ParquetSink<T> implements Sink<T> {
     const part = await this.partFile(file)
     const has = part.exists ? columnsOf(part.notes) : columns
     const known = has ?? columns ?? []
-    if (part.exists && columns !== undefined && (has === undefined || describe(has) !== describe(columns))) {
+    if (part.exists && columns !== undefined && (has === undefined || !sameColumns(has, columns))) {
       // Files of a data set may differ in their columns; one file may not.
       await part.rotate()
     }
@@ -338,8 +317,8 @@ class ParquetSink<T> implements Sink<T> {
   }
 
   private share(batch: readonly T[], at: number, offset: number | undefined, shares: Map<string, Share>): void {
-    const plan = this.planFor(batch, at)
-    const cells = plan.rows.cells(batch[at], at)
+    const plan = this.planOf(this.tables.of(batch, at))
+    const cells = plan.table.rows.cells(batch[at], at)
     const file = this.fileOf(plan, cells, at)
     let share = shares.get(file)
     if (share === undefined) {
@@ -363,36 +342,15 @@ class ParquetSink<T> implements Sink<T> {
     })
   }
 
-  private planFor(batch: readonly T[], index: number): Plan {
-    const value = batch[index]
-    const kind = this.declared === undefined ? (tableNameOf(value) ?? '') : ''
-    const plan = this.plans.get(kind)
-    if (plan !== undefined) return plan
+  private planOf(table: ChosenTable): Plan {
+    const known = this.plans.get(table)
+    if (known !== undefined) return known
+    const { columns } = table.rows.table
+    this.checkNames(columns)
     const { partition } = this.options
-    if (this.plans.size > 0 && partition?.includes('kind') !== true) {
-      const [known] = this.plans.keys()
-      throw new Fault(
-        'VALUE_INVALID',
-        `The sink ${this.name} cannot write a value: it belongs to ${kind === '' ? 'no kind of event' : kind}, where the file holds ${known === '' ? 'other values' : known}. It is left out; give each kind a sink of its own, or partition by kind.`,
-        { sink: this.name, index },
-      )
-    }
-    const table = this.declared ?? tableOf(kind === '' ? batch.slice(index).filter(isOfNoKind) : [value])
-    if (table.columns.length > 0) return this.addPlan(kind, table)
-    throw new Fault(
-      'VALUE_INVALID',
-      `The sink ${this.name} cannot write a value: none of its fields has a value yet that would tell its type; declare the columns of the sink. It is left out.`,
-      { sink: this.name, index },
-    )
-  }
-
-  private addPlan(kind: string, table: Table): Plan {
-    this.checkNames(table.columns)
-    const { partition } = this.options
-    const partitions = partition === undefined ? undefined : partitioning(this.name, table, partition)
-    const columns = partitions?.columns ?? table.columns
-    const plan: Plan = { kind, table, rows: new TableRows(this.name, table), partitions, columns }
-    this.plans.set(kind, plan)
+    const partitions = partition === undefined ? undefined : partitioning(this.name, table.rows.table, partition)
+    const plan: Plan = { table, partitions, columns: partitions?.columns ?? columns }
+    this.plans.set(table, plan)
     return plan
   }
 
@@ -471,10 +429,6 @@ const ID_CHARS = 16
 /** What DuckDB calls the numbers of rows. */
 const RESERVED_NAMES = ['file_row_number']
 
-function isOfNoKind(value: unknown): boolean {
-  return tableNameOf(value) === undefined
-}
-
 /** The place of the first that is not among the first `there` values. */
 function firstAbove(offsets: readonly number[], there: number): number {
   const at = offsets.findIndex((offset) => offset >= there)
@@ -484,11 +438,7 @@ function firstAbove(offsets: readonly number[], there: number): number {
 function columnsOf(notes: ReadonlyMap<string, string>): Column[] | undefined {
   const text = notes.get(NOTE.columns)
   if (notes.get(NOTE.format) !== FORMAT || text === undefined) return undefined
-  return (JSON.parse(text) as [string, Column['type']][]).map(([name, type]) => ({ name, type }))
-}
-
-function describe(columns: readonly Column[]): string {
-  return columns.map(({ name, type }) => `${name} ${type}`).join(', ')
+  return decodeColumns(text)
 }
 
 function whole(sink: string, option: string, value: number): number {

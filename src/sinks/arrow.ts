@@ -123,7 +123,11 @@ class ArrowSink<T> implements Sink<T> {
   async close(): Promise<void> {
     const { file } = this
     if (file === undefined) return
-    await this.guarded(() => file.end(END_OF_STREAM))
+    await this.guarded(async () => {
+      if (file.length === 0 && this.tables.first !== undefined) await this.putMessages([], undefined, { from: 0, to: 0 })
+      // A file without even a schema is no stream.
+      await file.end(file.length === 0 ? new Uint8Array() : END_OF_STREAM)
+    })
     this.file = undefined
   }
 

@@ -5,7 +5,7 @@ import type { Clock } from '../clock/clock'
 import { Fault } from '../model/fault'
 import { errnoOf, fileFault } from '../model/fileFault'
 import { BatchOffsets } from './batchOffsets'
-import { Encoder, type Compression } from './parquet/encoder'
+import { Encoder, type Columns, type Compression } from './parquet/encoder'
 import { PartFile, type PartOptions } from './parquet/partFile'
 import { checkPartition, partitioning, type Partitioning } from './parquet/partitions'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
@@ -180,6 +180,7 @@ class ParquetSink<T> implements Sink<T> {
   }
 
   async close(): Promise<void> {
+    await this.writeEmptyFile()
     for (const [file, { part, columns }] of this.files) {
       await this.guarded(file, async () => {
         await this.counted(part, () => part.finish(columns))
@@ -245,6 +246,16 @@ class ParquetSink<T> implements Sink<T> {
     }
   }
 
+  /** Where columns are declared, a run without a value leaves a table without rows. */
+  private async writeEmptyFile(): Promise<void> {
+    const { first } = this.tables
+    const part = this.files.get(this.location)?.part
+    if (part === undefined || part.exists || first === undefined || this.reached > 0) return
+    const plan = this.planOf(first)
+    const none = plan.columns.map(() => [])
+    await this.guarded(this.location, () => this.put(part, plan, none, 0))
+  }
+
   private async writeShare({ file, plan, cells, offsets }: Share, to: number): Promise<void> {
     const part = await this.fileAt(file, plan.columns)
     const there = this.isOurRun(part.notes) ? Number(part.notes.get(NOTE.to)) : 0
@@ -252,6 +263,11 @@ class ParquetSink<T> implements Sink<T> {
     const left = first === 0 ? cells : cells.map((column) => column.slice(first))
     const rows = left[0]?.length ?? 0
     if (rows === 0) return
+    await this.put(part, plan, left, to)
+    this.counters.written += rows
+  }
+
+  private async put(part: PartFile, plan: Plan, cells: Columns, to: number): Promise<void> {
     const notes = new Map<string, string>([
       [NOTE.format, FORMAT],
       [NOTE.sink, this.name],
@@ -260,8 +276,7 @@ class ParquetSink<T> implements Sink<T> {
       [NOTE.kind, plan.table.kind],
       [NOTE.columns, encodeColumns(plan.columns)],
     ])
-    await this.counted(part, () => part.append(plan.columns, left, notes, this.clock!.nowUs()))
-    this.counters.written += rows
+    await this.counted(part, () => part.append(plan.columns, cells, notes, this.clock!.nowUs()))
   }
 
   /** A file that is open, or is opened; the one that was not written for longest makes room for it. */

@@ -25,7 +25,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   feed: ['model', 'exchanges', 'book', 'kernel', 'metrics', 'clock', 'rxjs', 'ws', 'node:'],
   // An operator that holds values accounts for them as every edge does.
   operators: ['model', 'book', 'clock', 'actors/ledger', 'actors/overflow', 'actors/pressure', 'actors/wiring', 'rxjs'],
-  sinks: ['model', 'metrics', 'clock', 'actors', 'rxjs', 'fast-json-stringify', '@duckdb/node-api', 'apache-arrow', 'node:'],
+  sinks: [
+    'model',
+    'metrics',
+    'clock',
+    'actors',
+    'rxjs',
+    'fast-json-stringify',
+    '@duckdb/node-api',
+    'apache-arrow',
+    'node:',
+  ],
   workers: ['model', 'actors', 'clock', 'book', 'rxjs', 'threads', 'node:'],
   simulator: ['model', 'exchanges', 'clock', 'ws', 'node:'],
 }

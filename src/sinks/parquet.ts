@@ -5,6 +5,7 @@ import type { Clock } from '../clock/clock'
 import { Fault } from '../model/fault'
 import { errnoOf, fileFault } from '../model/fileFault'
 import { BatchOffsets } from './batchOffsets'
+import { addCells } from './cellColumns'
 import { Encoder, type Columns, type Compression } from './parquet/encoder'
 import { PartFile, type PartOptions } from './parquet/partFile'
 import { checkPartition, partitioning, type Partitioning } from './parquet/partitions'
@@ -319,31 +320,42 @@ class ParquetSink<T> implements Sink<T> {
   /** Looks at all values before any is written: one that does not fit is refused first. */
   private async sharesOf(batch: readonly T[], offsets: readonly number[] | undefined): Promise<Share[]> {
     const shares = new Map<string, Share>()
-    for (let at = 0; at < batch.length; at++) {
-      if (at > 0 && at % SLICE_ROWS === 0) await nextTurn()
-      try {
-        this.share(batch, at, offsets?.[at], shares)
-      } catch (fault) {
-        if (fault instanceof Fault && fault.code === 'VALUE_INVALID') this.offsets.refused(at)
-        throw fault
+    try {
+      for (let from = 0; from < batch.length; from += SLICE_ROWS) {
+        if (from > 0) await nextTurn()
+        const to = Math.min(batch.length, from + SLICE_ROWS)
+        if (this.options.partition === undefined) this.shareSlice(batch, from, to, offsets, shares)
+        else for (let at = from; at < to; at++) this.shareRow(batch, at, offsets?.[at], shares)
       }
+    } catch (fault) {
+      this.offsets.noteRefusal(fault)
+      throw fault
     }
     return [...shares.values()]
   }
 
-  private share(batch: readonly T[], at: number, offset: number | undefined, shares: Map<string, Share>): void {
+  /** All to one file. */
+  private shareSlice(
+    batch: readonly T[],
+    from: number,
+    to: number,
+    offsets: readonly number[] | undefined,
+    shares: Map<string, Share>,
+  ): void {
+    let plan = this.planOf(this.tables.of(batch, from))
+    for (let at = from + 1; at < to; at++) plan = this.planOf(this.tables.of(batch, at))
+    const share = shareOf(shares, this.location, plan)
+    addCells(plan.table.rows, batch, from, to, share.cells)
+    if (offsets !== undefined) share.offsets.push(...offsets.slice(from, to))
+  }
+
+  /** Each to the file of its folder. */
+  private shareRow(batch: readonly T[], at: number, offset: number | undefined, shares: Map<string, Share>): void {
     const plan = this.planOf(this.tables.of(batch, at))
     const cells = plan.table.rows.cells(batch[at], at)
-    const file = this.fileOf(plan, cells, at)
-    let share = shares.get(file)
-    if (share === undefined) {
-      share = { file, plan, cells: plan.columns.map(() => []), offsets: [] }
-      shares.set(file, share)
-    }
-    const kept = plan.partitions?.kept
-    for (let column = 0; column < share.cells.length; column++) {
-      share.cells[column]!.push(cells[kept === undefined ? column : kept[column]!]!)
-    }
+    const share = shareOf(shares, this.fileOf(plan, cells, at), plan)
+    const { kept } = plan.partitions!
+    for (let column = 0; column < kept.length; column++) share.cells[column]!.push(cells[kept[column]!]!)
     if (offset !== undefined) share.offsets.push(offset)
   }
 
@@ -443,6 +455,15 @@ const PART_NAME = 'part-0.parquet'
 const ID_CHARS = 16
 /** What DuckDB calls the numbers of rows. */
 const RESERVED_NAMES = ['file_row_number']
+
+function shareOf(shares: Map<string, Share>, file: string, plan: Plan): Share {
+  let share = shares.get(file)
+  if (share === undefined) {
+    share = { file, plan, cells: plan.columns.map(() => []), offsets: [] }
+    shares.set(file, share)
+  }
+  return share
+}
 
 /** The place of the first that is not among the first `there` values. */
 function firstAbove(offsets: readonly number[], there: number): number {

@@ -194,7 +194,10 @@ describe('parquet', () => {
   })
 
   it('leaves dead bytes behind when they are more than the living', async () => {
-    const sink = await open<{ n: number; text: string }>('rows.parquet', { compression: 'none', columns: { text: 'text' } })
+    const sink = await open<{ n: number; text: string }>('rows.parquet', {
+      compression: 'none',
+      columns: { text: 'text' },
+    })
     const wide = (n: number) => ({ n, text: String(n).repeat(100_000).slice(0, 300_000) })
     let largest = 0
     for (let n = 1; n < 120; n++) {
@@ -204,7 +207,9 @@ describe('parquet', () => {
     }
     expect(largest).to.be.below(3)
     await sink.close()
-    expect(await query(`SELECT count(*) AS n FROM ${sqlText(folder.file('rows.parquet'))}`)).to.deep.equal([{ n: 119n }])
+    expect(await query(`SELECT count(*) AS n FROM ${sqlText(folder.file('rows.parquet'))}`)).to.deep.equal([
+      { n: 119n },
+    ])
   })
 
   describe('when it is opened', () => {
@@ -329,7 +334,9 @@ describe('parquet', () => {
       await second.write(values.slice(4, 7), key(4, 7))
       await second.write(values.slice(7, 9), key(7, 9))
       await second.close()
-      const found = await query(`SELECT n, side FROM read_parquet(${sqlText(folder.file('rows/**/*.parquet'))}) ORDER BY n`)
+      const found = await query(
+        `SELECT n, side FROM read_parquet(${sqlText(folder.file('rows/**/*.parquet'))}) ORDER BY n`,
+      )
       expect(found).to.deep.equal(values)
       const third = await open<object>('rows', options, { run: 'monday' })
       expect(third.position?.()).to.equal(9)
@@ -337,7 +344,12 @@ describe('parquet', () => {
 
     it('counts a value that was refused, so that the others keep their places', async () => {
       const options = { partition: ['side'], columns: { n: 'number', side: 'text' } } as const
-      const values = [{ n: 0, side: 'a' }, { n: 'x', side: 'a' }, { n: 2, side: 'b' }, { n: 3, side: 'a' }]
+      const values = [
+        { n: 0, side: 'a' },
+        { n: 'x', side: 'a' },
+        { n: 2, side: 'b' },
+        { n: 3, side: 'a' },
+      ]
       const { ledger } = await drain<object>(from([values]), parquet('rows', options), {
         capacity: 10,
         batchMax: 10,
@@ -346,7 +358,9 @@ describe('parquet', () => {
         run: 'monday',
       })
       expect(ledger).to.deep.equal({ in: 4, out: 3, dropped: { unencodable: 1 }, inFlight: 0 })
-      const found = await query(`SELECT n, side FROM read_parquet(${sqlText(folder.file('rows/**/*.parquet'))}) ORDER BY n`)
+      const found = await query(
+        `SELECT n, side FROM read_parquet(${sqlText(folder.file('rows/**/*.parquet'))}) ORDER BY n`,
+      )
       expect(found.map(({ n }) => n)).to.deep.equal([0, 2, 3])
       const again = await open('rows', options, { run: 'monday' })
       expect(again.position?.()).to.equal(4)
@@ -364,7 +378,9 @@ describe('parquet', () => {
       const sink = await open<MarketEvent>('trades', { partition: ['exchange', 'symbol', 'date'] })
       await sink.write(events)
       await sink.close()
-      const files = (await readdir(folder.outDir, { recursive: true })).filter((name) => name.endsWith('.parquet')).sort()
+      const files = (await readdir(folder.outDir, { recursive: true }))
+        .filter((name) => name.endsWith('.parquet'))
+        .sort()
       expect(files).to.deep.equal([
         'trades/exchange=kraken/symbol=XBT%2FUSD/date=2023-11-14/part-0.parquet',
         'trades/exchange=kraken/symbol=XBT%2FUSD/date=2023-11-15/part-0.parquet',
@@ -381,7 +397,22 @@ describe('parquet', () => {
     })
 
     it('lets no value leave the folder, and gives each back as it was', async () => {
-      const values = ['..', '../../x', '/etc', 'a=b', '%2F', 'ü 漢', '*?[', "'quoted'", '.', 'a\\b', 'n\u0000l', '\ud800', ' ', 'CON']
+      const values = [
+        '..',
+        '../../x',
+        '/etc',
+        'a=b',
+        '%2F',
+        'ü 漢',
+        '*?[',
+        "'quoted'",
+        '.',
+        'a\\b',
+        'n\u0000l',
+        '\ud800',
+        ' ',
+        'CON',
+      ]
       const sink = await open<object>('rows', { partition: ['s'], columns: { s: 'text', n: 'number' } })
       await sink.write(values.map((s, n) => ({ s, n })))
       await sink.close()
@@ -394,7 +425,10 @@ describe('parquet', () => {
     })
 
     it('puts values that are absent into a folder that says so', async () => {
-      const sink = await open<object>('rows', { partition: ['s', 'date'], columns: { s: 'text', atTimeUs: 'timeUs', n: 'number' } })
+      const sink = await open<object>('rows', {
+        partition: ['s', 'date'],
+        columns: { s: 'text', atTimeUs: 'timeUs', n: 'number' },
+      })
       await sink.write([{ n: 1 }])
       await sink.close()
       const found = await query(
@@ -405,7 +439,12 @@ describe('parquet', () => {
 
     it('refuses a value that is too long for the name of a folder', async () => {
       const sink = await open<object>('rows', { partition: ['s'] })
-      const fault = await faultOf(sink.write([{ s: 'short', n: 1 }, { s: 'x'.repeat(300), n: 2 }]))
+      const fault = await faultOf(
+        sink.write([
+          { s: 'short', n: 1 },
+          { s: 'x'.repeat(300), n: 2 },
+        ]),
+      )
       expect(fault).to.include({ code: 'VALUE_INVALID' })
       expect(fault.details).to.include({ index: 1 })
       expect(fault.message).to.contain('too long for the name of a folder (302 bytes, at most 255)')
@@ -527,7 +566,9 @@ describe('parquet', () => {
 
     it('names that readers could not tell apart', async () => {
       const sink = await open<object>('rows.parquet')
-      expect((await faultOf(sink.write([{ a: 1, A: 2 }]))).message).to.contain('whose names differ in more than their case')
+      expect((await faultOf(sink.write([{ a: 1, A: 2 }]))).message).to.contain(
+        'whose names differ in more than their case',
+      )
     })
 
     it('options that are none', () => {
@@ -627,4 +668,3 @@ describe('parquet', () => {
     })
   })
 })
-

@@ -241,9 +241,10 @@ class ParquetSink<T> implements Sink<T> {
     const position = await this.readPosition()
     if (position === undefined) return
     this.reached = Math.max(this.reached, position.from)
-    for (const file of position.files) {
+    for (const file of position.files.slice(0, this.partitionsOpen)) {
       // What a killed process left beside it goes, wherever the run now leads.
-      if (this.files.size < this.partitionsOpen) await this.fileAt(path.join(this.location, file))
+      const found = path.join(this.location, file)
+      if (found.startsWith(this.location + path.sep)) await this.fileAt(found)
     }
   }
 
@@ -427,9 +428,11 @@ class ParquetSink<T> implements Sink<T> {
 
   private async readPosition(): Promise<Position | undefined> {
     try {
-      const position = JSON.parse(await readFile(this.positionPath, 'utf8')) as Position
+      const position = JSON.parse(await readFile(this.positionPath, 'utf8')) as Omit<Position, 'format'> & {
+        readonly format: string
+      }
       const isOurs = position.format === POSITION_FORMAT && position.run === this.run && position.sink === this.name
-      return isOurs ? position : undefined
+      return isOurs ? { ...position, format: POSITION_FORMAT } : undefined
     } catch (cause) {
       if (cause instanceof SyntaxError || errnoOf(cause) === 'ENOENT') return undefined
       throw cause

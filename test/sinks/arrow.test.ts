@@ -53,7 +53,7 @@ describe('arrow', () => {
       const wanted = events.map((event) =>
         Object.fromEntries(
           Object.entries(EVENT_FIELDS[kind]).map(([name, type]) => {
-            const cell = cellOf(type, (event as unknown as Record<string, unknown>)[name])!
+            const cell = cellOf(type, (event as unknown as Record<string, unknown>)[name]) ?? null
             return [name, typeof cell === 'number' && type !== 'number' ? BigInt(cell) : cell]
           }),
         ),

@@ -50,7 +50,7 @@ export async function findStream(arrow: typeof Arrow, file: FileHandle): Promise
     } catch {
       break
     }
-    const end = length + HEAD_BYTES + metadataBytes + Number(message.bodyLength)
+    const end = length + HEAD_BYTES + metadataBytes + message.bodyLength
     if (end > size) break
     if (length === 0) {
       if (!message.isSchema()) break

@@ -120,7 +120,7 @@ export class Encoder {
     const { itemCount } = vector
     const itemOf = this.itemsOf(type)
     for (let at = 0; at < itemCount; at++) {
-      const cell = cells[from + at]!
+      const cell = cells[from + at] ?? null
       vector.setItem(at, cell === null || itemOf === undefined ? cell : itemOf(cell))
     }
     vector.flush()

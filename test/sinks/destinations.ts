@@ -9,6 +9,7 @@ import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { arrow } from '../../src/sinks/arrow'
 import { csv } from '../../src/sinks/csv'
+import { http } from '../../src/sinks/http'
 import { jsonLines } from '../../src/sinks/jsonLines'
 import { jsonReport } from '../../src/sinks/jsonReport'
 import { parquet } from '../../src/sinks/parquet'
@@ -99,6 +100,16 @@ export const DESTINATIONS = {
   },
 } as const satisfies Readonly<Record<string, Destination>>
 
+/** Destinations that need a server, whose address is the place's. */
+export const SERVED = {
+  http: {
+    // With a receiver that honours the keys, which is what it takes.
+    delivery: 'effectivelyOnce',
+    sink: ({ url }: Place) => http<Row>(url!, { name: 'hook', gzip: true }),
+    read: async ({ url }: Place) => (await (await fetch(url!)).json()) as Row[],
+  },
+} as const satisfies Readonly<Record<string, Destination>>
+
 /** Destinations that promise what they do not keep, each of which the proof must find out. */
 export const UNTRUE = {
   'acknowledges before it has written': {
@@ -149,10 +160,10 @@ export const UNTRUE = {
   },
 } as const satisfies Readonly<Record<string, Destination>>
 
-export type DestinationName = keyof typeof DESTINATIONS | keyof typeof UNTRUE
+export type DestinationName = keyof typeof DESTINATIONS | keyof typeof SERVED | keyof typeof UNTRUE
 
 export function destinationOf(name: DestinationName): Destination {
-  return { ...DESTINATIONS, ...UNTRUE }[name]
+  return { ...DESTINATIONS, ...SERVED, ...UNTRUE }[name]
 }
 
 /** The text of a file, and none where there is no file yet. */

@@ -18,6 +18,7 @@ import type { BookName } from '../feed/liveFeed'
 import { Readiness } from '../feed/readiness'
 import { kept, type SessionRecord } from '../feed/record'
 import { LatencyHistogram } from '../metrics/histogram'
+import type { FaultLook, RunLook } from '../sinks/runLook'
 import { runWithSpawn } from '../workers/currentSpawn'
 import type { MarketEvent } from '../model/events'
 import { asSentence, errorOf, Fault, messageOf, type FaultCode } from '../model/fault'
@@ -87,6 +88,9 @@ const TURN_BUDGET_MS = 8
 /** What a killed run still gives a batch that a sink has in hand, and the list of what its stages failed on. */
 const LAST_WRITE_MS = 500
 
+/** Faults that are remembered one by one; of those before them the number stays. */
+const FAULTS_MAX = 200
+
 /** Sentences about unrepaired faults that a summary holds at most. */
 const PROBLEMS_MAX = 100
 
@@ -99,6 +103,8 @@ export class Run {
   private readonly dispatcher: Dispatcher
   private readonly monitor = new Monitor()
   private readonly faults = new Map<FaultCode, number>()
+  /** The last ones, oldest first. */
+  private readonly latestFaults: FaultLook[] = []
   /** By what they are about. */
   private readonly problems = new Map<string, string>()
   private readonly latency = new LatencyHistogram()
@@ -254,6 +260,16 @@ export class Run {
       tree: supervisionTree({ ...this.parts(), connections }),
       quarantine: this.quarantined(),
       held: this.held(),
+    }
+  }
+
+  /** What sinks are shown that report on the run. */
+  private look(): RunLook {
+    return {
+      ...this.status(),
+      latestFaults: this.latestFaults.slice(),
+      receiveToSink: { ...this.latency.summary(), buckets: this.latency.buckets() },
+      process: this.watch!.look(),
     }
   }
 
@@ -467,6 +483,7 @@ export class Run {
       pressure: this.pressure,
       outerPressure: this.outerPressure,
       observe: (_, value) => this.monitor.observe(value),
+      run: () => this.look(),
       onWritten,
     })
     const nodes = description.nodes.filter((node) => node.kind === 'source')
@@ -593,6 +610,9 @@ export class Run {
 
   private fault(fault: Fault): void {
     this.faults.set(fault.code, (this.faults.get(fault.code) ?? 0) + 1)
+    const { code, message } = fault
+    this.latestFaults.push({ timeUs: this.options.host.clock.nowUs(), code, message })
+    if (this.latestFaults.length > FAULTS_MAX) this.latestFaults.shift()
     this.options.onFault(fault)
   }
 

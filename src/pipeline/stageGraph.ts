@@ -17,6 +17,7 @@ import { runWithClock } from '../clock/currentClock'
 import type { BookName } from '../feed/liveFeed'
 import { errorOf, Fault, messageOf } from '../model/fault'
 import { Drain, isBatch, type DrainResult } from '../sinks/drain'
+import type { RunLook } from '../sinks/runLook'
 import type { Sink } from '../sinks/sink'
 import { runWithSpawn } from '../workers/currentSpawn'
 import {
@@ -60,6 +61,8 @@ export interface StageGraphOptions {
   readonly outerPressure: Pressure
   /** Looks at every value that a source or stage emits. Must be quick. */
   readonly observe: (node: string, value: unknown) => void
+  /** The run as it stands, for sinks that report on it. */
+  readonly run?: () => RunLook
   /** Called with values that are safe at a sink. */
   readonly onWritten: ((values: readonly unknown[]) => void) | undefined
 }
@@ -72,6 +75,7 @@ export interface SinkReport {
   readonly written: number
   readonly bytes: number
   readonly failed: number
+  readonly retries: number
   readonly digest?: string
 }
 
@@ -566,6 +570,7 @@ export class StageGraph {
       closeWithinMs: options.closeWithinMs,
       pressure,
       receipts: this.receiptsFor(node),
+      ...(options.run === undefined ? {} : { run: options.run }),
       onFault: (fault) => options.onFault(fault, name),
       ...(options.onWritten === undefined ? {} : { onWritten: options.onWritten }),
     })
@@ -741,8 +746,8 @@ function edgesOf(nodes: readonly NodeDescription[], graph: StageGraph): EdgeRepo
 }
 
 function sinkReport({ name, sink, result }: WiredSink): SinkReport {
-  const { written, bytes, failed } = sink.counters
-  return { name, written, bytes, failed, ...(result?.digest === undefined ? {} : { digest: result.digest }) }
+  const { written, bytes, failed, retries } = sink.counters
+  return { name, written, bytes, failed, retries, ...(result?.digest === undefined ? {} : { digest: result.digest }) }
 }
 
 function sumOf(accounts: readonly Readonly<Ledger>[]): Ledger {

@@ -22,6 +22,7 @@ import type { Clock, Timer } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import type { Batch } from '../model/events'
 import { errorOf, Fault, messageOf } from '../model/fault'
+import type { RunLook } from './runLook'
 import { DEFAULT_OUT_DIR, type Sink, type SinkContext } from './sink'
 
 export interface DrainOptions<T> extends EdgeOptions<T> {
@@ -52,6 +53,8 @@ export interface DrainOptions<T> extends EdgeOptions<T> {
   readonly seed?: number
   /** Has the sink digest its bytes. */
   readonly digest?: boolean
+  /** The run that this is a part of, for sinks that report on it. */
+  readonly run?: () => RunLook
   /** Where it matters to whoever reads the sink what was dropped. */
   readonly receipts?: Receipts<readonly T[] | T> | undefined
 }
@@ -211,6 +214,7 @@ export class Drain<T> {
       outDir: this.options.outDir,
       clock: options.streamClock ?? this.clock,
       onFault: (fault) => this.report(fault),
+      ...(options.run === undefined ? {} : { run: options.run }),
     }
     sink.counters.failed = 0
     sink.counters.retries = 0

@@ -9,6 +9,7 @@ import path from 'node:path'
 import type { Clock } from '../clock/clock'
 import type { CounterSpecs } from '../metrics/counters'
 import { Fault } from '../model/fault'
+import type { RunLook } from './runLook'
 
 export interface Sink<T> {
   readonly name: string
@@ -40,6 +41,8 @@ export interface SinkContext {
   readonly resume?: boolean
   /** Takes failures that happen between writes, on a timer of the sink's own. */
   readonly onFault?: (fault: Fault) => void
+  /** The run as it stands, for sinks that report on it; undefined where there is none. */
+  readonly run?: () => RunLook
 }
 
 /** Plain fields, counted where the thing happens and read by whoever samples. */

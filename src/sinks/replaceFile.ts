@@ -58,6 +58,18 @@ export async function replaceFile(
   return { bytes }
 }
 
+/** The same text in pieces of at least so many characters, but for the last: each piece is a write of its own. */
+export function* gathered(pieces: Iterable<string>, pieceChars = 65_536): Iterable<string> {
+  let piece = ''
+  for (const text of pieces) {
+    piece += text
+    if (piece.length < pieceChars) continue
+    yield piece
+    piece = ''
+  }
+  if (piece !== '') yield piece
+}
+
 /** A text in pieces of so many characters or one less: half of a pair of surrogates would be written as a replacement character. */
 export function* cutText(text: string, pieceChars: number): Iterable<string> {
   for (let at = 0; at < text.length;) {

@@ -85,6 +85,11 @@ export class ReplacedFile<T> {
     else this.arm(dueInMs)
   }
 
+  /** As `put`, but what is there to be written is written when the file is closed. */
+  mark(value: T): void {
+    this.waiting = { value }
+  }
+
   async close(): Promise<void> {
     this.closed = true
     this.timer?.cancel()

@@ -26,7 +26,8 @@ export interface RunLook {
   readonly latestFaults: readonly FaultLook[]
   /** From a frame's receive stamp to the moment at which a value of it was safe at a sink; nothing in a replay. */
   readonly receiveToSink: LatencyLook
-  readonly process: ProcessLook
+  /** Undefined where nothing is known of it. */
+  readonly process?: ProcessLook | undefined
   /** How often the sources were held back by edges that may not drop, and for how long in all. */
   readonly held: { readonly times: number; readonly seconds: number }
 }

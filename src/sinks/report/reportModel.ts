@@ -230,16 +230,16 @@ function drawInto(track: InstrumentTrack, kind: string, row: Fields, timeUs: num
       return
     case 'ticker':
       // Beside the book a ticker tells nothing new, and late.
-      if (track.state !== 'none') return
-    // falls through
+      if (track.state === 'none') drawTop(track, row, timeUs)
+      return
     case 'summary':
-    case 'quote': {
-      const { bidPrice, askPrice } = row as unknown as Ticker
-      if (kind === 'summary') track.state = 'live'
-      if (isNumber(bidPrice) && isNumber(askPrice)) track.top(timeUs, bidPrice, askPrice)
+      track.state = 'live'
+      drawTop(track, row, timeUs)
+      return
+    case 'quote':
+      drawTop(track, row, timeUs)
       if (isNumber(row['dislocationBps'])) track.dislocationBps.add(timeUs, row['dislocationBps'])
       return
-    }
     case 'bar':
     case 'candle':
       drawBar(track, kind, row)
@@ -258,6 +258,11 @@ const DERIVATIVE_FIELDS = [
   ['fundingRate', 'funding'],
   ['openInterest', 'open interest'],
 ] as const
+
+function drawTop(track: InstrumentTrack, row: Fields, timeUs: number): void {
+  const { bidPrice, askPrice } = row as unknown as Ticker
+  if (isNumber(bidPrice) && isNumber(askPrice)) track.top(timeUs, bidPrice, askPrice)
+}
 
 function drawView(track: InstrumentTrack, view: TopView): void {
   if (typeof view.bestBid !== 'function' || typeof view.bestAsk !== 'function') return

@@ -46,7 +46,16 @@ export interface ReportSection {
 }
 
 export type SectionId =
-  'instruments' | 'latency' | 'faults' | 'feeds' | 'ledger' | 'sinks' | 'process' | 'liquidations' | 'values'
+  | 'instruments'
+  | 'recording'
+  | 'latency'
+  | 'faults'
+  | 'feeds'
+  | 'ledger'
+  | 'sinks'
+  | 'process'
+  | 'liquidations'
+  | 'values'
 
 export interface ReportTable {
   readonly title?: string
@@ -61,18 +70,20 @@ export interface ReportTable {
 export interface ReportTextOptions {
   readonly title: string
   readonly writtenAtUs: number
-  /** What else is to be said of where the data comes from. */
-  readonly notes?: readonly string[]
+  /** What whoever writes the report knows beside it: stands first, and behind the instruments. */
+  readonly verdict?: readonly Sentence[]
+  readonly sections?: readonly ReportSection[]
 }
 
 export function reportText(model: ReportModel, run: RunLook | undefined, options: ReportTextOptions): ReportText {
   const rows = instrumentRows(model, run)
   return {
     title: options.title,
-    verdict: verdictOf(model, run, rows),
+    verdict: [...(options.verdict ?? []), ...verdictOf(run, rows)],
     figures: figuresOf(model, run, rows, options),
     sections: [
-      instrumentsSection(model, rows, options),
+      instrumentsSection(model, rows),
+      ...(options.sections ?? []),
       latencySection(model, run),
       faultsSection(run),
       feedsSection(model, run, rows),
@@ -120,7 +131,7 @@ function compared(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0
 }
 
-function verdictOf(model: ReportModel, run: RunLook | undefined, rows: readonly InstrumentRow[]): Sentence[] {
+function verdictOf(run: RunLook | undefined, rows: readonly InstrumentRow[]): Sentence[] {
   const gaps = sum(rows, gapsOf)
   const resyncs = sum(rows, resyncsOf)
   const open = rows.filter((row) => stateOf(row) === 'gap').length
@@ -131,7 +142,7 @@ function verdictOf(model: ReportModel, run: RunLook | undefined, rows: readonly 
           text: `${counted(gaps, 'gap')} in books, ${counted(resyncs, 'repair')}${open > 0 ? `; ${counted(open, 'book')} not repaired` : ''}.`,
           good: open === 0,
         }
-  return [...(run === undefined ? [] : [...ledgerVerdict(run), sinkVerdict(run)]), books, ...faultVerdict(run)]
+  return [...(run === undefined ? [] : [...ledgerVerdict(run), ...sinkVerdict(run)]), books, ...faultVerdict(run)]
 }
 
 function ledgerVerdict({ edges }: RunLook): Sentence[] {
@@ -148,11 +159,14 @@ function ledgerVerdict({ edges }: RunLook): Sentence[] {
   ]
 }
 
-function sinkVerdict({ sinks }: RunLook): Sentence {
+function sinkVerdict({ sinks }: RunLook): Sentence[] {
+  if (sinks.length === 0) return []
   const failed = sum(sinks, (sink) => sink.failed)
-  return failed === 0
-    ? { text: 'No sink has given up a batch.', good: true }
-    : { text: `Sinks have given up ${counted(failed, 'batch', 'batches')}.`, good: false }
+  return [
+    failed === 0
+      ? { text: 'No sink has given up a batch.', good: true }
+      : { text: `Sinks have given up ${counted(failed, 'batch', 'batches')}.`, good: false },
+  ]
 }
 
 function faultVerdict(run: RunLook | undefined): Sentence[] {
@@ -194,12 +208,8 @@ function figuresOf(
   ]
 }
 
-function instrumentsSection(
-  model: ReportModel,
-  rows: readonly InstrumentRow[],
-  { notes = [] }: ReportTextOptions,
-): ReportSection {
-  const sentences = [...notes]
+function instrumentsSection(model: ReportModel, rows: readonly InstrumentRow[]): ReportSection {
+  const sentences: string[] = []
   if (rows.length === 0) sentences.push('No instrument was seen.')
   if (model.furtherInstruments > 0) {
     sentences.push(
@@ -466,13 +476,13 @@ function processSection(model: ReportModel, run: RunLook | undefined): ReportSec
     return all === undefined ? [] : [[what, text(all.mean), text(all.low), text(all.high), text(all.last)]]
   })
   const sentences: string[] = []
-  if (run !== undefined) {
+  if (run?.process !== undefined) {
     const { cpuPercent, rssBytes, loopDelayMs } = run.process
     sentences.push(
       `Over the whole run: ${roundedText(cpuPercent)} % of a core, ${bytesText(rssBytes)} of memory now; event-loop delay p50 ${roundedText(loopDelayMs.p50, 3)} ms, p99 ${roundedText(loopDelayMs.p99, 3)} ms, ${roundedText(loopDelayMs.max, 3)} ms at most.`,
     )
   }
-  if (rows.length === 0 && run === undefined)
+  if (rows.length === 0 && run?.process === undefined)
     sentences.push('Nothing is known of the process: give the report the samples of processMetrics.')
   return {
     id: 'process',

@@ -120,6 +120,9 @@ interface Group {
 /** Of the time to end, what a sink has left for writing and closing when what leads to it does not end. */
 const CLOSING_SHARE = 0.3
 
+/** Of the time to end, what is left for sinks that report on the run when the others do not end. */
+const REPORTING_SHARE = 0.3
+
 /** Detached branches whose accounts a summary still shows; those of earlier ones are forgotten. */
 const DETACHED_MAX = 100
 
@@ -572,7 +575,7 @@ export class StageGraph {
       receipts: this.receiptsFor(node),
       ...(options.run === undefined ? {} : { run: options.run }),
       onFault: (fault) => options.onFault(fault, name),
-      ...(options.onWritten === undefined ? {} : { onWritten: options.onWritten }),
+      ...(options.onWritten === undefined || sink.reportsOnRun === true ? {} : { onWritten: options.onWritten }),
     })
   }
 
@@ -625,8 +628,18 @@ export class StageGraph {
     for (const { name } of branch.groups) this.groups.delete(name)
   }
 
-  /** Each sink is finished when what leads to it has ended; one that waits in vain keeps no other from its end. */
+  /** What reports on the run is finished last, to tell how the others have ended; a share of the time is kept for it. */
   private async finishSinks(sinks: readonly WiredSink[], deadlineMs: number): Promise<void> {
+    const { clock } = this.options.host
+    const deadlineUs = clock.nowUs() + deadlineMs * 1_000
+    const reports = sinks.filter(({ sink }) => sink.reportsOnRun === true)
+    const others = sinks.filter((each) => !reports.includes(each))
+    await this.finishTogether(others, reports.length === 0 ? deadlineMs : deadlineMs * (1 - REPORTING_SHARE))
+    await this.finishTogether(reports, Math.max(0, (deadlineUs - clock.nowUs()) / 1_000))
+  }
+
+  /** Each sink is finished when what leads to it has ended; one that waits in vain keeps no other from its end. */
+  private async finishTogether(sinks: readonly WiredSink[], deadlineMs: number): Promise<void> {
     const { host, onFault } = this.options
     const deadlineUs = host.clock.nowUs() + deadlineMs * 1_000
     await Promise.all(

@@ -46,6 +46,7 @@ export function personReport(
 
   return {
     name,
+    reportsOnRun: true,
     counters: file.counters,
     async open(context) {
       await form.prepare?.()

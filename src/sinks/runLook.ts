@@ -35,7 +35,8 @@ export interface RunLook {
 export interface InstrumentLook {
   readonly exchange: string
   readonly name: string
-  readonly state: 'waiting' | 'live' | 'gap' | 'down'
+  /** Of its book. `closed`: it was live until its connection was closed in order. */
+  readonly state: 'waiting' | 'live' | 'gap' | 'down' | 'closed'
   readonly events: number
   readonly trades: number
   readonly gaps: number

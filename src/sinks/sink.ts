@@ -14,6 +14,11 @@ import type { RunLook } from './runLook'
 export interface Sink<T> {
   readonly name: string
   readonly counters: SinkCounters
+  /**
+   * True for a sink that reports on the whole run. It is finished after the others, so that it tells how they ended; and what
+   * it is given is in no latency, for it is not written one by one.
+   */
+  readonly reportsOnRun?: boolean
   /** Resolves when writes can be accepted. After `close` it may be opened again, for another run or to resume this one. */
   open(context: SinkContext): Promise<void>
   /**

@@ -179,7 +179,7 @@ class Reading {
       seconds: 0,
       records: this.counts.records,
       events: this.counts.events,
-      rows: this.monitor.rows,
+      rows: this.rows(),
       edges: [],
       sinks: [],
       stages: [],
@@ -189,6 +189,16 @@ class Reading {
       receiveToSink: { count: 0, p50: 0, p99: 0, max: 0, buckets: [] },
       held: { times: 0, seconds: 0 },
     }
+  }
+
+  /** A recording ends with its connections closed: that is no loss. */
+  private rows(): RunLook['rows'] {
+    return new Map(
+      [...this.monitor.rows].map(([key, { exchange, name, state, events, trades, gaps, resyncs }]) => [
+        key,
+        { exchange, name, state: state === 'down' ? 'closed' : state, events, trades, gaps, resyncs },
+      ]),
+    )
   }
 
   text(title: string): ReportText {

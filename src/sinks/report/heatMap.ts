@@ -2,7 +2,8 @@
  * The depth of a book over time, in bounded memory: a grid of time by price, whose cells hold the mean size that stood
  * there.
  *
- * The book is looked at once per column, not at each change. Prices are absolute, so that an order that stays is a
+ * The book is looked at once per column, not at each change; where it did not change it is as it was, until it falls
+ * silent. Prices are absolute, so that an order that stays is a
  * straight line however the mid moves. When time or price outgrows the grid its columns, or its rows, become twice as
  * wide.
  */
@@ -13,16 +14,19 @@ export interface DepthView {
   copySide(side: 'bids' | 'asks', prices: Float64Array, sizes: Float64Array, n: number): number
 }
 
-/** Columns from left to right; those in which nothing was seen are left out. */
+/** Columns from left to right; those in which the book did not change are left out. */
 export interface HeatColumns {
   /** When each column begins, in milliseconds since `originUs`. */
   readonly t: readonly number[]
+  /** For how many columns the book was as in this one. */
+  readonly spans: readonly number[]
   readonly widthMs: number
   /** The lower edge of row 0, and the height of a row, in quote units. */
   readonly lowestPrice: number
   readonly rowPrice: number
   readonly rows: number
-  /** The size that the darkest shade stands for; each shade less is a constant factor less. */
+  /** The sizes that the faintest and the darkest shade stand for, with what is beyond; from shade to shade is a constant factor. */
+  readonly sizeMin: number
   readonly sizeMax: number
   /** Of each column the first row that is not empty, and the shades from there on: a character of {@link SHADES} a row. */
   readonly from: readonly number[]
@@ -31,8 +35,11 @@ export interface HeatColumns {
 
 /** Shades from none to the darkest. The alphabet is safe in any text. */
 export const SHADES = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-/** From the faintest shade to the darkest: sizes further down are shown as the faintest. */
-export const SHADE_RANGE = 1_000
+/** Shares of the cells below which all are as faint, and above which all are as dark: a few whales would leave the rest pale. */
+const FAINTEST = 0.05
+const DARKEST = 0.998
+/** Of so many cells, taken evenly, the shares are worked out. */
+const CELLS_RANKED = 8_192
 
 const COLUMNS = 240
 const ROWS = 192
@@ -59,6 +66,8 @@ export class HeatMap {
   private highRow = -Infinity
   private readonly sums = new Float32Array(COLUMNS * ROWS)
   private readonly looks = new Uint32Array(COLUMNS)
+  /** 1 where a column ends with a book of which nothing is known. */
+  private readonly silent = new Uint8Array(COLUMNS)
   private nextUs = -Infinity
 
   /** Looks at a book, if its column has not been looked at yet. */
@@ -76,29 +85,47 @@ export class HeatMap {
     const column = this.columnOf(timeUs)
     this.nextUs = (Math.floor(timeUs / this.widthUs) + 1) * this.widthUs
     this.looks[column]! += 1
+    this.silent[column] = 0
     this.addSide(column, bids, mid)
     this.addSide(column, asks, mid)
   }
 
-  /** Undefined while no book with two sides was seen. */
-  columns(originUs: number): HeatColumns | undefined {
+  /** The book has fallen silent: what stood in it is not known any more. */
+  silence(timeUs: number): void {
+    if (Number.isNaN(this.firstColumn) || !Number.isFinite(timeUs)) return
+    this.silent[this.columnOf(timeUs)] = 1
+    this.nextUs = timeUs
+  }
+
+  /**
+   * Undefined while no book with two sides was seen.
+   *
+   * @param endUs  until when the book is shown as it was seen last
+   */
+  columns(originUs: number, endUs: number): HeatColumns | undefined {
     if (!(this.highRow >= this.lowRow)) return undefined
+    if (Number.isFinite(endUs)) this.columnOf(endUs)
     const { lowRow, rowPrice, widthUs } = this
     const rows = this.highRow - lowRow + 1
-    const sizeMax = this.largest()
+    const [sizeMin, sizeMax] = this.range()
     const t: number[] = []
+    const spans: number[] = []
     const from: number[] = []
     const shades: string[] = []
-    for (let column = 0; column <= this.lastColumn - this.firstColumn; column++) {
+    const end = this.lastColumn - this.firstColumn + 1
+    for (let column = 0; column < end; column++) {
       if (this.looks[column] === 0) continue
-      const text = this.shadesOf(column, rows, sizeMax)
+      let until = column + 1
+      while (until < end && this.looks[until] === 0 && this.silent[until - 1] === 0) until++
+      spans.push(until - column)
+      const text = this.shadesOf(column, rows, sizeMin, sizeMax)
       const begin = /^A*/.exec(text)![0].length
       t.push(Math.round(((this.firstColumn + column) * widthUs - originUs) / 1_000))
       from.push(begin)
       shades.push(text.slice(begin).replace(/A+$/, ''))
     }
     const lowestPrice = Number((lowRow * rowPrice).toPrecision(12))
-    return { t, widthMs: widthUs / 1_000, lowestPrice, rowPrice, rows, sizeMax, from, shades }
+    return { t, spans, widthMs: widthUs / 1_000, lowestPrice, rowPrice, rows, sizeMin, sizeMax, from, shades }
   }
 
   private scale(mid: number, furthest: number): void {
@@ -185,7 +212,10 @@ export class HeatMap {
     this.lastColumn = Math.floor(this.lastColumn / 2)
     for (let column = 0; column < COLUMNS; column++) {
       const to = Math.floor((firstColumn + column) / 2) - this.firstColumn
-      if (to === column || this.looks[column] === 0) continue
+      if (to === column) continue
+      if (this.looks[column]! > 0 || this.silent[column] === 1) this.silent[to] = this.silent[column]!
+      this.silent[column] = 0
+      if (this.looks[column] === 0) continue
       this.looks[to]! += this.looks[column]!
       this.looks[column] = 0
       for (let row = 0; row < ROWS; row++) {
@@ -195,31 +225,37 @@ export class HeatMap {
     }
   }
 
-  private largest(): number {
-    let largest = 0
-    for (let column = 0; column < COLUMNS; column++) {
-      const looks = this.looks[column]!
-      if (looks === 0) continue
-      for (let row = 0; row < ROWS; row++) largest = Math.max(largest, this.sums[column * ROWS + row]! / looks)
+  /** The sizes that shades are spread over. */
+  private range(): [sizeMin: number, sizeMax: number] {
+    const stride = Math.max(1, Math.ceil(this.sums.length / CELLS_RANKED) | 1)
+    const ranked = new Float32Array(Math.ceil(this.sums.length / stride))
+    let cells = 0
+    for (let at = 0; at < this.sums.length; at += stride) {
+      const sum = this.sums[at]!
+      if (sum > 0) ranked[cells++] = sum / this.looks[Math.floor(at / ROWS)]!
     }
-    return largest
+    if (cells === 0) return [1, 1]
+    const sizes = ranked.subarray(0, cells).sort()
+    return [sizes[Math.floor(cells * FAINTEST)]!, sizes[Math.min(cells - 1, Math.floor(cells * DARKEST))]!]
   }
 
-  private shadesOf(column: number, rows: number, sizeMax: number): string {
+  private shadesOf(column: number, rows: number, sizeMin: number, sizeMax: number): string {
     const looks = this.looks[column]!
     const begin = column * ROWS + this.lowRow - this.firstRow
+    const spread = Math.log(sizeMax / sizeMin)
     let text = ''
-    for (let row = 0; row < rows; row++) text += SHADES[shadeOf(this.sums[begin + row]! / looks / sizeMax)]!
+    for (let row = 0; row < rows; row++) {
+      const size = this.sums[begin + row]! / looks
+      text += SHADES[size > 0 ? shadeOf(spread > 0 ? Math.log(size / sizeMin) / spread : 1) : 0]!
+    }
     return text
   }
 }
 
-/** @param share  of the largest size, 0 to 1 */
-function shadeOf(share: number): number {
-  if (!(share > 0)) return 0
+/** @param place  between the faintest shade and the darkest, 0 to 1 */
+function shadeOf(place: number): number {
   const darkest = SHADES.length - 1
-  const scale = 1 + Math.log(share) / Math.log(SHADE_RANGE)
-  return Math.max(1, Math.min(darkest, Math.round(1 + scale * (darkest - 1))))
+  return Math.max(1, Math.min(darkest, Math.round(1 + place * (darkest - 1))))
 }
 
 /** The next of 1, 2, 5, 10 ... that is not smaller; 0 for what is not above it. */

@@ -79,7 +79,8 @@ function* body({ sentences, tables }: ReportSection): Iterable<string> {
 
 function* tableOf({ title, head: columns, numeric, rows, bad }: ReportTable): Iterable<string> {
   const named = title === undefined ? '' : `<h3>${escapeHtml(title)}</h3>`
-  yield `${named}<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(title ?? columns.join(', '))}"><table><thead><tr>`
+  const shape = columns.length <= 3 ? ' class="narrow"' : ''
+  yield `${named}<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(title ?? columns.join(', '))}"><table${shape}><thead><tr>`
   const classes = columns.map((column) => (numeric.includes(column) ? 'number' : LONG.has(column) ? 'long' : ''))
   const classed = (tag: string, column: number): string =>
     classes[column] === '' ? `<${tag}>` : `<${tag} class="${classes[column]}">`
@@ -104,7 +105,7 @@ function* chartsOf(section: SectionId, model: ReportModel, run: RunLook | undefi
     yield figure('spread', 'Spread')
     yield figure('bars', 'Bars')
     yield figure('dislocation', 'Crossed between exchanges')
-    yield figure('across', 'Across exchanges')
+    yield figure('across', 'Across exchanges', 'wide')
     yield '</div></div>'
   }
   if (section === 'latency') yield* histograms(model, run)

@@ -30,6 +30,7 @@ export class InstrumentTrack {
   /** What an exchange says of a derivative beside its trades and book, by name: the latest. */
   readonly derivative = new Map<string, number>()
   readonly bars = new Map<string, BarSeries>()
+  private silentSinceUs = -Infinity
   private depth: HeatMap | undefined
   private ownBars: BarSeries | undefined
 
@@ -48,15 +49,28 @@ export class InstrumentTrack {
     return this.ownBars
   }
 
+  /** Best prices; those from before the book fell silent say nothing, though they come after it. */
   top(timeUs: number, bidPrice: number, askPrice: number): void {
+    if (timeUs < this.silentSinceUs) return
     const mid = (bidPrice + askPrice) / 2
     this.mid.add(timeUs, mid)
     if (mid > 0) this.spreadBps.add(timeUs, ((askPrice - bidPrice) / mid) * 10_000)
   }
 
   book(view: DepthView): void {
+    if (view.receiveTimeUs < this.silentSinceUs) return
+    this.state = 'live'
     this.depth ??= new HeatMap()
     this.depth.see(view)
+  }
+
+  /** The book is in doubt, or its connection has ended. */
+  silence(state: 'gap' | 'down', timeUs: number): void {
+    this.state = state
+    this.silentSinceUs = timeUs
+    this.mid.cut()
+    this.spreadBps.cut()
+    this.depth?.silence(timeUs)
   }
 
   trade(timeUs: number, price: number, size: number): void {

@@ -24,18 +24,18 @@ export function* pageData(model: ReportModel): Iterable<string> {
   for (const track of model.instruments.values()) {
     if (!first) yield ','
     first = false
-    yield* instrumentData(track, originUs)
+    yield* instrumentData(track, originUs, model.lastUs ?? NaN)
   }
   yield ']}'
 }
 
-function* instrumentData(track: InstrumentTrack, originUs: number): Iterable<string> {
-  yield `{"exchange":${scriptJson(track.exchange)},"name":${scriptJson(track.name)}`
+function* instrumentData(track: InstrumentTrack, originUs: number, endUs: number): Iterable<string> {
+  yield `{"exchange":${scriptJson(track.exchange)},"name":${scriptJson(track.name)},"values":${track.values}`
   yield* field('mid', lineOf(track.mid, originUs, 12))
   yield* field('spreadBps', lineOf(track.spreadBps, originUs, 5))
   yield* field('trades', lineOf(track.tradePrice, originUs, 12))
   yield* field('dislocationBps', lineOf(track.dislocationBps, originUs, 5))
-  yield* field('heat', track.heat?.columns(originUs))
+  yield* field('heat', track.heat?.columns(originUs, endUs))
   yield ',"bars":['
   let first = true
   for (const [label, bars] of barsOf(track)) {
@@ -45,10 +45,9 @@ function* instrumentData(track: InstrumentTrack, originUs: number): Iterable<str
   yield ']}'
 }
 
-/** The bars that came; where none did, those of the trades. */
+/** The bars that came, and those of the trades that were seen. */
 function barsOf({ bars, tradeBars }: InstrumentTrack): [string, BarSeries][] {
-  if (bars.size > 0) return [...bars]
-  return tradeBars === undefined ? [] : [['bars of trades', tradeBars]]
+  return [...bars, ...(tradeBars === undefined ? [] : [['bars of the trades seen', tradeBars] as [string, BarSeries]])]
 }
 
 function* field(name: string, value: unknown): Iterable<string> {
@@ -57,12 +56,12 @@ function* field(name: string, value: unknown): Iterable<string> {
 
 /** Undefined for a line without points; extremes only where they differ from the last values. */
 function lineOf(series: Series, originUs: number, digits: number, factor = 1): Partial<SeriesColumns> | undefined {
-  const { t, low, high, last } = series.columns(originUs)
+  const { t, low, high, last, breaks } = series.columns(originUs)
   if (t.length === 0) return undefined
   const rounded = (values: readonly number[]): number[] =>
     values.map((value) => Number((value * factor).toPrecision(digits)))
   const hasRange = low.some((value, at) => value !== high[at])
-  return { t, ...(hasRange ? { low: rounded(low), high: rounded(high) } : {}), last: rounded(last) }
+  return { t, ...(breaks.length > 0 ? { breaks } : {}), ...(hasRange ? { low: rounded(low), high: rounded(high) } : {}), last: rounded(last) }
 }
 
 /** JSON that a script element of type `application/json` can hold, whatever texts are in it. */

@@ -94,7 +94,8 @@ export class ReportModel {
     const kind = kindOf(row)
     this.count(kind)
     const timeUs = timeOf(row)
-    if (timeUs !== undefined) {
+    // A bar may close later than anything has come.
+    if (timeUs !== undefined && kind !== 'bar') {
       this.firstUs = Math.min(this.firstUs ?? timeUs, timeUs)
       this.lastUs = Math.max(this.lastUs ?? timeUs, timeUs)
     }
@@ -113,13 +114,19 @@ export class ReportModel {
       return true
     }
     if (!DRAWN.has(kind)) return false
-    this.measure(row)
+    if (!this.isSecondhand(kind)) this.measure(row)
     const track = this.trackOf(row)
     if (track === undefined) return true
     track.values++
     drawInto(track, kind, row, timeUs)
     if (kind === 'liquidation') this.takeLiquidation(row as unknown as Liquidation, track, timeUs)
     return true
+  }
+
+  /** What is made of events says nothing new of when they came, where the events themselves come too. */
+  private isSecondhand(kind: string): boolean {
+    if (kind === 'view' || kind === 'summary') return this.kinds.has('delta') || this.kinds.has('snapshot')
+    return kind === 'bar' || kind === 'quote'
   }
 
   private trackOf(row: Fields): InstrumentTrack | undefined {
@@ -154,7 +161,7 @@ export class ReportModel {
     this.noticeCount++
     const named = notice.symbol !== ''
     const track = named ? this.trackOf(notice as unknown as Fields) : undefined
-    if (track !== undefined) hearNotice(track, notice.code)
+    if (track !== undefined) hearNotice(track, notice.code, timeUs)
     const what = shortText(notice.code)
     const name = named ? shortText(notice.instrument ?? notice.symbol) : ''
     const text = detailsText(notice.details)
@@ -266,7 +273,6 @@ function drawTop(track: InstrumentTrack, row: Fields, timeUs: number): void {
 
 function drawView(track: InstrumentTrack, view: TopView): void {
   if (typeof view.bestBid !== 'function' || typeof view.bestAsk !== 'function') return
-  track.state = 'live'
   const bid = view.bestBid()
   const ask = view.bestAsk()
   if (bid !== undefined && ask !== undefined) track.top(view.receiveTimeUs, bid.price, ask.price)
@@ -283,12 +289,12 @@ function drawBar(track: InstrumentTrack, kind: 'bar' | 'candle', row: Fields): v
 }
 
 /** The states of a book as its notices tell them. */
-function hearNotice(track: InstrumentTrack, code: string): void {
+function hearNotice(track: InstrumentTrack, code: string, timeUs: number): void {
   if (code === 'gap') track.gaps++
   if (code === 'resynced') track.resyncs++
-  if (code === 'gap' || code === 'dropped') track.state = 'gap'
+  if (code === 'gap' || code === 'dropped') track.silence('gap', timeUs)
   else if (code === 'resynced') track.state = 'live'
-  else if (code === 'disconnected') track.state = 'down'
+  else if (code === 'disconnected') track.silence('down', timeUs)
 }
 
 function remember(happenings: Happening[], happening: Happening): void {

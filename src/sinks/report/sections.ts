@@ -89,7 +89,7 @@ export function reportText(model: ReportModel, run: RunLook | undefined, options
       feedsSection(model, run, rows),
       ...(run === undefined || run.edges.length === 0 ? [] : [ledgerSection(run)]),
       ...(run === undefined || run.sinks.length === 0 ? [] : [sinksSection(run)]),
-      processSection(model, run),
+      ...processSection(model, run),
       ...(model.liquidationCount === 0 ? [] : [liquidationsSection(model)]),
       valuesSection(model),
     ],
@@ -187,7 +187,7 @@ function figuresOf(
 ): Figure[] {
   const { firstUs, lastUs } = model
   const spanS = firstUs === undefined || lastUs === undefined ? 0 : (lastUs - firstUs) / 1e6
-  const live = rows.filter((row) => stateOf(row) === 'live').length
+  const live = rows.filter((row) => isWell(stateOf(row))).length
   return [
     { label: 'from (UTC)', value: timeText(firstUs) },
     { label: 'to (UTC)', value: timeText(lastUs) },
@@ -221,7 +221,7 @@ function instrumentsSection(model: ReportModel, rows: readonly InstrumentRow[]):
   const head = [
     ...['exchange', 'instrument', 'book', 'events', 'trades', 'volume', 'mid', 'low', 'high'],
     ...['spread, bps', 'least', 'most', 'gaps', 'repairs'],
-    ...(hasDislocation ? ['crossed at most, bps'] : []),
+    ...(hasDislocation ? ['crossed, bps'] : []),
     ...names,
   ]
   return {
@@ -268,7 +268,18 @@ function instrumentCells(row: InstrumentRow): string[] {
   ]
 }
 
-const STATE_WORDS = { none: NONE, waiting: NONE, live: 'live', gap: 'gap', down: 'down' } as const
+const STATE_WORDS = {
+  none: NONE,
+  waiting: NONE,
+  live: 'live',
+  gap: 'gap',
+  down: 'down',
+  closed: 'live until closed',
+} as const
+
+function isWell(state: keyof typeof STATE_WORDS): boolean {
+  return state === 'live' || state === 'closed'
+}
 
 function stateOf({ look, track }: InstrumentRow): keyof typeof STATE_WORDS {
   return look?.state ?? track?.state ?? 'none'
@@ -371,7 +382,7 @@ function feedsSection(model: ReportModel, run: RunLook | undefined, rows: readon
           countText(gapsOf(row)),
           countText(resyncsOf(row)),
         ]),
-        bad: indexes(troubled, (row) => stateOf(row) !== 'live'),
+        bad: indexes(troubled, (row) => !isWell(stateOf(row))),
       },
       {
         title: 'Connections',
@@ -465,7 +476,7 @@ function sinksSection({ sinks, stages }: RunLook): ReportSection {
   }
 }
 
-function processSection(model: ReportModel, run: RunLook | undefined): ReportSection {
+function processSection(model: ReportModel, run: RunLook | undefined): ReportSection[] {
   const measured = [
     ['CPU, % of a core', model.cpuPercent, roundedText],
     ['memory (RSS)', model.rssBytes, bytesText],
@@ -482,14 +493,9 @@ function processSection(model: ReportModel, run: RunLook | undefined): ReportSec
       `Over the whole run: ${roundedText(cpuPercent)} % of a core, ${bytesText(rssBytes)} of memory now; event-loop delay p50 ${roundedText(loopDelayMs.p50, 3)} ms, p99 ${roundedText(loopDelayMs.p99, 3)} ms, ${roundedText(loopDelayMs.max, 3)} ms at most.`,
     )
   }
-  if (rows.length === 0 && run?.process === undefined)
-    sentences.push('Nothing is known of the process: give the report the samples of processMetrics.')
-  return {
-    id: 'process',
-    title: 'Process',
-    sentences,
-    tables: [{ head: ['', 'mean', 'least', 'most', 'last'], numeric: ['mean', 'least', 'most', 'last'], rows }],
-  }
+  if (rows.length === 0 && sentences.length === 0) return []
+  const figures = ['mean', 'least', 'most', 'last']
+  return [{ id: 'process', title: 'Process', sentences, tables: [{ head: ['', ...figures], numeric: figures, rows }] }]
 }
 
 function liquidationsSection(model: ReportModel): ReportSection {

@@ -3,7 +3,8 @@
  *
  * Values fall into buckets of equal time, of which each keeps its lowest, highest and last value. When all buckets are
  * taken they become twice as wide: a run of a second is kept by the millisecond, a run of a day by the minute or two, and
- * a spike of one update is in both.
+ * a spike of one update is in both. Where nothing was known for a while the line is broken, and stays so as long as there is
+ * a bucket to each side.
  */
 
 /** Points, oldest first: columns of equal length. */
@@ -13,6 +14,8 @@ export interface SeriesColumns {
   readonly low: readonly number[]
   readonly high: readonly number[]
   readonly last: readonly number[]
+  /** Points, by their index, between which and the point before nothing was known. */
+  readonly breaks: readonly number[]
 }
 
 /** Of all values that were added. */
@@ -21,7 +24,7 @@ export interface SeriesStatistics {
   readonly low: number
   readonly high: number
   readonly last: number
-  /** Each value weighted by how long it stood; of the values alike where no time passed. */
+  /** Each value weighted by how long it stood and was known to; of the values alike where no time passed. */
   readonly mean: number
 }
 
@@ -35,6 +38,9 @@ export class Series {
   private lows = new Float64Array(0)
   private highs = new Float64Array(0)
   private lasts = new Float64Array(0)
+  private begins = new Float64Array(0)
+  /** The next value does not follow on the last one. */
+  private isCut = false
 
   private count = 0
   private low = Infinity
@@ -42,7 +48,7 @@ export class Series {
   private last = NaN
   private sum = 0
   private weighted = 0
-  private firstUs = NaN
+  private weightUs = 0
   private lastUs = NaN
 
   /** @param capacity  buckets at most */
@@ -52,6 +58,8 @@ export class Series {
   add(timeUs: number, value: number): void {
     if (!Number.isFinite(value) || !Number.isFinite(timeUs)) return
     this.weigh(timeUs, value)
+    const begins = this.isCut ? 1 : 0
+    this.isCut = false
     const end = this.length - 1
     if (end >= 0 && this.bucketOf(timeUs) <= this.bucketOf(this.times[end]!)) {
       this.times[end] = Math.max(this.times[end]!, timeUs)
@@ -65,14 +73,19 @@ export class Series {
     const at = this.length++
     this.times[at] = timeUs
     this.lows[at] = this.highs[at] = this.lasts[at] = value
+    this.begins[at] = begins
+  }
+
+  /** From now until the next value nothing is known. */
+  cut(): void {
+    this.isCut = this.count > 0
   }
 
   /** Undefined while nothing was added. */
   statistics(): SeriesStatistics | undefined {
     const { count, low, high, last } = this
     if (count === 0) return undefined
-    const elapsedUs = this.lastUs - this.firstUs
-    return { count, low, high, last, mean: elapsedUs > 0 ? this.weighted / elapsedUs : this.sum / count }
+    return { count, low, high, last, mean: this.weightUs > 0 ? this.weighted / this.weightUs : this.sum / count }
   }
 
   columns(originUs: number): SeriesColumns {
@@ -82,6 +95,7 @@ export class Series {
       low: Array.from(this.lows.subarray(0, length)),
       high: Array.from(this.highs.subarray(0, length)),
       last: Array.from(this.lasts.subarray(0, length)),
+      breaks: Array.from(this.begins.subarray(0, length).keys()).filter((at) => this.begins[at] === 1),
     }
   }
 
@@ -90,9 +104,12 @@ export class Series {
     this.sum += value
     this.low = Math.min(this.low, value)
     this.high = Math.max(this.high, value)
-    if (this.count === 1) this.firstUs = this.lastUs = timeUs
+    if (this.count === 1) this.lastUs = timeUs
     if (timeUs > this.lastUs) {
-      this.weighted += this.last * (timeUs - this.lastUs)
+      if (!this.isCut) {
+        this.weighted += this.last * (timeUs - this.lastUs)
+        this.weightUs += timeUs - this.lastUs
+      }
       this.lastUs = timeUs
     }
     this.last = value
@@ -114,6 +131,7 @@ export class Series {
         kept++
         this.lows[kept] = this.lows[at]!
         this.highs[kept] = this.highs[at]!
+        this.begins[kept] = this.begins[at]!
       }
       this.times[kept] = this.times[at]!
       this.lasts[kept] = this.lasts[at]!
@@ -127,6 +145,7 @@ export class Series {
     this.lows = grown(this.lows, room)
     this.highs = grown(this.highs, room)
     this.lasts = grown(this.lasts, room)
+    this.begins = grown(this.begins, room)
   }
 }
 

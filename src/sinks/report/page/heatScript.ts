@@ -1,12 +1,11 @@
-import { SHADE_RANGE, SHADES } from '../heatMap'
+import { SHADES } from '../heatMap'
 
 /** Of the page's script: the depth of a book over time and price, on a canvas of its own. */
 export const HEAT_SCRIPT = String.raw`
 const SHADES = '${SHADES}'
-const SHADE_RANGE = ${SHADE_RANGE}
 const HEAT_COLORS = {
-  light: ['#ffffff', '#dbe9f6', '#9ecae1', '#4292c6', '#1561a9', '#08306b'],
-  dark: ['#141a24', '#3b0f70', '#8c2981', '#de4968', '#fe9f6d', '#fcfdbf'],
+  light: ['#dceaf7', '#a9cfe8', '#62a8d4', '#2f7fbd', '#125597', '#082f66'],
+  dark: ['#2a1650', '#5b1a7d', '#9a2f80', '#dd4a69', '#fd9b6b', '#fcfdbf'],
 }
 
 /** Colour of each shade as [red, green, blue], between the stops. */
@@ -28,8 +27,8 @@ function heatImage(heat, columns) {
     for (let at = 0; at < heat.shades[index].length; at++) {
       const shade = SHADES.indexOf(heat.shades[index][at])
       if (shade === 0) continue
-      const pixel = ((heat.rows - 1 - heat.from[index] - at) * columns + x) * 4
-      image.data.set([...colors[shade], 255], pixel)
+      const row = heat.rows - 1 - heat.from[index] - at
+      for (let column = x; column < x + heat.spans[index]; column++) image.data.set([...colors[shade], 255], (row * columns + column) * 4)
     }
   })
   const canvas = document.createElement('canvas')
@@ -58,7 +57,7 @@ function heatMap(box, reading, heat, mid, originUs) {
   canvas.setAttribute('role', 'img')
   canvas.setAttribute('aria-label', 'Depth of the book by time and price. Arrow keys move a reading point.')
   box.replaceChildren(canvas)
-  const columns = Math.round((heat.t.at(-1) - heat.t[0]) / heat.widthMs) + 1
+  const columns = Math.round((heat.t.at(-1) - heat.t[0]) / heat.widthMs) + heat.spans.at(-1)
   const image = heatImage(heat, columns)
   const fromMs = heat.t[0]
   const lengthMs = columns * heat.widthMs
@@ -106,7 +105,8 @@ function heatMap(box, reading, heat, mid, originUs) {
     ctx.clip()
     if (mid !== undefined) {
       ctx.beginPath()
-      mid.t.forEach((ms, at) => ctx.lineTo(xOf(ms), yOf(mid.last[at])))
+      const breaks = new Set(mid.breaks)
+      mid.t.forEach((ms, at) => ctx[breaks.has(at) ? 'moveTo' : 'lineTo'](xOf(ms), yOf(mid.last[at])))
       ctx.strokeStyle = theme['heat-line']
       ctx.lineWidth = 1.3
       ctx.stroke()
@@ -138,12 +138,15 @@ function heatMap(box, reading, heat, mid, originUs) {
 
   const tell = () => {
     if (point === undefined) {
-      reading.textContent = 'The darkest shade is ' + numberText(Number(heat.sizeMax.toPrecision(3))) + '; a column is ' + durationText(heat.widthMs) + ', a row ' + numberText(heat.rowPrice) + '. Point, or use the arrow keys, to read a cell.'
+      reading.textContent = 'Size from ' + numberText(Number(heat.sizeMin.toPrecision(3))) + ' (faint) to ' + numberText(Number(heat.sizeMax.toPrecision(3))) + ' (dark); a column is ' + durationText(heat.widthMs) + ', a row ' + numberText(heat.rowPrice) + '. Point, or use the arrow keys, to read a cell.'
       return
     }
-    const index = heat.t.findIndex((t) => Math.round((t - fromMs) / heat.widthMs) === point.column)
+    const index = heat.t.findIndex((t, at) => {
+      const column = Math.round((t - fromMs) / heat.widthMs)
+      return column <= point.column && point.column < column + heat.spans[at]
+    })
     const shade = index < 0 ? 0 : Math.max(0, SHADES.indexOf(heat.shades[index][point.row - heat.from[index]] ?? SHADES[0]))
-    const size = shade === 0 ? 'nothing' : 'about ' + numberText(Number((heat.sizeMax * SHADE_RANGE ** ((shade - 1) / (SHADES.length - 2) - 1)).toPrecision(3)))
+    const size = shade === 0 ? 'nothing' : 'about ' + numberText(Number((heat.sizeMin * (heat.sizeMax / heat.sizeMin) ** ((shade - 1) / (SHADES.length - 2))).toPrecision(3)))
     const price = heat.lowestPrice + point.row * heat.rowPrice
     const when = new Date(originUs / 1000 + fromMs + point.column * heat.widthMs).toISOString().slice(0, 23).replace('T', ' ')
     reading.textContent = when + '  ·  ' + numberText(price) + ' to ' + numberText(price + heat.rowPrice) + '  ·  ' + size

@@ -59,8 +59,16 @@ function axisColors() {
   return { stroke: theme.muted, grid: { stroke: theme.grid, width: 1 }, ticks: { stroke: theme.line, width: 1 }, font: '11px system-ui, sans-serif' }
 }
 
+/** What a legend says: the value under the cursor; while there is none, the last one. */
+function readings(textOf) {
+  return (chart, value, index, at) => {
+    const known = at === null || at === undefined ? chart.data[index].findLast((each) => each !== null && each !== undefined) : value
+    return known === null || known === undefined ? '–' : textOf(known)
+  }
+}
+
 function timeSeries() {
-  return { label: 'UTC', value: (_, seconds) => seconds === null || seconds === undefined ? '–' : new Date(seconds * 1000).toISOString().slice(0, 23).replace('T', ' ') }
+  return { label: 'UTC', value: readings((seconds) => new Date(seconds * 1000).toISOString().slice(0, 23).replace('T', ' ')) }
 }
 
 function heightOf(box) {
@@ -84,30 +92,53 @@ function secondsOf(t, originUs) {
   return t.map((ms) => originUs / 1e6 + ms / 1000)
 }
 
+/** A range with room around it, also where all values are the same. */
+function withRoom(low, high) {
+  if (low === null || high === null) return [0, 1]
+  const room = (high - low) * 0.08 || Math.abs(high) * 0.001 || 1
+  return [low - room, high + room]
+}
+
+/** A line with nothing in the middle of the times of which nothing was known. */
+function broken({ breaks, t, ...values }) {
+  if (breaks === undefined) return { t, ...values }
+  const filled = (column, between) => {
+    const out = column.slice(0, breaks[0])
+    breaks.forEach((at, index) => { out.push(between(at)); out.push(...column.slice(at, breaks[index + 1])) })
+    return out
+  }
+  const others = Object.entries(values).map(([name, column]) => [name, Array.isArray(column) ? filled(column, () => null) : column])
+  return { t: filled(t, (at) => (t[at - 1] + t[at]) / 2), ...Object.fromEntries(others) }
+}
+
 /** Lines over time, each with its own times; those with extremes are shaded from low to high. */
 function lineChart(box, all, originUs) {
   const tables = []
   const series = [timeSeries()]
   const bands = []
-  for (const { label, color, t, low, high, last, points, band } of all) {
+  for (const { label, color, points, band, ...line } of all) {
+    const { t, low, high, last } = broken(line)
     const x = secondsOf(t, originUs)
     const isSparse = t.length < 60
-    const value = (_, number) => numberText(number)
-    if (band && low !== undefined) {
-      tables.push([x, high, low, last])
-      bands.push({ series: [series.length, series.length + 1], fill: theme.band })
-      const edge = { stroke: 'transparent', width: 0, points: { show: false }, value }
-      series.push({ label: label + ', high', ...edge }, { label: label + ', low', ...edge })
-    } else tables.push([x, last])
+    const value = readings(numberText)
     series.push(points
-      ? { label, stroke: color, paths: () => null, points: { show: true, size: 4, fill: color, width: 0 }, value }
+      ? { label, stroke: color, paths: () => null, points: { show: true, size: t.length > 200 ? 3 : 5, fill: color, width: 0 }, value }
       : { label, stroke: color, width: 1.5, points: { show: isSparse, size: 4 }, value })
+    if (band && low !== undefined) {
+      tables.push([x, last, high, low])
+      bands.push({ series: [series.length, series.length + 1], fill: theme.band })
+      const edge = { stroke: theme.band, width: 0, points: { show: false }, value }
+      series.push({ label: 'high', ...edge }, { label: 'low', ...edge })
+    } else tables.push([x, last])
   }
   const columns = tables.length === 1 ? tables[0] : uPlot.join(tables)
   return plotIn(box, {
     series, bands,
     axes: [timeAxis(), valueAxis()],
-    scales: { x: { range: (_, low, high) => low === high ? [low - 1, high + 1] : [low, high] } },
+    scales: {
+      x: { range: (_, low, high) => columns[0].length === 1 ? [columns[0][0] - 1, columns[0][0] + 1] : [low, high] },
+      y: { range: (_, low, high) => withRoom(low, high) },
+    },
     cursor: { sync: { key: 'time' }, points: { size: 6 } },
   }, columns)
 }
@@ -117,7 +148,7 @@ function candleChart(box, bars, originUs) {
   const columns = [secondsOf(bars.t, originUs), bars.open, bars.high, bars.low, bars.close, bars.volume]
   const width = bars.widthMs / 1000
   const hasVolume = bars.volume.some((volume) => volume > 0)
-  const hidden = (label) => ({ label, stroke: theme.ink, paths: () => null, points: { show: false }, value: (_, number) => numberText(number) })
+  const hidden = (label) => ({ label, stroke: theme.ink, paths: () => null, points: { show: false }, value: readings(numberText) })
   const colorOf = (at) => bars.close[at] >= bars.open[at] ? theme.up : theme.down
   const drawCandles = (chart) => {
     const { ctx } = chart
@@ -142,14 +173,14 @@ function candleChart(box, bars, originUs) {
     ctx.restore()
   }
   const padded = (low, high) => {
-    const margin = (high - low || Math.abs(high) || 1) * 0.06
-    return [low - margin - (hasVolume ? (high - low) * 0.25 : 0), high + margin]
+    const [from, to] = withRoom(low, high)
+    return [from - (hasVolume ? (to - from) * 0.25 : 0), to]
   }
   return plotIn(box, {
     series: [timeSeries(), hidden('open'), hidden('high'), hidden('low'), hidden('close'), { ...hidden('volume'), scale: 'volume' }],
     axes: [timeAxis(), valueAxis()],
     scales: {
-      x: { range: (_, low, high) => [low - width / 2, Math.max(high, low) + width * 1.5] },
+      x: { range: (_, low, high) => columns[0].length === 1 ? [columns[0][0] - width, columns[0][0] + 2 * width] : [low - width / 2, high + width * 1.5] },
       y: { range: (_, low, high) => padded(low, high) },
       volume: { range: (_, low, high) => [0, (high || 1) * 4.5] },
     },

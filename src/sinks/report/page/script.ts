@@ -24,7 +24,8 @@ function draw() {
   drawn = []
   readTheme()
   drawInstrument(data.instruments[Number(pick.value)])
-  drawProcess(data.process)
+  // Where nothing is known of the process the page has no place for it.
+  if (document.getElementById('process') !== null) drawProcess(data.process)
 }
 
 function figureOf(id) {
@@ -44,11 +45,12 @@ function drawInstrument(instrument) {
   lines('price', [
     mid && { label: 'mid', color: theme.accent, band: true, ...mid },
     trades && { label: 'trade', color: theme.point, points: true, ...trades },
-  ], 'low to high is shaded where several updates share a point')
+  ], mid && mid.low ? 'shaded from low to high where several updates share a point' : '')
+  document.getElementById('chart-spread').classList.toggle('wide', bars.length === 0 && dislocationBps === undefined)
   lines('spread', [spreadBps && { label: 'spread, bps', color: theme.accent, band: true, ...spreadBps }], 'in 1/10,000 of the mid')
   lines('dislocation', [dislocationBps && { label: 'crossed, bps', color: theme.down, band: true, ...dislocationBps }], 'how far exchanges are crossed, in 1/10,000 of the mid')
   drawAcross(instrument)
-  drawBars(bars[0])
+  drawBars(bars.reduce((most, each) => most === undefined || each.t.length > most.t.length ? each : most, undefined))
   const figure = figureOf('heat')
   figure.show(heat !== undefined)
   if (heat !== undefined) drawn.push(heatMap(figure.plot, figure.reading, heat, mid, data.originUs))
@@ -57,7 +59,7 @@ function drawInstrument(instrument) {
 /** The same instrument on every exchange that has it. */
 function drawAcross({ name }) {
   const same = data.instruments.filter((other) => other.name === name && other.mid)
-  const all = same.map(({ exchange, mid }, index) => ({ label: exchange, color: PALETTE[index % PALETTE.length], t: mid.t, last: mid.last }))
+  const all = same.map(({ exchange, mid }, index) => ({ label: exchange, color: PALETTE[index % PALETTE.length], t: mid.t, last: mid.last, breaks: mid.breaks }))
   lines('across', all.length > 1 ? all : [], name + ', mid by exchange')
 }
 
@@ -85,15 +87,18 @@ function drawProcess({ cpu, rssMb, loopMs }) {
 }
 
 function fillPick() {
-  data.instruments.forEach(({ name, exchange }, index) => {
+  const sorted = data.instruments.map((instrument, index) => ({ ...instrument, index }))
+  sorted.sort((left, right) => left.name < right.name ? -1 : left.name > right.name ? 1 : left.exchange < right.exchange ? -1 : 1)
+  for (const { name, exchange, index } of sorted) {
     const option = document.createElement('option')
     option.value = String(index)
     option.textContent = name + ' on ' + exchange
     pick.append(option)
-  })
+  }
+  const liveliest = sorted.reduce((most, each) => most === undefined || each.values > most.values ? each : most, undefined)
+  if (liveliest !== undefined) pick.value = String(liveliest.index)
   const step = (by) => {
-    const count = data.instruments.length
-    pick.value = String((Number(pick.value) + by + count) % count)
+    pick.selectedIndex = (pick.selectedIndex + by + pick.length) % pick.length
     draw()
   }
   document.getElementById('before').addEventListener('click', () => step(-1))

@@ -35,7 +35,7 @@ a { color: var(--accent); }
 .verdict li.good::before { content: '\\2713'; color: var(--good); font-weight: 700; }
 .verdict li.bad { color: var(--bad); font-weight: 600; }
 .verdict li.bad::before { content: '\\2717'; color: var(--bad); }
-.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: 8px; margin: 0 0 14px; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(214px, 1fr)); gap: 8px; margin: 0 0 14px; }
 .figures div { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: 7px 12px; }
 .figures dt { color: var(--muted); font-size: .8rem; }
 .figures dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
@@ -49,12 +49,13 @@ nav a:hover { text-decoration: underline; }
 section {
   background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: 16px 18px; margin: 18px 0;
 }
-.scroll { overflow-x: auto; margin: 0 -4px; padding: 0 4px 4px; max-height: 32rem; overflow-y: auto; }
+.scroll { overflow-x: auto; margin: 0 -4px; padding: 0 4px 4px; max-height: 40rem; overflow-y: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid var(--grid); vertical-align: top; }
+table.narrow { width: auto; min-width: min(24rem, 100%); }
+th, td { text-align: left; padding: 4px 14px 4px 0; border-bottom: 1px solid var(--grid); vertical-align: top; }
 th {
   color: var(--muted); font-weight: 600; font-size: .8rem; position: sticky; top: 0; background: var(--panel);
-  vertical-align: bottom;
+  vertical-align: bottom; white-space: nowrap;
 }
 td { white-space: nowrap; unicode-bidi: isolate; }
 td.long { white-space: normal; min-width: 22rem; overflow-wrap: anywhere; }

@@ -40,7 +40,7 @@ export class BarSeries {
 
   /**
    * @param intervalUs  of a bar, above 0
-   * @param capacity    bars at most
+   * @param capacity    bars at most, beside the latest
    */
   constructor(
     private intervalUs: number,

@@ -60,15 +60,15 @@ export class Series {
     this.weigh(timeUs, value)
     const begins = this.isCut ? 1 : 0
     this.isCut = false
-    const end = this.length - 1
-    if (end >= 0 && this.bucketOf(timeUs) <= this.bucketOf(this.times[end]!)) {
+    while (!this.joinsLast(timeUs) && this.length === this.capacity) this.widen()
+    if (this.joinsLast(timeUs)) {
+      const end = this.length - 1
       this.times[end] = Math.max(this.times[end]!, timeUs)
       this.lows[end] = Math.min(this.lows[end]!, value)
       this.highs[end] = Math.max(this.highs[end]!, value)
       this.lasts[end] = value
       return
     }
-    while (this.length === this.capacity) this.widen()
     if (this.length === this.times.length) this.grow()
     const at = this.length++
     this.times[at] = timeUs
@@ -113,6 +113,10 @@ export class Series {
       this.lastUs = timeUs
     }
     this.last = value
+  }
+
+  private joinsLast(timeUs: number): boolean {
+    return this.length > 0 && this.bucketOf(timeUs) <= this.bucketOf(this.times[this.length - 1]!)
   }
 
   private bucketOf(timeUs: number): number {

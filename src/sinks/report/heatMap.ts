@@ -227,13 +227,14 @@ export class HeatMap {
 
   /** The sizes that shades are spread over. */
   private range(): [sizeMin: number, sizeMax: number] {
-    const stride = Math.max(1, Math.ceil(this.sums.length / CELLS_RANKED) | 1)
-    const ranked = new Float32Array(Math.ceil(this.sums.length / stride))
+    const filled = this.sums.reduce((count, sum) => (sum > 0 ? count + 1 : count), 0)
+    const stride = Math.ceil(filled / CELLS_RANKED)
+    const ranked = new Float32Array(Math.ceil(filled / Math.max(1, stride)))
+    let seen = 0
     let cells = 0
-    for (let at = 0; at < this.sums.length; at += stride) {
-      const sum = this.sums[at]!
-      if (sum > 0) ranked[cells++] = sum / this.looks[Math.floor(at / ROWS)]!
-    }
+    this.sums.forEach((sum, at) => {
+      if (sum > 0 && seen++ % stride === 0) ranked[cells++] = sum / this.looks[Math.floor(at / ROWS)]!
+    })
     if (cells === 0) return [1, 1]
     const sizes = ranked.subarray(0, cells).sort()
     return [sizes[Math.floor(cells * FAINTEST)]!, sizes[Math.min(cells - 1, Math.floor(cells * DARKEST))]!]

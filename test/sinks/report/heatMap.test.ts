@@ -8,7 +8,15 @@ function book(timeUs: number, mid: number, wall = 0) {
   const sizeAt = (price: number): number => (price === wall ? 500 : 1 + (price % 3))
   const bids = Array.from({ length: 21 }, (_, at): Level => [mid - 1 - at, sizeAt(mid - 1 - at)])
   const asks = Array.from({ length: 21 }, (_, at): Level => [mid + 1 + at, sizeAt(mid + 1 + at)])
-  return viewOf(bids, asks, { receiveTimeUs: timeUs })
+  const copySide = (side: 'bids' | 'asks', prices: Float64Array, sizes: Float64Array, n: number): number => {
+    const levels = (side === 'bids' ? bids : asks).slice(0, n)
+    levels.forEach(([price, size], at) => {
+      prices[at] = price
+      sizes[at] = size
+    })
+    return levels.length
+  }
+  return { receiveTimeUs: timeUs, copySide }
 }
 
 /** The shade of a price in each column. */
@@ -35,6 +43,14 @@ describe('The heat map of a report', () => {
     expect(shadesAt(columns, 10_010)).to.deep.equal([darkest])
     expect(shadesAt(columns, 10_000)).to.deep.equal([0])
     expect(shadesAt(columns, 9_990)[0]).to.be.within(1, darkest - 1)
+  })
+
+  it('reads the views that books give', () => {
+    const heat = new HeatMap()
+    heat.see(viewOf([[100, 2]], [[101, 3]], { receiveTimeUs: 5 }))
+    const columns = heat.columns(0, 5)!
+    expect(shadesAt(columns, 100)).to.deep.equal([1])
+    expect(shadesAt(columns, 101)).to.deep.equal([SHADES.length - 1])
   })
 
   it('looks once per column', () => {

@@ -19,6 +19,7 @@
  * overrun      it came when an edge that blocks had already kept all it may of what its paused source had on the way
  * rejected     the sink refused its batch for longer than the retry budget
  * unencodable  it has no form in which it could be written
+ * alreadyWritten  it stands at the destination since an earlier attempt at the same run
  * failed       the work on it failed
  * restarting   it came while the stage behind the edge was being restarted
  * deadline     it was left over when closing took too long
@@ -35,6 +36,7 @@ export type DropReason =
   | 'overrun'
   | 'rejected'
   | 'unencodable'
+  | 'alreadyWritten'
   | 'failed'
   | 'restarting'
   | 'deadline'

@@ -9,6 +9,8 @@ import { problemOfFailurePolicy, type OnFailure } from '../actors/supervision'
 import { LONGEST_WAIT_MS } from '../clock/clock'
 import type { Batch } from '../model/events'
 import { Fault } from '../model/fault'
+import type { DeadLetter } from '../sinks/deadLetter'
+import type { RetryBudget } from '../sinks/drain'
 import type { Sink } from '../sinks/sink'
 
 /** A place in the pipeline where values of one type flow. */
@@ -42,6 +44,10 @@ export interface SinkEdgeOptions<V = unknown> extends EdgeOptions<V> {
   readonly flushMs?: number
   /** As in the run's summary; default the sink's own name. */
   readonly name?: string
+  /** How often, and how long apart, a batch that the sink refuses is offered again. */
+  readonly retry?: RetryBudget
+  /** Where values go that were given up, with the reason; default nowhere but the ledger and the faults. */
+  readonly deadLetters?: Sink<DeadLetter<V>>
 }
 
 /** What a sink is given of a stream: the values of its batches, or its values. */

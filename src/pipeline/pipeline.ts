@@ -41,6 +41,11 @@ export interface RunOptions {
   readonly record?: string
   /** Digests what sinks write. */
   readonly digest?: boolean
+  /**
+   * Names the run. One that was killed may be repeated under its name over the same input: sinks that are effectively once
+   * leave out what they hold of it. Default: none, every run is a new one.
+   */
+  readonly runId?: string
   /** The exchange whose protocol a replayed recording speaks, where its header names another. */
   readonly exchange?: string
   /** Hosts by exchange in the place of the exchanges' own. */

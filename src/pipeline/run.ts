@@ -67,6 +67,7 @@ export interface RunEngineOptions {
   readonly host: Host
   readonly outDir: string
   readonly digest: boolean
+  readonly runId?: string | undefined
   /** How long draining and flushing may take. */
   readonly stopWithinMs: number
   readonly onFault: (fault: Fault) => void
@@ -489,6 +490,7 @@ export class Run {
       outDir,
       digest,
       closeWithinMs: stopWithinMs,
+      runId: this.options.runId,
       onFault: (fault) => {
         this.fault(fault)
         this.problem(fault.message)
@@ -499,7 +501,7 @@ export class Run {
       pressure: this.pressure,
       outerPressure: this.outerPressure,
       observe: (_, value) => this.monitor.observe(value),
-      run: () => this.look(),
+      look: () => this.look(),
       onWritten,
     })
     const nodes = description.nodes.filter((node) => node.kind === 'source')

@@ -48,6 +48,8 @@ export interface StageGraphOptions {
   readonly outDir: string
   readonly digest: boolean
   readonly closeWithinMs: number
+  /** The name of the run, by which sinks know what they hold of it. */
+  readonly runId?: string | undefined
   readonly onFault: (fault: Fault, node: string) => void
   /** A stage has failed, and what is done about it. */
   readonly onFailure: (failure: StageFailure) => void
@@ -62,7 +64,7 @@ export interface StageGraphOptions {
   /** Looks at every value that a source or stage emits. Must be quick. */
   readonly observe: (node: string, value: unknown) => void
   /** The run as it stands, for sinks that report on it. */
-  readonly run?: () => RunLook
+  readonly look?: () => RunLook
   /** Called with values that are safe at a sink. */
   readonly onWritten: ((values: readonly unknown[]) => void) | undefined
 }
@@ -573,8 +575,11 @@ export class StageGraph {
       closeWithinMs: options.closeWithinMs,
       pressure,
       receipts: this.receiptsFor(node),
-      ...(options.run === undefined ? {} : { run: options.run }),
+      run: options.runId,
+      ...(options.look === undefined ? {} : { look: options.look }),
+      deadLetters: edge.deadLetters,
       onFault: (fault) => options.onFault(fault, name),
+      ...(edge.retry === undefined ? {} : { retry: edge.retry }),
       ...(options.onWritten === undefined || sink.reportsOnRun === true ? {} : { onWritten: options.onWritten }),
     })
   }

@@ -57,6 +57,7 @@ export function startRun(description: PipelineDescription, options: RunOptions):
         host: liveHost,
         outDir,
         digest: options.digest ?? false,
+        runId: options.runId,
         stopWithinMs: options.stopWithinMs ?? 5_000,
         onFault,
       })

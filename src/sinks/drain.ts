@@ -22,8 +22,9 @@ import type { Clock, Timer } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import type { Batch } from '../model/events'
 import { errorOf, Fault, messageOf } from '../model/fault'
+import { deadLetter, type DeadLetter } from './deadLetter'
 import type { RunLook } from './runLook'
-import { DEFAULT_OUT_DIR, type Sink, type SinkContext } from './sink'
+import { DEFAULT_OUT_DIR, type BatchKey, type Sink, type SinkContext } from './sink'
 
 export interface DrainOptions<T> extends EdgeOptions<T> {
   /** How many values are offered to the sink at once, at most. */
@@ -53,8 +54,12 @@ export interface DrainOptions<T> extends EdgeOptions<T> {
   readonly seed?: number
   /** Has the sink digest its bytes. */
   readonly digest?: boolean
+  /** The name of the run, by which a sink knows what it holds of it. Default: none, each run is a new one. */
+  readonly run?: string | undefined
+  /** Where values go that were given up: those the sink refused for longer than the retry budget, and those without a form. */
+  readonly deadLetters?: Sink<DeadLetter<T>> | undefined
   /** The run that this is a part of, for sinks that report on it. */
-  readonly run?: () => RunLook
+  readonly look?: () => RunLook
   /** Where it matters to whoever reads the sink what was dropped. */
   readonly receipts?: Receipts<readonly T[] | T> | undefined
 }
@@ -81,6 +86,8 @@ export interface DrainResult {
   readonly bytes: number
   readonly failed: number
   readonly retries: number
+  /** Values that were given up and are written down as dead letters. */
+  readonly deadLettered: number
   readonly digest: string | undefined
 }
 
@@ -158,6 +165,8 @@ export class Drain<T> {
   private readonly context: SinkContext
   /** The batch that is with the sink, or between two attempts. */
   private writing: readonly T[] = []
+  /** Which values it holds. */
+  private key: BatchKey
   /** That batch is one of receipts, which are no values of the edge. */
   private writesReceipts = false
   private opened = false
@@ -178,6 +187,7 @@ export class Drain<T> {
   private wake: (() => void) | undefined
   private readonly loop: Promise<void>
   private loopEnded = false
+  private readonly letters: Drain<DeadLetter<T>> | undefined
 
   constructor(
     private readonly sink: Sink<T>,
@@ -210,14 +220,18 @@ export class Drain<T> {
       pressure: this.guarded(options.pressure),
       ledger: this.account,
     })
+    this.key = { run: options.run, from: 0, to: 0 }
     this.context = {
       outDir: this.options.outDir,
+      run: options.run,
       clock: options.streamClock ?? this.clock,
       onFault: (fault) => this.report(fault),
-      ...(options.run === undefined ? {} : { run: options.run }),
+      ...(options.look === undefined ? {} : { look: options.look }),
     }
     sink.counters.failed = 0
     sink.counters.retries = 0
+    sink.counters.deadLettered = 0
+    this.letters = options.deadLetters === undefined ? undefined : this.intoLetters(options.deadLetters)
     if (options.digest === true) sink.enableDigest?.()
     this.loop = this.run()
   }
@@ -400,6 +414,8 @@ export class Drain<T> {
       this.writing = this.waiting.takeReceipts(this.options.batchMax)
       this.writesReceipts = this.writing.length > 0
       if (!this.writesReceipts) this.writing = this.waiting.take(this.options.batchMax)
+      const { run, to } = this.key
+      this.key = { run, from: to, to: to + this.valuesInWriting }
       await this.deliver()
       this.settleFlushes()
     }
@@ -452,7 +468,7 @@ export class Drain<T> {
     while (this.writing.length > 0) {
       const fault = await this.attempt(async () => {
         await this.openSink()
-        await this.watched(this.sink.write(this.writing))
+        if (this.isLeft()) await this.watched(this.sink.write(this.writing, this.key))
       })
       if (this.isAbandoned()) return
       if (fault === undefined) {
@@ -463,12 +479,14 @@ export class Drain<T> {
       }
       const index = unwritable(fault, this.writing.length)
       if (index !== undefined) {
+        this.bury([this.writing[index]!], 'unencodable', fault)
         this.leaveOut(index)
         this.report(fault)
         continue
       }
       const { length } = this.writing
       const lost = this.valuesInWriting
+      if (!this.killed) this.bury(this.writing, 'rejected', fault)
       drop(this.account, this.killed ? 'stopped' : 'rejected', lost)
       this.sink.counters.failed++
       if (!this.killed && !this.writesReceipts) this.waiting.lose(this.writing, 'rejected')
@@ -500,6 +518,49 @@ export class Drain<T> {
       this.waiting.lose([this.writing[index]!], 'unencodable')
     }
     this.writing = this.writing.filter((_, at) => at !== index)
+  }
+
+  /**
+   * What the destination holds already is not offered again: values of an earlier attempt at this run are left out, a batch
+   * whose acknowledgement was lost is taken for written.
+   *
+   * @returns whether anything is left to be written
+   */
+  private isLeft(): boolean {
+    const position = this.writesReceipts ? 0 : (this.sink.position?.() ?? 0)
+    const { run, from, to } = this.key
+    if (position <= from) return true
+    if (this.tried > 1 && position >= to) return false
+    // With values left out as unwritable the batch is shorter than its key; then it was offered, and is there whole or not at all.
+    const written = position >= to ? this.writing.length : this.writing.length === to - from ? position - from : 0
+    drop(this.account, 'alreadyWritten', written)
+    this.writing = this.writing.slice(written)
+    this.key = { run, from: from + written, to }
+    return this.writing.length > 0
+  }
+
+  private intoLetters(sink: Sink<DeadLetter<T>>): Drain<DeadLetter<T>> {
+    return new Drain(sink, {
+      capacity: Math.max(LETTERS_MIN, this.options.batchMax * 2),
+      batchMax: this.options.batchMax,
+      onFull: 'dropNewest',
+      clock: this.clock,
+      closeWithinMs: this.options.closeWithinMs,
+      writeWithinMs: this.options.writeWithinMs,
+      outDir: this.options.outDir,
+      streamClock: this.context.clock,
+      run: this.options.run,
+      retry: this.options.retry ?? {},
+      onFault: (fault) => this.report(fault),
+    })
+  }
+
+  /** Values that will not be written: they and the reason go where dead letters go. */
+  private bury(values: readonly T[], reason: DeadLetter<T>['reason'], fault: Fault): void {
+    if (this.letters === undefined || this.writesReceipts) return
+    this.letters.push(
+      values.map((value) => deadLetter(this.sink.name, reason, fault, this.tried, value, this.context.clock)),
+    )
   }
 
   private async openSink(): Promise<void> {
@@ -591,11 +652,14 @@ export class Drain<T> {
   private async finishWithin(how: 'completed' | 'aborted', withinMs: number): Promise<DrainResult> {
     if (this.current === 'running') this.current = 'finishing'
     this.wakeUp()
+    let deadlineUs = 0
     let timer: Timer | undefined
     const deadline = new Promise<'late'>((resolve) => {
       const wait = (ms: number): void => {
         timer?.cancel()
-        timer = this.clock.after(ms, () => resolve('late'))
+        // The letters of what is given up at the end are written after it.
+        timer = this.clock.after(this.letters === undefined ? ms : ms * OWN_SHARE, () => resolve('late'))
+        deadlineUs = this.clock.nowUs() + ms * 1_000
       }
       wait(withinMs)
       this.hurry = wait
@@ -605,6 +669,7 @@ export class Drain<T> {
     timer?.cancel()
     this.hurry = undefined
     if (outcome === 'late') this.abandon(withinMs)
+    await this.finishLetters(Math.max(0, (deadlineUs - this.clock.nowUs()) / 1_000))
     this.current = this.failure === undefined ? 'closed' : 'failed'
     const { counters } = this.sink
     return {
@@ -615,8 +680,25 @@ export class Drain<T> {
       bytes: counters.bytes,
       failed: counters.failed,
       retries: counters.retries,
+      deadLettered: counters.deadLettered,
       digest: this.sink.digest?.(),
     }
+  }
+
+  /** A letter that is lost is said to be lost. */
+  private async finishLetters(withinMs: number): Promise<void> {
+    if (this.letters === undefined) return
+    const { ledger } = await (this.killed ? this.letters.kill(withinMs) : this.letters.finish('completed', withinMs))
+    this.sink.counters.deadLettered = ledger.out
+    const lost = ledger.in - ledger.out
+    if (lost === 0) return
+    this.report(
+      new Fault(
+        'SINK_REJECTED',
+        `${lost} of ${ledger.in} values that the sink ${this.sink.name} gave up could not be written down as dead letters either. Check where these go.`,
+        { sink: this.sink.name, lost, dropped: { ...ledger.dropped } },
+      ),
+    )
   }
 
   /** Closing is retried like writing: a report that could not be written at the end is lost otherwise. */
@@ -651,6 +733,11 @@ export class Drain<T> {
     )
   }
 }
+
+/** Dead letters that may wait for their sink, at least. */
+const LETTERS_MIN = 1_024
+/** Of the time to close, what the sink itself has when letters are to be closed after it. */
+const OWN_SHARE = 0.9
 
 /** A call of `flush` that waits. */
 interface Flush {

@@ -14,11 +14,12 @@ import { createRequire } from 'node:module'
 import type buildEncoder from 'fast-json-stringify'
 import type { MarketEvent } from '../model/events'
 import { Fault, messageOf } from '../model/fault'
+import { EVENT_FIELDS, type FieldType } from './eventFields'
 
 /** A JSON schema as plain data. It comes from a pipeline's code, never from outside: it is compiled to code. */
 export type JsonSchema = Readonly<Record<string, unknown>>
 
-/** JSON text of one event: the fields of {@link EVENT_FIELDS} that the exchange gave, in that order. */
+/** JSON text of one event: the fields of `EVENT_FIELDS` that the exchange gave, in that order. */
 export function encodeEvent(event: MarketEvent): string {
   const shape = event.kind === 'trade' && !event.history ? 'liveTrade' : event.kind
   let encode = eventEncoders.get(shape)
@@ -29,68 +30,21 @@ export function encodeEvent(event: MarketEvent): string {
   return encode(event)
 }
 
-type FieldType = 'string' | 'number' | 'boolean' | 'any'
-type EventOf<K extends MarketEvent['kind'], E = MarketEvent> = E extends { kind: infer Kinds }
-  ? K extends Kinds
-    ? E
-    : never
-  : never
-
-const BASE_FIELDS = {
-  kind: 'string',
-  exchange: 'string',
-  symbol: 'string',
-  instrument: 'string',
-  exchangeTimeUs: 'number',
-  receiveTimeUs: 'number',
-} as const
-
-const BOOK_FIELDS = { ...BASE_FIELDS, bids: 'any', asks: 'any', seq: 'number', prevSeq: 'number' } as const
-
-/**
- * What is written of each kind of event: the one definition behind schemas, encoders and columns. What only the engine
- * needs (digits, sequence ranges, checksums, depth) stays inside.
- */
-export const EVENT_FIELDS = {
-  trade: { ...BASE_FIELDS, id: 'string', side: 'string', price: 'number', size: 'number', history: 'boolean' },
-  snapshot: BOOK_FIELDS,
-  delta: BOOK_FIELDS,
-  ticker: {
-    ...BASE_FIELDS,
-    bidPrice: 'number',
-    bidSize: 'number',
-    askPrice: 'number',
-    askSize: 'number',
-    lastPrice: 'number',
-  },
-  candle: {
-    ...BASE_FIELDS,
-    openTimeUs: 'number',
-    intervalUs: 'number',
-    open: 'number',
-    high: 'number',
-    low: 'number',
-    close: 'number',
-    volume: 'number',
-    closed: 'boolean',
-  },
-  derivative: {
-    ...BASE_FIELDS,
-    markPrice: 'number',
-    indexPrice: 'number',
-    fundingRate: 'number',
-    nextFundingTimeUs: 'number',
-    openInterest: 'number',
-  },
-  liquidation: { ...BASE_FIELDS, side: 'string', price: 'number', size: 'number' },
-  notice: { ...BASE_FIELDS, code: 'string', details: 'any' },
-} as const satisfies { [K in MarketEvent['kind']]: Partial<Record<keyof EventOf<K>, FieldType>> }
-
 /** The JSON schema of one kind of event, for whoever wants to extend it. */
 export function eventSchema(kind: MarketEvent['kind'], leaveOut: readonly string[] = []): JsonSchema {
   const fields = Object.entries<FieldType>(EVENT_FIELDS[kind]).filter(([field]) => !leaveOut.includes(field))
-  const properties = Object.fromEntries(fields.map(([field, type]) => [field, type === 'any' ? {} : { type }]))
+  const properties = Object.fromEntries(fields.map(([field, type]) => [field, JSON_TYPES[type]]))
   return { type: 'object', properties }
+}
+
+const JSON_TYPES: Readonly<Record<FieldType, JsonSchema>> = {
+  text: { type: 'string' },
+  number: { type: 'number' },
+  integer: { type: 'number' },
+  timeUs: { type: 'number' },
+  boolean: { type: 'boolean' },
+  levels: {},
+  json: {},
 }
 
 const eventEncoders = new Map<string, (event: unknown) => string>()
@@ -176,9 +130,15 @@ const SCHEMAS = new Set(['items', 'additionalProperties', 'if', 'then', 'else', 
  * @throws TypeError for a value that contains itself
  */
 export function encodeValue(value: unknown, indent = 0): string {
+  if (indent === 0 && hasText(value)) return value.toJSONText()
   // A replacer function doubles the cost: flat values, which is nearly all of them, do without.
   const text: unknown = isFlat(value) ? JSON.stringify(value, null, indent) : JSON.stringify(value, plain, indent)
   return typeof text === 'string' ? text : 'null'
+}
+
+/** Values that know their own text, such as views of books, know a faster way to it. */
+function hasText(value: unknown): value is { toJSONText(): string } {
+  return typeof value === 'object' && value !== null && 'toJSONText' in value && typeof value.toJSONText === 'function'
 }
 
 function isFlat(value: unknown): boolean {

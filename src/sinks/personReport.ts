@@ -46,6 +46,7 @@ export function personReport(
 
   return {
     name,
+    delivery: 'latest',
     reportsOnRun: true,
     counters: file.counters,
     async open(context) {
@@ -55,7 +56,7 @@ export function personReport(
         taken = undefined
       }
       clock = context.clock
-      look = () => context.run?.()
+      look = () => context.look?.()
       await file.open(context)
     },
     async write(batch) {

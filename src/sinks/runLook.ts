@@ -1,5 +1,5 @@
 /**
- * A run as a sink sees it that reports on it: `SinkContext.run`.
+ * A run as a sink sees it that reports on it: `SinkContext.look`.
  *
  * Plain data, as it stands at the moment of asking. Whoever drains into a sink without a pipeline has none of it, and may
  * give the parts that it knows.

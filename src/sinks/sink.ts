@@ -14,6 +14,8 @@ import type { RunLook } from './runLook'
 export interface Sink<T> {
   readonly name: string
   readonly counters: SinkCounters
+  /** What is promised of a value that was acknowledged. Default `atLeastOnce`. */
+  readonly delivery?: Delivery
   /**
    * True for a sink that reports on the whole run. It is finished after the others, so that it tells how they ended; and what
    * it is given is in no latency, for it is not written one by one.
@@ -27,14 +29,44 @@ export interface Sink<T> {
    *
    * A value that can never be written is refused with `VALUE_INVALID` and its `index` in the details, before anything of
    * the batch is written: the batch is then offered again without it.
+   *
+   * @param key  says which values these are; the same when the batch is offered again
    */
-  write(batch: readonly T[]): Promise<void>
+  write(batch: readonly T[], key?: BatchKey): Promise<void>
+  /**
+   * For `effectivelyOnce`, once it is open: how many values of this run stand at the destination already, as the
+   * destination itself remembers. They are not offered again.
+   */
+  position?(): number
   /** Flushes and releases. May be called twice, and again after it failed. */
   close(): Promise<void>
   /** Starts digesting what is written. Called before `open`. */
   enableDigest?(): void
   /** `sha256:<hex>` over the bytes at the destination; undefined when digesting was not asked for. */
   digest?(): string | undefined
+}
+
+/**
+ * What is promised of acknowledged values, through retries, crashes and repetitions of a run.
+ *
+ * atLeastOnce      each is there; a repetition of the run, or a batch whose acknowledgement was lost, may add it again
+ * effectivelyOnce  each is there once: what is written and how far the run has come are one transaction at the destination
+ * latest           the latest is there, whole; earlier ones are superseded
+ */
+export type Delivery = 'atLeastOnce' | 'effectivelyOnce' | 'latest'
+
+/**
+ * Which values of its edge a batch holds: the idempotency key of a write.
+ *
+ * Counted are the values that the edge let through since the run began, so that a run that is repeated over the same input
+ * counts alike wherever its batches begin. Values that were left out as unwritable are counted too.
+ */
+export interface BatchKey {
+  /** Undefined when the run has no name: then no other run can go on where it stood. */
+  readonly run: string | undefined
+  /** Values before the first of the batch, and up to its last. */
+  readonly from: number
+  readonly to: number
 }
 
 export interface SinkContext {
@@ -44,10 +76,12 @@ export interface SinkContext {
   readonly clock: Clock
   /** True when this run has opened the sink before: it goes on where it stood. Otherwise it begins anew. */
   readonly resume?: boolean
+  /** The name of the run: one that was killed may be repeated under the same name over the same input. */
+  readonly run?: string | undefined
   /** Takes failures that happen between writes, on a timer of the sink's own. */
   readonly onFault?: (fault: Fault) => void
   /** The run as it stands, for sinks that report on it; undefined where there is none. */
-  readonly run?: () => RunLook
+  readonly look?: () => RunLook
 }
 
 /** Plain fields, counted where the thing happens and read by whoever samples. */
@@ -60,6 +94,8 @@ export interface SinkCounters {
   failed: number
   /** Attempts after the first. Counted by `drain`. */
   retries: number
+  /** Values that were given up and stand among the dead letters. Counted by `drain`. */
+  deadLettered: number
 }
 
 export const SINK_COUNTERS = {
@@ -67,10 +103,11 @@ export const SINK_COUNTERS = {
   bytes: { unit: 'bytes', meaning: 'bytes that are safe at the destination' },
   failed: { unit: 'batches', meaning: 'batches that were given up after all retries' },
   retries: { unit: 'attempts', meaning: 'attempts to write a batch after the first' },
+  deadLettered: { unit: 'values', meaning: 'values that were given up and stand among the dead letters' },
 } as const satisfies CounterSpecs<SinkCounters>
 
 export function sinkCounters(): SinkCounters {
-  return { written: 0, bytes: 0, failed: 0, retries: 0 }
+  return { written: 0, bytes: 0, failed: 0, retries: 0, deadLettered: 0 }
 }
 
 /** Where files go when nobody says otherwise. */

@@ -2,7 +2,8 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { EVENT_KINDS, type MarketEvent } from '../../src/model/events'
 import { Fault } from '../../src/model/fault'
-import { EVENT_FIELDS, compileEncoder, encodeEvent, encodeValue, eventSchema } from '../../src/sinks/encode'
+import { EVENT_FIELDS } from '../../src/sinks/eventFields'
+import { compileEncoder, encodeEvent, encodeValue, eventSchema } from '../../src/sinks/encode'
 import { jsonPieces } from '../../src/sinks/jsonPieces'
 
 const base = {

@@ -62,7 +62,7 @@ describe('htmlReport', () => {
   it('is rewritten every so often, and at the end with the run as it ended', async () => {
     const sink = htmlReport('report.html', { everyMs: 5_000 })
     let records = 0
-    await sink.open({ ...open(), run: () => runLook({ records }) })
+    await sink.open({ ...open(), look: () => runLook({ records }) })
     await sink.write([trade({ receiveTimeUs: T })])
     expect(sink.counters.written).to.equal(0)
     records = 17
@@ -124,7 +124,7 @@ describe('htmlReport', () => {
     const message = `It said ${hostile}`
     await sink.open({
       ...open(),
-      run: () =>
+      look: () =>
         runLook({ faults: { VALUE_INVALID: 1 }, latestFaults: [{ timeUs: T, code: 'VALUE_INVALID', message }] }),
     })
     await sink.write([

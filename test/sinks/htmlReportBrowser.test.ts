@@ -108,7 +108,7 @@ async function writeReport(folder: TestFolder): Promise<void> {
   await sink.open({
     outDir: folder.outDir,
     clock: new VirtualClock(T),
-    run: () =>
+    look: () =>
       runLook({
         edges: [
           {

@@ -5,6 +5,7 @@ import { EXCHANGES } from '../../exchanges/exchanges'
 import { proxyFor, tunnelTo } from '../../feed/proxy'
 import { messageOf } from '../../model/fault'
 import { EXIT, optionsHelp, optionsOnly, parse, print, type Command, type OptionSpec } from '../command'
+import { OPTIONAL_PARTS } from '../../sinks/optionalPart'
 import { table } from '../table'
 
 const OPTIONS = {
@@ -40,6 +41,9 @@ Exit status: 0 all that is needed is there; 1 something needed is wrong. What is
       tsNode(),
       clockSource(),
       optional('tslab', 'notebooks: npm install --save-dev tslab@1.0.22'),
+      ...Object.entries(OPTIONAL_PARTS).map(([name, { version, use }]) =>
+        optional(name, `${use}: npm install ${name}@${version}`),
+      ),
     ]
     if (!parsed.flag('offline'))
       findings.push(...(await Promise.all([...EXCHANGES.values()].map(({ id, hosts }) => reach(id, hosts.rest)))))

@@ -36,6 +36,7 @@ const OPTIONS = {
   graph: { value: 'FILE', meaning: 'draw the running pipeline every second (.mmd, .dot or .json)' },
   exchange: { value: 'ID', meaning: 'of a replay: the exchange whose protocol the recording speaks' },
   digest: { meaning: 'digest what each sink writes' },
+  'run-id': { value: 'ID', meaning: 'name the run: repeated after a kill, sinks that can leave out what they hold' },
   json: { meaning: 'print the summary as one JSON object' },
 } satisfies Record<string, OptionSpec>
 
@@ -129,6 +130,7 @@ function optionsOf(parsed: ParsedArgs): RunOptions {
     ...text('faults', 'faults'),
     ...text('record', 'record'),
     ...text('exchange', 'exchange'),
+    ...text('run-id', 'runId'),
     digest: parsed.flag('digest'),
   }
 }

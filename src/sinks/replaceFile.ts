@@ -59,7 +59,7 @@ export async function replaceFile(
 }
 
 /** The same text in pieces of at least so many characters, but for the last: each piece is a write of its own. */
-export function* gathered(pieces: Iterable<string>, pieceChars = 65_536): Iterable<string> {
+export function* gathered(pieces: Iterable<string>, pieceChars = 16_384): Iterable<string> {
   let piece = ''
   for (const text of pieces) {
     piece += text

@@ -7,7 +7,6 @@ import type { Fault } from '../../src/model/fault'
 import { htmlReport } from '../../src/sinks/htmlReport'
 import { markdownReport } from '../../src/sinks/markdownReport'
 import { pageParts } from '../../src/sinks/report/pageParts'
-import type { Sink } from '../../src/sinks/sink'
 import { trade } from '../kit/marketEvents'
 import { conformsAsSink, type Row } from './conformance'
 import { dataOf } from './report/page'
@@ -17,7 +16,7 @@ import { faultOf, TestFolder, until, VirtualClock } from './support'
 conformsAsSink('htmlReport', {
   keeps: 'latest',
   create: (folder) => ({
-    sink: htmlReport('out/report.html', { everyMs: 0 }) as Sink<Row>,
+    sink: htmlReport('out/report.html', { everyMs: 0 }),
     read: async () => latestOf(await readFile(folder.file('report.html'), 'utf8')),
     breakIt: () => folder.vanish(),
     repairIt: () => folder.comeBack(),
@@ -27,7 +26,7 @@ conformsAsSink('htmlReport', {
 conformsAsSink('markdownReport', {
   keeps: 'latest',
   create: (folder) => ({
-    sink: markdownReport('out/report.md', { everyMs: 0 }) as Sink<Row>,
+    sink: markdownReport('out/report.md', { everyMs: 0 }),
     read: async () => latestInMarkdown(await readFile(folder.file('report.md'), 'utf8')),
     breakIt: () => folder.vanish(),
     repairIt: () => folder.comeBack(),

@@ -27,6 +27,8 @@ const HOSTILE = '</script><img src=x onerror="document.title=1">'
 describe('The page of htmlReport in a browser', function () {
   this.timeout(180_000)
   let folder: TestFolder
+  /** Undefined where there is none: then every test is skipped. */
+  let launched: Browser | undefined
   let browser: Browser
 
   before(async function () {
@@ -35,14 +37,20 @@ describe('The page of htmlReport in a browser', function () {
       this.skip()
     }
     const { chromium } = await import('playwright-core')
-    browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: ARGS, timeout: 120_000 })
+    browser = launched = await chromium.launch({
+      executablePath: CHROMIUM,
+      headless: true,
+      args: ARGS,
+      timeout: 120_000,
+    })
     folder = await TestFolder.create()
     await writeReport(folder)
   })
 
   after(async () => {
-    await browser?.close()
-    await folder?.remove()
+    if (launched === undefined) return
+    await launched.close()
+    await folder.remove()
   })
 
   for (const colorScheme of ['light', 'dark'] as const) {
@@ -162,8 +170,8 @@ async function opened(
 /** Pixels of a canvas that something was drawn on. */
 async function inked(page: Page, selector: string): Promise<number> {
   return page.locator(selector).evaluate((canvas) => {
-    const { width, height, getContext } = canvas as unknown as Canvas
-    const { data } = getContext.call(canvas, '2d').getImageData(0, 0, width, height)
+    const drawn = canvas as unknown as Canvas
+    const { data } = drawn.getContext('2d').getImageData(0, 0, drawn.width, drawn.height)
     let count = 0
     for (let at = 3; at < data.length; at += 4) if (data[at]! > 0) count++
     return count

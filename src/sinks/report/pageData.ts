@@ -61,7 +61,12 @@ function lineOf(series: Series, originUs: number, digits: number, factor = 1): P
   const rounded = (values: readonly number[]): number[] =>
     values.map((value) => Number((value * factor).toPrecision(digits)))
   const hasRange = low.some((value, at) => value !== high[at])
-  return { t, ...(breaks.length > 0 ? { breaks } : {}), ...(hasRange ? { low: rounded(low), high: rounded(high) } : {}), last: rounded(last) }
+  return {
+    t,
+    ...(breaks.length > 0 ? { breaks } : {}),
+    ...(hasRange ? { low: rounded(low), high: rounded(high) } : {}),
+    last: rounded(last),
+  }
 }
 
 /** JSON that a script element of type `application/json` can hold, whatever texts are in it. */

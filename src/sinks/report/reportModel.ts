@@ -350,7 +350,7 @@ export function intervalText(us: number): string {
 
 /** Any value as a text of bounded length. */
 export function shortText(value: unknown): string {
-  const text = typeof value === 'string' ? value : typeof value === 'object' ? '{ … }' : String(value)
+  const text = typeof value === 'string' ? value : typeof value === 'object' && value !== null ? '{ … }' : String(value)
   return text.length <= TEXT_MAX ? text : `${text.slice(0, TEXT_MAX - 1)}…`
 }
 

@@ -17,7 +17,6 @@ import {
   timeText,
 } from './numbers'
 import type { Happening, ReportModel } from './reportModel'
-import type { Series } from './series'
 
 export interface ReportText {
   readonly title: string
@@ -483,7 +482,7 @@ function processSection(model: ReportModel, run: RunLook | undefined): ReportSec
     ['event-loop delay p99, ms', model.loopDelayMsP99, roundedText],
   ] as const
   const rows = measured.flatMap(([what, series, text]) => {
-    const all = (series as Series).statistics()
+    const all = series.statistics()
     return all === undefined ? [] : [[what, text(all.mean), text(all.low), text(all.high), text(all.last)]]
   })
   const sentences: string[] = []

@@ -1,8 +1,11 @@
+import { createRequire } from 'node:module'
 import { personReport } from './personReport'
-import { htmlPage } from './report/htmlPage'
-import { pageParts, type PageParts } from './report/pageParts'
+import type * as htmlForm from './report/htmlForm'
 import type { ReportOptions } from './reportOptions'
 import type { Sink } from './sink'
+
+/** What makes pages is loaded when the first is opened. */
+const load = createRequire(__filename)
 
 export type HtmlReportOptions = ReportOptions
 
@@ -31,11 +34,7 @@ export type HtmlReportOptions = ReportOptions
  * @param sinkPath  inside the output folder; folders are created
  */
 export function htmlReport(sinkPath: string, options: HtmlReportOptions = {}): Sink<unknown> {
-  let parts: PageParts | undefined
-  return personReport(`htmlReport(${sinkPath})`, sinkPath, options, {
-    prepare: async () => {
-      parts = await pageParts()
-    },
-    pieces: (text, model, run) => htmlPage(text, model, run, parts!),
-  })
+  return personReport(`htmlReport(${sinkPath})`, sinkPath, options, () =>
+    (load('./report/htmlForm') as typeof htmlForm).htmlForm(),
+  )
 }

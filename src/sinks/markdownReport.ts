@@ -1,7 +1,11 @@
+import { createRequire } from 'node:module'
 import { personReport } from './personReport'
-import { markdownText } from './report/markdownText'
+import type * as markdownText from './report/markdownText'
 import type { ReportOptions } from './reportOptions'
 import type { Sink } from './sink'
+
+/** What makes Markdown is loaded when the first report is opened. */
+const load = createRequire(__filename)
 
 export type MarkdownReportOptions = ReportOptions
 
@@ -13,5 +17,7 @@ export type MarkdownReportOptions = ReportOptions
  * @param sinkPath  inside the output folder; folders are created
  */
 export function markdownReport(sinkPath: string, options: MarkdownReportOptions = {}): Sink<unknown> {
-  return personReport(`markdownReport(${sinkPath})`, sinkPath, options, { pieces: markdownText })
+  return personReport(`markdownReport(${sinkPath})`, sinkPath, options, () => ({
+    pieces: (load('./report/markdownText') as typeof markdownText).markdownText,
+  }))
 }

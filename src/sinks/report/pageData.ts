@@ -10,7 +10,8 @@ import type { ReportModel } from './reportModel'
 import type { Series, SeriesColumns } from './series'
 
 export function* pageData(model: ReportModel): Iterable<string> {
-  const originUs = model.firstUs ?? 0
+  // A whole millisecond, so that times which are one stay one.
+  const originUs = Math.floor((model.firstUs ?? 0) / 1_000) * 1_000
   const { cpuPercent, rssBytes, loopDelayMsP99 } = model
   yield `{"format":"millrace-report-data/1","originUs":${originUs}`
   yield* field('latest', [...model.latest.values()])

@@ -5,6 +5,7 @@ import { expect } from 'chai'
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
+import { OPTIONAL_PARTS } from '../src/sinks/optionalPart'
 
 const ROOT = path.resolve(__dirname, '..')
 const SRC = path.join(ROOT, 'src')
@@ -25,7 +26,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   feed: ['model', 'exchanges', 'book', 'kernel', 'metrics', 'clock', 'rxjs', 'ws', 'node:'],
   // An operator that holds values accounts for them as every edge does.
   operators: ['model', 'book', 'clock', 'actors/ledger', 'actors/overflow', 'actors/pressure', 'actors/wiring', 'rxjs'],
-  sinks: ['model', 'metrics', 'clock', 'actors', 'rxjs', 'fast-json-stringify', 'node:'],
+  // Optional parts are loaded when a sink is opened that needs them.
+  sinks: [
+    ...['model', 'metrics', 'clock', 'actors', 'rxjs', 'fast-json-stringify', 'ws', 'node:'],
+    // What leaves over a wire goes through the same proxies as what comes.
+    'feed/proxy',
+    ...Object.keys(OPTIONAL_PARTS),
+  ],
   workers: ['model', 'actors', 'clock', 'book', 'rxjs', 'threads', 'node:'],
   simulator: ['model', 'exchanges', 'clock', 'ws', 'node:'],
 }
@@ -50,6 +57,8 @@ const TURNS = [
   'feed/recording/recordingReader.ts',
   'simulator/exchangeServer.ts',
   'sinks/consoleSink.ts',
+  'sinks/turn.ts',
+  'sinks/websocketServer.ts',
   'workers/fromWorker.ts',
   'workers/link.ts',
   'testing/testRun.ts',
@@ -57,7 +66,7 @@ const TURNS = [
 ]
 
 /** Where a process or thread begins, or what begins connections for one. */
-const PROCESS_BEGINS = ['pipeline/liveMarket.ts', 'metrics/pidusageEntry.ts']
+const PROCESS_BEGINS = ['pipeline/host.ts', 'pipeline/liveMarket.ts', 'metrics/pidusageEntry.ts']
 
 const RAW =
   /\b(Date\.now\(|new Date\(\)|performance\.now\(|hrtime|setTimeout\(|setInterval\(|Math\.random|randomUUID|randomBytes|getRandomValues)/

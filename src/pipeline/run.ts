@@ -271,6 +271,7 @@ export class Run {
     return {
       ...this.status(),
       rows: this.rowsUntilTheEnd(),
+      sinks: this.graph?.sinkLooks() ?? [],
       latestFaults: this.latestFaults.slice(),
       receiveToSink: { ...this.latency.summary(), buckets: this.latency.buckets() },
       process: this.watch!.look(),

@@ -17,7 +17,7 @@ import { runWithClock } from '../clock/currentClock'
 import type { BookName } from '../feed/liveFeed'
 import { errorOf, Fault, messageOf } from '../model/fault'
 import { Drain, isBatch, type DrainResult } from '../sinks/drain'
-import type { RunLook } from '../sinks/runLook'
+import type { RunLook, SinkLook } from '../sinks/runLook'
 import type { Sink } from '../sinks/sink'
 import { runWithSpawn } from '../workers/currentSpawn'
 import {
@@ -43,7 +43,7 @@ import { wayTo, type Way, type WayLook, type WayTarget } from './way'
 export interface StageGraphOptions {
   readonly dispatcher: Dispatcher
   /** Time of waits, chance and threads. */
-  readonly host: Pick<Host, 'clock' | 'random' | 'spawn'>
+  readonly host: Pick<Host, 'clock' | 'random' | 'spawn' | 'env'>
   readonly streamClock: Clock
   readonly outDir: string
   readonly digest: boolean
@@ -77,7 +77,6 @@ export interface SinkReport {
   readonly written: number
   readonly bytes: number
   readonly failed: number
-  readonly retries: number
   readonly digest?: string
 }
 
@@ -136,7 +135,11 @@ export class StageGraph {
   private stageEdges: WiredEdge[] = []
   private sinks: WiredSink[] = []
   private readonly groups = new Map<string, Group>()
-  private readonly detached: { readonly edges: EdgeReport[]; readonly sinks: SinkReport[] }[] = []
+  private readonly detached: {
+    readonly edges: EdgeReport[]
+    readonly sinks: SinkReport[]
+    readonly sinkLooks: SinkLook[]
+  }[] = []
 
   constructor(
     private readonly description: PipelineDescription,
@@ -267,11 +270,17 @@ export class StageGraph {
   }
 
   sinkReports(): SinkReport[] {
-    const reports = this.nodes.flatMap((node) => {
-      const sink = this.sinks.find(({ name }) => name === node.name)
-      return sink === undefined ? [] : [sinkReport(sink)]
-    })
-    return [...reports, ...this.detached.flatMap(({ sinks }) => sinks)]
+    return [...this.sinksInOrder().map(sinkReport), ...this.detached.flatMap(({ sinks }) => sinks)]
+  }
+
+  /** The same for a sink that reports on the run. */
+  sinkLooks(): SinkLook[] {
+    return [...this.sinksInOrder().map(sinkLook), ...this.detached.flatMap(({ sinkLooks }) => sinkLooks)]
+  }
+
+  /** The sinks in the order in which they are described. */
+  private sinksInOrder(): WiredSink[] {
+    return this.nodes.flatMap((node) => this.sinks.find(({ name }) => name === node.name) ?? [])
   }
 
   stageReports(): StageReport[] {
@@ -576,6 +585,7 @@ export class StageGraph {
       pressure,
       receipts: this.receiptsFor(node),
       run: options.runId,
+      env: options.host.env,
       ...(options.look === undefined ? {} : { look: options.look }),
       deadLetters: edge.deadLetters,
       onFault: (fault) => options.onFault(fault, name),
@@ -621,7 +631,11 @@ export class StageGraph {
     await this.finishSinks(sinks, Math.max(0, (deadlineUs - clock.nowUs()) / 1_000))
     this.stopStages(names)
     for (const { graph, way } of this.stageEdges) if (names.has(graph.to)) await way?.close('stopped')
-    this.detached.push({ edges: edgesOf(branch.nodes, this), sinks: sinks.map(sinkReport) })
+    this.detached.push({
+      edges: edgesOf(branch.nodes, this),
+      sinks: sinks.map(sinkReport),
+      sinkLooks: sinks.map(sinkLook),
+    })
     if (this.detached.length > DETACHED_MAX) this.detached.shift()
     this.nodes = this.nodes.filter(({ name }) => !names.has(name))
     this.sinks = this.sinks.filter(({ name }) => !names.has(name))
@@ -764,8 +778,13 @@ function edgesOf(nodes: readonly NodeDescription[], graph: StageGraph): EdgeRepo
 }
 
 function sinkReport({ name, sink, result }: WiredSink): SinkReport {
+  const { written, bytes, failed } = sink.counters
+  return { name, written, bytes, failed, ...(result?.digest === undefined ? {} : { digest: result.digest }) }
+}
+
+function sinkLook({ name, sink }: WiredSink): SinkLook {
   const { written, bytes, failed, retries } = sink.counters
-  return { name, written, bytes, failed, retries, ...(result?.digest === undefined ? {} : { digest: result.digest }) }
+  return { name, written, bytes, failed, retries }
 }
 
 function sumOf(accounts: readonly Readonly<Ledger>[]): Ledger {

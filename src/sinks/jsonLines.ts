@@ -48,6 +48,6 @@ export function jsonLines<T>(path: string, options: JsonLinesOptions<T> = {}): S
 }
 
 /** For encoders of others. A line break in a JSON text can only be white space between tokens: within strings it is escaped. */
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   return text.includes('\n') || text.includes('\r') ? text.replace(/[\r\n]+/g, ' ') : text
 }

@@ -107,7 +107,7 @@ const SUMMARY: RunSummary = {
       ...{ dropped: { dropOldest: 2, rejected: 1 }, inFlight: 0 },
     },
   ],
-  sinks: [{ name: 'trades', written: 7, bytes: 900, failed: 0, retries: 0 }],
+  sinks: [{ name: 'trades', written: 7, bytes: 900, failed: 0 }],
   stages: [],
   quarantine: undefined,
   held: { times: 0, seconds: 0 },

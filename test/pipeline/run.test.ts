@@ -91,7 +91,7 @@ describe('A run', () => {
       problems: [],
       faults: {},
     })
-    expect(summary.sinks).to.deep.equal([{ name: 'memory', written: 3, bytes: 0, failed: 0, retries: 0 }])
+    expect(summary.sinks).to.deep.equal([{ name: 'memory', written: 3, bytes: 0, failed: 0 }])
     expect(market.asked).to.deep.equal(['start', 'stop'])
     expectBalanced(summary)
   })

@@ -185,8 +185,8 @@ describe('StageGraph', () => {
     graph.source('n').offer(undefined, 1)
     await graph.finish(1_000)
     expect(graph.sinkReports()).to.deep.equal([
-      { name: 'first', written: 1, bytes: 0, failed: 0, retries: 0 },
-      { name: 'second', written: 1, bytes: 0, failed: 0, retries: 0 },
+      { name: 'first', written: 1, bytes: 0, failed: 0 },
+      { name: 'second', written: 1, bytes: 0, failed: 0 },
     ])
   })
 

@@ -10,8 +10,9 @@
  *        records have the same time, so sorting several recordings by time gives back the order in which they happened.
  */
 import { isUtf8 } from 'node:buffer'
+import type { Lineage } from '../model/events'
 
-export type SessionRecord = OpenRecord | OutRecord | InRecord | CloseRecord | RestRecord
+export type SessionRecord = OpenRecord | OutRecord | InRecord | CloseRecord | RestRecord | GapRecord
 
 interface RecordBase {
   readonly timeUs: number
@@ -19,6 +20,8 @@ interface RecordBase {
   /** Names the connection within the run or recording; 0 in files with a single one. */
   readonly connection: number
   readonly exchange: string
+  /** Of records that were read from a recording, where it was asked for. */
+  readonly lineage?: Lineage
 }
 
 /** The connection was established. */
@@ -48,7 +51,11 @@ export interface CloseRecord extends RecordBase {
   readonly reason: string
 }
 
-export type RestRole = 'instruments' | 'book-snapshot' | 'poll'
+/**
+ * `book-state` was asked of nobody: it is what a book was, as millrace had made it of the lines before a cut
+ * (`recording/bookState.ts`).
+ */
+export type RestRole = 'instruments' | 'book-snapshot' | 'poll' | 'book-state'
 
 /** A REST answer became known. `connection` is -1 where the recording does not say which connection asked. */
 export interface RestRecord extends RecordBase {
@@ -57,6 +64,18 @@ export interface RestRecord extends RecordBase {
   readonly url: string
   readonly role: RestRole
   readonly body: string
+}
+
+/**
+ * What happened on the connection between the record before this and the one after it is not wholly known. It is a record
+ * of its own so that nobody joins the two by accident.
+ */
+export interface GapRecord extends RecordBase {
+  readonly dir: 'gap'
+  /** Lines that are missing, of whatever connection of the file; undefined where nobody knows. */
+  readonly lost: number | undefined
+  /** What became of them: the end of a sentence. */
+  readonly reason: string
 }
 
 /**

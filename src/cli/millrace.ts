@@ -19,6 +19,10 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'says how far recordings can be trusted',
     load: async () => (await import('./commands/audit.js')).audit,
   },
+  report: {
+    summary: 'makes a page with tables and charts of recordings',
+    load: async () => (await import('./commands/report.js')).report,
+  },
   recording: {
     summary: 'looks at recordings, verifies, cuts, merges and converts them',
     load: async () => (await import('./commands/recording.js')).recording,

@@ -71,9 +71,12 @@ export class Audit {
     this.sessions = new Sessions({ protocolOf, ...(onFault === undefined ? {} : { onFault }) })
   }
 
-  take(record: SessionRecord): void {
+  /** Gives the events of the record, for whoever looks on. */
+  take(record: SessionRecord): readonly MarketEvent[] {
     this.sessions.countsOf(record.exchange)
-    for (const event of this.sessions.apply(record)) this.see(event)
+    const events = this.sessions.apply(record)
+    for (const event of events) this.see(event)
+    return events
   }
 
   report(files: readonly string[]): AuditReport {

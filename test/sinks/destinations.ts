@@ -7,6 +7,11 @@
 import { appendFile, mkdir, readFile, readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { liveClock } from '../../src/clock/liveClock'
+import type { SessionRecord } from '../../src/feed/record'
+import { readRecording } from '../../src/feed/recording/recordingReader'
+import { openRecording, type RecordingWriter } from '../../src/feed/recording/recordingWriter'
+import type { Fault } from '../../src/model/fault'
 import { csv } from '../../src/sinks/csv'
 import { jsonLines } from '../../src/sinks/jsonLines'
 import { jsonReport } from '../../src/sinks/jsonReport'
@@ -58,6 +63,16 @@ export const DESTINATIONS = {
     read: async (place) => {
       const report = await text(place, 'row.json')
       return report === '' ? [] : [JSON.parse(report) as Row]
+    },
+  },
+  recording: {
+    delivery: 'atLeastOnce',
+    sink: recordingOf,
+    read: async ({ outDir }, torn) => {
+      const files = (await names({ outDir })).filter((name) => /^rows\.\d+\.ndjson\.gz$/.test(name)).sort()
+      const recorded = await Promise.all(files.map((name) => recordedRows(path.join(outDir, name))))
+      if (!torn && recorded.at(-1)?.ended !== true) throw new Error('The last recording was not finished.')
+      return recorded.flatMap(({ rows }) => rows)
     },
   },
 } as const satisfies Readonly<Record<string, Destination>>
@@ -116,6 +131,56 @@ export type DestinationName = keyof typeof DESTINATIONS | keyof typeof UNTRUE
 
 export function destinationOf(name: DestinationName): Destination {
   return { ...DESTINATIONS, ...UNTRUE }[name]
+}
+
+/**
+ * The writer of recordings, which is no sink: a row is a frame, and acknowledged when the file has it. Each life has a file of
+ * its own, because a recording is not gone on with.
+ */
+function recordingOf({ outDir }: Place): Sink<Row> {
+  const counters = sinkCounters()
+  let writer: RecordingWriter | undefined
+  let timeUs = 0
+  const grow = async (record: SessionRecord): Promise<void> => {
+    const { bytes } = writer!.counters
+    writer!.write(record)
+    while (writer!.counters.bytes === bytes) await setImmediate()
+  }
+  return {
+    name: 'recording',
+    counters,
+    async open({ onFault = () => undefined }) {
+      const file = path.join(outDir, `rows.${String((await names({ outDir })).length).padStart(4, '0')}.ndjson.gz`)
+      const retry = { minMs: 1, maxMs: 5, atMost: 1_000_000, withinMs: 1_000_000 }
+      writer ??= await openRecording(file, { venues: ['kraken'] }, { clock: liveClock, onFault, flushBytes: 1, retry })
+    },
+    async write(batch) {
+      const record = { ns: 0, connection: 0, exchange: 'kraken' }
+      for (const row of batch) await grow({ ...record, dir: 'in', timeUs: ++timeUs, data: JSON.stringify(row) })
+      // A frame may be written in two pieces; once something more is written, it is there whole.
+      await grow({ ...record, dir: 'out', timeUs: ++timeUs, data: 'more' })
+      counters.written += batch.length
+    },
+    async close() {
+      await writer?.close()
+      writer = undefined
+    },
+  }
+}
+
+/** A file that was cut before its header was whole, holds no rows yet. */
+async function recordedRows(file: string): Promise<{ readonly rows: Row[]; readonly ended: boolean }> {
+  const rows: Row[] = []
+  const faults: Fault[] = []
+  const reader = readRecording(file, { onFault: (fault) => faults.push(fault) })
+  const header = await reader.header().catch(() => undefined)
+  if (header === undefined) return { rows, ended: false }
+  for await (const batch of reader) {
+    for (const record of batch) if (record.dir === 'in') rows.push(JSON.parse(String(record.data)) as Row)
+  }
+  const worse = faults.find(({ code }) => code !== 'RECORDING_CUT')
+  if (worse !== undefined) throw worse
+  return { rows, ended: header.ended && faults.length === 0 }
 }
 
 /** The text of a file, and none where there is no file yet. */

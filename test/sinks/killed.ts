@@ -183,7 +183,7 @@ export class Writers {
     const heard = { said: '', acknowledgements: 0, acknowledged: 0, done: false, killed: false }
     const killWhenDue = (): void => {
       if (moment === undefined || heard.killed || heard.acknowledgements < moment.acknowledgements) return
-      after(moment.microseconds)
+      busyFor(moment.microseconds)
       heard.killed = writer.kill('SIGKILL')
     }
     let line = ''
@@ -217,7 +217,7 @@ export class Writers {
 }
 
 /** Microseconds are too short for a timer. */
-function after(microseconds: number): void {
+function busyFor(microseconds: number): void {
   const endMs = performance.now() + microseconds / 1_000
   while (performance.now() < endMs);
 }

@@ -397,6 +397,20 @@ export class BookGuard {
     return true
   }
 
+  /**
+   * What came before and what comes next may not follow each other. Numbers and checksums will tell; a book that has
+   * neither is in doubt from here on.
+   *
+   * @param lost  what is known of it: a part of a sentence
+   */
+  interrupted(lost: string): void {
+    const { sequencing, checksum } = this.options
+    if (!this.live || sequencing.name !== 'none' || checksum !== undefined) return
+    this.closeDesk()
+    const message = `In the book of ${this.name} deltas may be missing (${lost}), and the exchange sends nothing by which to tell.`
+    this.fail(new Fault('BOOK_GAP', message, { symbol: this.symbol }))
+  }
+
   /** A delta before its REST snapshot waits, within limits. */
   private keep(delta: BookChange): void {
     if (this.waiting.length >= this.options.bufferMax) {

@@ -11,7 +11,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 
-export type SessionRecord = OpenRecord | OutRecord | InRecord | CloseRecord | RestRecord
+export type SessionRecord = OpenRecord | OutRecord | InRecord | CloseRecord | RestRecord | GapRecord
 
 interface RecordBase {
   readonly timeUs: number
@@ -19,6 +19,17 @@ interface RecordBase {
   /** Names the connection within the run or recording; 0 in files with a single one. */
   readonly connection: number
   readonly exchange: string
+  /** Of records that were read from a recording, where it was asked for. */
+  readonly lineage?: Lineage
+}
+
+/** Where in which recording something stands. */
+export interface Lineage {
+  readonly file: string
+  /** Counts from 0; of a gzip file its members. */
+  readonly block: number
+  /** Counts from 1, which is the header. */
+  readonly line: number
 }
 
 /** The connection was established. */
@@ -57,6 +68,18 @@ export interface RestRecord extends RecordBase {
   readonly url: string
   readonly role: RestRole
   readonly body: string
+}
+
+/**
+ * What happened on the connection between the record before this and the one after it is not wholly known. It is a record
+ * of its own so that nobody joins the two by accident.
+ */
+export interface GapRecord extends RecordBase {
+  readonly dir: 'gap'
+  /** Lines that are missing, of whatever connection of the file; undefined where nobody knows. */
+  readonly lost: number | undefined
+  /** What became of them: the end of a sentence. */
+  readonly reason: string
 }
 
 /**

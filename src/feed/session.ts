@@ -171,6 +171,14 @@ export class Session {
     return this.writer.take()
   }
 
+  /** Frames are missing here. A notice without a symbol says so of all that the connection carries. */
+  gap(timeUs: number, lost: number | undefined, reason: string): MarketEvent[] {
+    this.writer.receiveTimeUs = timeUs
+    this.writer.notice('gap', '', { reason, ...(lost !== undefined && { lost }) })
+    for (const guard of this.guards.values()) guard.interrupted(reason)
+    return this.writer.take()
+  }
+
   /** The connection is of no interest any more: its books and its scanner go, and nobody is told. */
   release(): void {
     for (const guard of this.guards.values()) guard.reset()

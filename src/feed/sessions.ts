@@ -117,6 +117,8 @@ export class Sessions {
       }
       case 'rest':
         return this.rest(record)
+      case 'gap':
+        return this.sessions.get(record.connection)?.gap(record.timeUs, record.lost, record.reason) ?? []
       case 'out':
         return []
     }

@@ -65,6 +65,7 @@ export class FrameLog {
         this.urls.delete(record.connection)
         return
       case 'out':
+      case 'gap':
         return
     }
   }

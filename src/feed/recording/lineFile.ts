@@ -1,9 +1,13 @@
 /**
- * A file of lines that is written behind the back of whoever appends to it: appending never waits and never throws.
+ * A file of lines that is written behind the back of whoever appends to it: appending never waits.
  *
  * Lines are gathered into chunks; each chunk is compressed off the loop, flushed so far that it can be read back, and
  * written; only then the next one. So a process that is killed loses what was appended in the last `flushEveryMs` or
  * `flushBytes`, whichever is less (a machine that loses its power may lose more: nothing is forced to the disk).
+ *
+ * Chunks make blocks: gzip members of whole lines, each of which can be unpacked, checked and found without the others.
+ * A block is ended by `blockBytes` of text or, where lines come slowly, by its age, so that a day is some ten thousand
+ * blocks, compressed as well as a whole file would be. What a block holds goes into the index beside the file.
  *
  * Holds   at most `queueBytesMax` of text. When it is full, lines are lost, counted, and stood for by one `gap` line as
  *         soon as half of it is free again: in one run rather than every other line
@@ -13,13 +17,17 @@
  * The header stands in a gzip member of its own, stored and not compressed, so that the totals can be written into it
  * at the end without touching the rest.
  */
-import { constants, createGzip, gzipSync, type Gzip } from 'node:zlib'
+import { constants, createGzip, gzipSync, type Gzip, type ZlibReset } from 'node:zlib'
 import { backoffDelayMs, RetryBudget, type Backoff, type Budget } from '../../clock/backoff'
 import { sleep, type Clock, type Timer } from '../../clock/clock'
 import { Fault, messageOf } from '../../model/fault'
 import { fileProblem } from '../../model/fileFault'
+import type { RecordTime, SessionRecord } from '../record'
+import { BlockSum } from './blockSum'
+import type { IndexFile } from './indexFile'
+import { LineBytes } from './lineBytes'
 import { headerLine, type NewHeader } from './recordingHeader'
-import { gapLine } from './recordLine'
+import { isStateLine, timeText, writeGapLine, writeLine } from './recordLine'
 
 /** What of a file is used; `node:fs/promises` gives it. */
 export interface WritableFile {
@@ -38,8 +46,12 @@ export interface LineFileOptions {
   readonly queueBytesMax: number
   readonly flushEveryMs: number
   readonly flushBytes: number
+  readonly blockBytes: number
+  readonly blockEveryMs: number
   readonly closeWithinMs: number
   readonly retry: Backoff & Budget
+  /** Where blocks are noted; of files without blocks nobody makes one. */
+  readonly indexOf: (path: string) => IndexFile | undefined
 }
 
 export interface LineFileCounters {
@@ -55,8 +67,10 @@ export class LineFile {
   readonly counters: LineFileCounters = { lines: 0, lost: 0, bytes: 0, retries: 0 }
 
   /** Lines that are not in a chunk yet. */
-  private pending = ''
-  private pendingLines = 0
+  private pending: LineBytes
+  private totals = new BlockSum()
+  /** Memory of chunks that were written. */
+  private readonly spare: LineBytes[] = []
   private timer: Timer | undefined
   /** The first is being written. */
   private readonly chunks: Chunk[] = []
@@ -65,17 +79,30 @@ export class LineFile {
 
   /** Lines lost since the last one that was taken. */
   private gap = 0
-  private gapT = ''
+  private gapTime: RecordTime = { timeUs: 0, ns: 0 }
 
-  private readonly counts = new Map<string, number>()
+  private readonly counts: Record<LineKind, number> = {
+    open: 0,
+    out: 0,
+    in: 0,
+    'in-binary': 0,
+    close: 0,
+    rest: 0,
+    gap: 0,
+  }
   private firstT: string | undefined
-  private lastT: string | undefined
+  private lastUs = 0
+  private lastNs = 0
 
   private file: WritableFile | undefined
   private position = 0
   private headerBytes = 0
-  private gzip: Gzip | undefined
+  private gzip: (Gzip & ZlibReset) | undefined
   private readonly packed: Buffer[] = []
+  private readonly index: IndexFile | undefined
+  /** What was written of the block that is not ended; undefined between blocks. */
+  private block: BlockSum | undefined
+  private blockSinceUs = 0
 
   private readonly budget: RetryBudget
   private outage = false
@@ -91,6 +118,8 @@ export class LineFile {
     private readonly options: LineFileOptions,
   ) {
     this.budget = new RetryBudget(options.retry)
+    this.pending = new LineBytes(this.chunkRoom)
+    this.index = options.gzip ? options.indexOf(path) : undefined
     this.whenGivenUp = new Promise((resolve) => (this.resolveGivenUp = () => resolve(false)))
   }
 
@@ -101,29 +130,40 @@ export class LineFile {
     while (this.position < header.length) await this.writeSome(header, this.position)
     this.headerBytes = header.length
     this.counters.bytes = this.position
+    this.index?.begin(header)
   }
 
   /**
-   * Takes a line.
+   * Takes a record as a line.
    *
-   * @param line  with its line end
-   * @param kind  under which it is counted in the header
-   * @param t     its time, as written
-   * @returns     false when it was lost
+   * @param venue  the exchange to name in it
+   * @returns      false when it was lost
+   * @throws       what writing the record as a line throws; then it is as if it had not been offered
    */
-  append(line: string, kind: string, t: string): boolean {
+  append(record: SessionRecord, venue: string | undefined): boolean {
     if (this.state !== 'open') {
       this.counters.lost += 1
       return false
     }
+    const { pending } = this
+    const start = pending.length
+    let binary: boolean
+    try {
+      binary = writeLine(pending, record, venue)
+    } catch (cause) {
+      pending.cut(start)
+      throw cause
+    }
     const { queueBytesMax } = this.options
-    const held = this.chunkBytes + this.pending.length
-    if (this.gap > 0 && held <= queueBytesMax / 2 && line.length <= queueBytesMax / 2) this.endGap()
-    if (this.gap > 0 || held + line.length > queueBytesMax) {
-      this.lose(t)
+    const length = pending.length - start
+    const held = this.chunkBytes + start
+    if (this.gap > 0 && held <= queueBytesMax / 2 && length <= queueBytesMax / 2) this.endGap(start)
+    if (this.gap > 0 || held + length > queueBytesMax) {
+      pending.cut(start)
+      this.lose(record)
       return false
     }
-    this.take(line, kind, t)
+    this.took(record, binary ? 'in-binary' : record.dir, isStateLine(record, venue), 0)
     return true
   }
 
@@ -133,21 +173,22 @@ export class LineFile {
     return this.closing
   }
 
-  private take(line: string, kind: string, t: string): void {
+  /** Counts the line at the end of what is pending. */
+  private took(time: RecordTime, kind: LineKind, isState: boolean, lost: number): void {
     this.counters.lines += 1
-    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
-    this.firstT ??= t
-    this.lastT = t
-    this.pending += line
-    this.pendingLines += 1
+    this.counts[kind] += 1
+    this.firstT ??= timeText(time)
+    this.lastUs = time.timeUs
+    this.lastNs = time.ns
+    this.totals.line(time.timeUs, time.ns, isState, lost)
     if (this.pending.length >= this.options.flushBytes) this.seal()
     else this.timer ??= this.options.clock.after(this.options.flushEveryMs, () => this.seal())
   }
 
-  private lose(t: string): void {
+  private lose({ timeUs, ns }: RecordTime): void {
     this.counters.lost += 1
     this.gap += 1
-    this.gapT = t
+    this.gapTime = { timeUs, ns }
     if (this.gap > 1) return
     this.report(
       new Fault(
@@ -158,21 +199,26 @@ export class LineFile {
     )
   }
 
-  private endGap(): void {
-    const { gap, gapT } = this
+  /** Notes what was lost, before the line that begins at `start` of what is pending. */
+  private endGap(start = this.pending.length): void {
+    const { gap, gapTime } = this
+    const line = Buffer.from(this.pending.bytes.subarray(start))
     this.gap = 0
-    this.take(gapLine(gapT, gap), 'gap', gapT)
+    this.pending.cut(start)
+    writeGapLine(this.pending, gapTime, gap)
+    this.took(gapTime, 'gap', false, gap)
+    this.pending.raw(line)
   }
 
   private seal(): void {
     this.timer?.cancel()
     this.timer = undefined
-    if (this.pendingLines === 0) return
-    const bytes = Buffer.from(this.pending, 'utf8')
-    this.chunks.push({ bytes, lines: this.pendingLines })
-    this.chunkBytes += bytes.length
-    this.pending = ''
-    this.pendingLines = 0
+    const { pending, totals } = this
+    if (totals.lines === 0) return
+    this.chunks.push({ memory: pending, totals })
+    this.chunkBytes += pending.length
+    this.pending = this.spare.pop() ?? new LineBytes(this.chunkRoom)
+    this.totals = new BlockSum()
     this.writing ??= this.writeChunks()
   }
 
@@ -180,12 +226,17 @@ export class LineFile {
   private async writeChunks(): Promise<void> {
     try {
       for (let chunk = this.chunks[0]; chunk !== undefined; chunk = this.chunks[0]) {
-        const packed = this.options.gzip ? await this.pack(chunk.bytes) : [chunk.bytes]
-        for (const bytes of packed) {
-          if (!(await this.write(bytes))) return
-        }
+        const { memory, totals } = chunk
+        const written = this.options.gzip
+          ? await this.writePacked(memory.bytes, totals)
+          : await this.write(memory.bytes)
+        if (!written) return
         this.chunks.shift()
-        this.chunkBytes -= chunk.bytes.length
+        this.chunkBytes -= memory.length
+        if (this.spare.length < SPARE_MAX && memory.room <= 2 * this.chunkRoom) {
+          memory.cut(0)
+          this.spare.push(memory)
+        }
       }
     } catch (cause) {
       this.giveUp('SINK_REJECTED', `cannot go on: ${messageOf(cause)}`, cause)
@@ -194,30 +245,59 @@ export class LineFile {
     }
   }
 
+  /** Adds a chunk to the block, and ends that when it is long or old enough. */
+  private async writePacked(bytes: Buffer, totals: BlockSum): Promise<boolean> {
+    const { clock, blockBytes, blockEveryMs } = this.options
+    this.gzip ??= this.startGzip()
+    if (this.block === undefined) {
+      this.block = new BlockSum()
+      this.blockSinceUs = clock.nowUs()
+    }
+    const { block } = this
+    block.add(totals, bytes.length)
+    if (!(await this.writeBlockPart(await this.pack(this.gzip, bytes)))) return false
+    const isWhole = block.textBytes >= blockBytes || clock.nowUs() - this.blockSinceUs >= blockEveryMs * 1_000
+    return !isWhole || this.endBlock()
+  }
+
+  private async writeBlockPart(packed: readonly Buffer[]): Promise<boolean> {
+    for (const bytes of packed) {
+      if (!(await this.write(bytes))) return false
+      this.block?.packed(bytes)
+    }
+    return true
+  }
+
   /** Compresses, and flushes so far that a reader gets every line of the chunk. */
-  private pack(bytes: Buffer): Promise<readonly Buffer[]> {
-    const gzip = (this.gzip ??= this.startGzip())
+  private pack(gzip: Gzip, bytes: Buffer): Promise<readonly Buffer[]> {
     return new Promise((resolve, reject) => {
       gzip.write(bytes, (error) => (error ? reject(error) : resolve(this.packed.splice(0))))
     })
   }
 
-  /** The end of the gzip member. */
-  private packEnd(): Promise<readonly Buffer[]> {
-    const { gzip } = this
-    if (gzip === undefined) return Promise.resolve([])
-    return new Promise((resolve, reject) => {
-      gzip.once('end', () => resolve(this.packed.splice(0)))
+  /** Ends the gzip member, and notes the block. */
+  private async endBlock(): Promise<boolean> {
+    const { gzip, block } = this
+    if (gzip === undefined || block === undefined) return true
+    const packed = await new Promise<readonly Buffer[]>((resolve, reject) => {
       gzip.once('error', reject)
-      gzip.end()
+      gzip.flush(constants.Z_FINISH, () => {
+        gzip.off('error', reject)
+        resolve(this.packed.splice(0))
+      })
     })
+    if (!(await this.writeBlockPart(packed))) return false
+    gzip.reset()
+    this.block = undefined
+    this.index?.add(block.totals(), this.position)
+    return true
   }
 
-  private startGzip(): Gzip {
+  private startGzip(): Gzip & ZlibReset {
     const gzip = createGzip({ level: this.options.level, flush: constants.Z_SYNC_FLUSH, chunkSize: 64 * 1_024 })
     gzip.on('data', (bytes: Buffer) => this.packed.push(bytes))
     gzip.on('error', () => undefined) // whoever waits for the write is told
-    return gzip
+    return gzip as Gzip & ZlibReset
   }
 
   /** Writes all of it, trying again where it fails; false when the file was given up. */
@@ -321,19 +401,19 @@ export class LineFile {
     try {
       await this.writing
       if (this.isGivenUp()) return false
-      for (const bytes of await this.packEnd()) {
-        if (!(await this.write(bytes))) return false
-      }
+      if (!(await this.endBlock())) return false
       if (this.headerBytes > 0) {
         const header = this.headerOf({
           frames: this.counters.lines,
-          counts: this.counts,
+          counts: new Map(Object.entries(this.counts).filter(([, count]) => count > 0)),
           firstT: this.firstT,
-          lastT: this.lastT,
+          lastT: this.firstT === undefined ? undefined : timeText({ timeUs: this.lastUs, ns: this.lastNs }),
         })
         if (header.length === this.headerBytes) {
+          const { position } = this
           this.position = 0
           while (this.position < header.length) await this.writeSome(header, this.position)
+          await this.index?.end(header, position)
         }
       }
       await this.file?.close()
@@ -356,19 +436,24 @@ export class LineFile {
   ): void {
     if (this.isGivenUp()) return
     this.state = 'given up'
-    let unwritten = this.pendingLines
-    for (const { lines } of this.chunks) unwritten += lines
+    let unwritten = this.totals.lines
+    for (const { totals } of this.chunks) unwritten += totals.lines
     this.counters.lost += unwritten
     this.timer?.cancel()
-    this.pending = ''
-    this.pendingLines = 0
+    this.totals = new BlockSum()
+    this.pending.cut(0)
     this.chunks.length = 0
     this.chunkBytes = 0
     this.report(new Fault(code, `The recording ${this.path} ${what}`, { path: this.path, unwritten }, { cause }))
     this.nap?.abort()
     this.gzip?.destroy()
+    this.index?.leave()
     void this.file?.close().catch(() => undefined) // an operation that hangs keeps it open; nobody waits for that
     this.resolveGivenUp?.()
+  }
+
+  private get chunkRoom(): number {
+    return Math.min(this.options.flushBytes, CHUNK_ROOM_MAX) + LINE_ROOM
   }
 
   /** Asked after a wait, when the state may be another. */
@@ -386,6 +471,15 @@ export class LineFile {
 }
 
 interface Chunk {
-  readonly bytes: Buffer
-  readonly lines: number
+  readonly memory: LineBytes
+  readonly totals: BlockSum
 }
+
+/** Under which lines are counted in the header. */
+type LineKind = SessionRecord['dir'] | 'in-binary'
+
+/** Chunks' memory that is kept for the next ones. */
+const SPARE_MAX = 2
+/** A chunk is longer than `flushBytes` by its last line. */
+const LINE_ROOM = 16 * 1_024
+const CHUNK_ROOM_MAX = 256 * 1_024

@@ -4,45 +4,122 @@
  * Truth  ../shared/fixtures/recorded/README.md, and for recordings with several connections two keys more: `c`, the
  *        connection's number (0 where there is none; -1 on REST lines), and `venue`, the exchange of the line and of
  *        what follows on its connection. `dir` has two words more: `close` (`code`, `reason`) and `gap` (`lost`: lines
- *        that the recorder had no room for).
+ *        that the recorder had no room for; of all connections where it has no `c`).
  */
-import { textOf, type RestRole, type SessionRecord } from '../record'
+import { textOf, type RecordTime, type RestRole, type SessionRecord } from '../record'
+import { LineBytes } from './lineBytes'
 import { redactUrl } from './redactUrl'
 
 /**
  * Writes a record as a line, its end included.
  *
  * @param venue  the exchange to name, or undefined where earlier lines or the header name it
+ * @returns      true when what was received is written as bytes, because it is no text
  */
-export function recordLine(record: SessionRecord, venue: string | undefined): string {
-  const head = `{"t":"${timeText(record)}","dir":"${record.dir}"`
-  const named = venue === undefined ? head : `${head},"venue":${JSON.stringify(venue)}`
-  const without = record.dir === 'rest' ? -1 : 0
-  const numbered = record.connection === without ? named : `${named},"c":${record.connection}`
+export function writeLine(out: LineBytes, record: SessionRecord, venue: string | undefined): boolean {
+  out.ascii('{"t":"')
+  writeTime(out, record)
+  out.ascii(HEADS[record.dir])
+  if (venue !== undefined) {
+    out.ascii(',"venue":')
+    out.text(JSON.stringify(venue))
+  }
+  const without = record.dir === 'rest' || record.dir === 'gap' ? -1 : 0
+  if (record.connection !== without) out.ascii(`,"c":${record.connection}`)
+  let binary = false
   switch (record.dir) {
     case 'in': {
       const text = textOf(record)
-      return text === undefined
-        ? `${numbered},"b64":"${base64(record.data as Uint8Array)}"}\n`
-        : `${numbered},"raw":${JSON.stringify(text)}}\n`
+      binary = text === undefined
+      if (text === undefined) out.ascii(`,"b64":"${base64(record.data as Uint8Array)}"`)
+      else writeText(out, ',"raw":', text)
+      break
     }
     case 'out':
-      return `${numbered},"raw":${JSON.stringify(record.data)}}\n`
+      writeText(out, ',"raw":', record.data)
+      break
     case 'open':
-      return `${numbered},"url":${JSON.stringify(redactUrl(record.url))}}\n`
+      writeText(out, ',"url":', redactUrl(record.url))
+      break
     case 'close':
-      return `${numbered},"code":${record.code},"reason":${JSON.stringify(record.reason)}}\n`
-    case 'rest': {
-      const { method, url, role, body } = record
-      return `${numbered},"method":${JSON.stringify(method)},"url":${JSON.stringify(redactUrl(url))},"role":"${role}","body":${JSON.stringify(body)}}\n`
-    }
+      out.ascii(`,"code":${record.code}`)
+      writeText(out, ',"reason":', record.reason)
+      break
+    case 'gap':
+      if (record.lost !== undefined) out.ascii(`,"lost":${record.lost}`)
+      writeText(out, ',"reason":', record.reason)
+      break
+    case 'rest':
+      writeText(out, ',"method":', record.method)
+      writeText(out, ',"url":', redactUrl(record.url))
+      out.ascii(`,"role":"${record.role}"`)
+      writeText(out, ',"body":', record.body)
   }
+  out.ascii('}\n')
+  return binary
 }
 
-/** The line that stands for lines that were lost. */
-export function gapLine(t: string, lost: number): string {
-  return `{"t":"${t}","dir":"gap","lost":${lost}}\n`
+/** As {@link writeLine}, as text. */
+export function recordLine(record: SessionRecord, venue: string | undefined): string {
+  const out = new LineBytes(1_024)
+  writeLine(out, record, venue)
+  return out.bytes.toString('utf8')
 }
+
+const HEADS = {
+  in: '","dir":"in"',
+  out: '","dir":"out"',
+  open: '","dir":"open"',
+  close: '","dir":"close"',
+  gap: '","dir":"gap"',
+  rest: '","dir":"rest"',
+} as const satisfies Record<SessionRecord['dir'], string>
+
+function writeText(out: LineBytes, key: string, value: string): void {
+  out.ascii(key)
+  out.text(JSON.stringify(value))
+}
+
+/** Times of our days have 16 digits of microseconds: then no text is made of them. */
+function writeTime(out: LineBytes, time: RecordTime): void {
+  const { timeUs, ns } = time
+  if (timeUs < 1e15) {
+    out.ascii(timeText(time))
+    return
+  }
+  const high = Math.floor(timeUs / 1e9)
+  out.digits(high, 7)
+  out.digits(timeUs - high * 1e9, 9)
+  out.digits(ns, 3)
+}
+
+/** Writes the line that stands for lines that were lost, of whatever connection. */
+export function writeGapLine(out: LineBytes, time: RecordTime, lost: number): void {
+  out.ascii('{"t":"')
+  writeTime(out, time)
+  out.ascii(`","dir":"gap","lost":${lost}}\n`)
+}
+
+/** True of what a reader that starts behind it must know all the same; the index counts such lines. */
+export function isStateLine(record: SessionRecord, venue: string | undefined): boolean {
+  const { dir } = record
+  if (dir === 'rest') return record.role === 'instruments'
+  return dir === 'open' || dir === 'close' || venue !== undefined
+}
+
+/** Of the text of a line; without it, {@link isStateLine} is false of what the line says. */
+export const MAY_BE_STATE = /"dir": ?"(?:open|close)"|"role": ?"instruments"|"venue": ?"/
+
+/** When a frame was sent or received, of a line as it is written here that names no exchange; undefined of all others. */
+export function frameTime(line: string): RecordTime | undefined {
+  if (!line.startsWith('{"t":"') || !(line.startsWith(IN, 25) || line.startsWith(OUT, 25))) return undefined
+  const timeUs = Number(line.slice(6, 22))
+  const ns = Number(line.slice(22, 25))
+  return Number.isInteger(timeUs) && Number.isInteger(ns) ? { timeUs, ns } : undefined
+}
+
+const IN = '","dir":"in","raw":'
+const OUT = '","dir":"out","raw":'
 
 /** A record's time as the format writes it: nanoseconds since 1970. */
 export function timeText({ timeUs, ns }: { readonly timeUs: number; readonly ns: number }): string {
@@ -75,8 +152,13 @@ export type NoRecord =
   | { readonly kind: 'broken'; readonly problem: string }
   /** It is of a kind that this version does not know. */
   | { readonly kind: 'ignored' }
-  /** The recorder lost lines here. */
-  | { readonly kind: 'gap'; readonly lost: number }
+  /** Lines are missing here: of one connection, or of all. */
+  | (RecordTime & {
+      readonly kind: 'gap'
+      readonly lost: number | undefined
+      readonly connection: number | undefined
+      readonly reason: string | undefined
+    })
   /** Another recording starts here. */
   | { readonly kind: 'header' }
 
@@ -152,9 +234,11 @@ export function recordOf(text: string, context: LineContext): SessionRecord | No
       if (exchange === undefined) return broken(NO_EXCHANGE)
       return { timeUs, ns, connection: context.connectionOf(own), exchange, dir, method, url, role, body }
     }
-    case 'gap':
-      if (!Number.isSafeInteger(wire.lost) || (wire.lost as number) < 0) return broken('has no number of "lost" lines')
-      return { kind: 'gap', lost: wire.lost as number }
+    case 'gap': {
+      const { lost, reason } = wire
+      if (lost !== undefined && !isCount(lost)) return broken('has no number of "lost" lines')
+      return { kind: 'gap', timeUs, ns, lost, connection: c, reason: typeof reason === 'string' ? reason : undefined }
+    }
     default:
       return IGNORED
   }
@@ -177,6 +261,10 @@ function broken(problem: string): NoRecord {
 
 function isConnection(c: unknown): c is number {
   return Number.isInteger(c) && (c as number) >= 0 && (c as number) <= CONNECTION_MAX
+}
+
+function isCount(lost: unknown): lost is number {
+  return Number.isSafeInteger(lost) && (lost as number) >= 0
 }
 
 function isRole(role: string): role is RestRole {

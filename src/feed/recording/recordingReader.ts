@@ -6,18 +6,28 @@
  * Order   that of the lines, which is the true one also where `t` repeats or goes back
  * Loop    after every slice of text (16 KiB, some 50 frames) the event loop gets its turn; a single line of megabytes
  *         is parsed in one piece all the same
- * Faults  a line that cannot be read is reported with its number and skipped; a file that ends in the middle is read up
- *         to there and reported. Only a file that is no recording at all is an error of the iteration.
+ * Gaps    where lines are missing, because the recorder lost them, a line cannot be read or a block is damaged, a gap
+ *         record stands in their place for each connection that was known by then
+ * Faults  a line that cannot be read is reported with its number and skipped; so is a damaged block, with its place; a
+ *         file that ends in the middle is read up to there and reported. Only a file that is no recording at all is an
+ *         error of the iteration.
+ * Seeking from a time: the file's index says where to begin. What is still in force then is given first, with the time
+ *         one microsecond before: the openings of connections that are open, and the lists of instruments. Nothing else
+ *         from before is given, so a book is silent until its next snapshot.
  */
+import { readFile } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { CounterSpecs } from '../../metrics/counters'
 import { Fault, messageOf } from '../../model/fault'
-import type { SessionRecord } from '../record'
+import type { GapRecord, Lineage, SessionRecord } from '../record'
 import { ConnectionVenues } from './connectionVenues'
-import { openBlocks, type FileBlocks, type FileEnd } from './fileBlocks'
+import { openBlocks, statBlocks, type BlockPart, type BrokenPart, type FileBlocks, type FileEnd } from './fileBlocks'
+import { parseIndex, type IndexContent } from './indexLines'
+import { InForce } from './inForce'
 import { DONE, Turns, type RecordBatches } from './recordBatches'
 import { invalid, parseHeader, SEVERAL, type RecordingHeader } from './recordingHeader'
-import { isNoRecord, recordOf, type LineContext } from './recordLine'
+import { indexPathOf, openIndex, readBlock, windowOf, type RecordingBlock } from './recordingIndex'
+import { frameTime, isNoRecord, MAY_BE_STATE, recordOf, type LineContext } from './recordLine'
 import { WholeLines, type Lines } from './wholeLines'
 
 export interface RecordingReader extends RecordBatches {
@@ -38,6 +48,19 @@ export interface ReadOptions {
   readonly exchange?: string | undefined
   /** Bytes of the longest line that is read; a longer one is reported and skipped. Default 64 MiB. */
   readonly lineBytesMax?: number | undefined
+  /**
+   * Begins with the first record of this time or later, microseconds since 1970. Where times go back in a file, a record
+   * counts as of the latest time before it.
+   */
+  readonly fromUs?: number | undefined
+  /** Begins with this line, counting from 1, in the same way. */
+  readonly fromLine?: number | undefined
+  /** Ends before the first record of this time or later. */
+  readonly toUs?: number | undefined
+  /** Says of each record where it stands. Default false. */
+  readonly lineage?: boolean | undefined
+  /** Is told how far the reading of a file is that has no index, when one must be made to begin at `fromUs`. */
+  readonly onProgress?: ((done: { readonly bytes: number; readonly of: number }) => void) | undefined
   /** The number under which a connection of this file is known to the reader's user; default its own. */
   readonly renumber?: ((connection: number) => number) | undefined
 }
@@ -94,6 +117,9 @@ const HEADER_BYTES_MAX = 4 * 1_024 * 1_024
  */
 const SLICE_CHARS = 16 * 1_024
 const NEWLINE = 10
+/** Connections of which a gap is told; the oldest are forgotten. */
+const CONNECTIONS_MAX = 65_536
+const NO_TIME = -1
 
 class Reader implements RecordingReader, LineContext {
   readonly counters: ReadingCounters = { lines: 0, records: 0, unreadable: 0, ignored: 0, lost: 0, bytes: 0 }
@@ -103,10 +129,27 @@ class Reader implements RecordingReader, LineContext {
   private closed = false
 
   private blocks: FileBlocks | undefined
-  private waiting: Buffer[] = []
-  /** The next blocks, unpacked on another thread while these are parsed. */
-  private ahead: Promise<readonly Buffer[] | FileEnd> | undefined
+  private waiting: BlockPart[] = []
+  /** The next parts, unpacked on another thread while these are parsed. */
+  private ahead: Promise<readonly BlockPart[] | FileEnd> | undefined
   private end: FileEnd | undefined
+  private isPlain = false
+  /** Of the text that is being parsed. */
+  private block = 0
+  /** By how much the file's numbers of blocks are too low, because several broken ones were taken for one. */
+  private blockShift = 0
+  /** Of the next line, in the file; kept for files that are not compressed, where lineage is wanted. */
+  private byteAt = 0
+  private sidecar: Promise<IndexContent | undefined> | undefined
+
+  /** The latest time so far; the one that counts. */
+  private timeUs = NO_TIME
+  private timeNs = 0
+  /** What is in force, as long as no record of `fromUs` has come. */
+  private before: InForce | undefined
+  /** Exchanges of the connections that records came of. */
+  private readonly seen = new Map<number, string>()
+  private lastSeen: number | undefined
 
   private readonly wholeLines: WholeLines
   private lines: Lines[] = []
@@ -123,6 +166,9 @@ class Reader implements RecordingReader, LineContext {
   /** The lines that the headers so far promise; undefined when one of them does not say. */
   private promised: number | undefined = 0
   private venues = new ConnectionVenues(SEVERAL)
+  private sought = false
+  /** True once `toUs` was reached. */
+  private stopped = false
   /** True when the header says that its recorder has not finished the file. */
   private unfinished = false
 
@@ -132,6 +178,8 @@ class Reader implements RecordingReader, LineContext {
     private readonly lineBytesMax: number,
   ) {
     this.wholeLines = new WholeLines(lineBytesMax)
+    const { fromUs, fromLine } = options
+    if (fromUs !== undefined || fromLine !== undefined) this.before = new InForce()
   }
 
   [Symbol.asyncIterator](): this {
@@ -169,6 +217,7 @@ class Reader implements RecordingReader, LineContext {
     if (this.closed) return DONE
     await this.open()
     try {
+      if (!this.sought) await this.seek()
       for (let more = true; more;) {
         const batch: SessionRecord[] = []
         more = await this.fill(batch)
@@ -199,19 +248,25 @@ class Reader implements RecordingReader, LineContext {
       if (lines.text === undefined) {
         this.lineNumber += 1
         this.counters.lines += 1
-        this.unreadable(lines.problem)
+        this.unreadable(lines.problem, batch)
       }
       return true
     }
-    const block = this.closed ? undefined : await this.nextBlock()
-    if (block !== undefined) {
-      this.counters.bytes += block.length
-      this.lines = this.wholeLines.push(block)
+    const part = this.closed ? undefined : await this.nextPart()
+    if (part !== undefined) {
+      if (part.part === 'text') this.push(part.number, part.bytes)
+      else if (part.part === 'broken') await this.skipBroken(part, batch)
       return true
     }
     if (this.end !== undefined) this.finish(this.end, batch)
     this.end = undefined
     return false
+  }
+
+  private push(number: number, bytes: Buffer): void {
+    this.block = number + this.blockShift
+    this.counters.bytes += bytes.length
+    this.lines = this.wholeLines.push(bytes)
   }
 
   private parseSlice(batch: SessionRecord[]): void {
@@ -223,56 +278,243 @@ class Reader implements RecordingReader, LineContext {
       const line = text.slice(this.at, lineEnd)
       this.at = lineEnd + 1
       this.lineNumber += 1
+      if (this.isPlain && this.options.lineage === true) {
+        this.block = windowOf(this.byteAt)
+        this.byteAt += Buffer.byteLength(line) + 1
+      }
       if (!isBlank(line)) this.parseLine(line, batch)
+      if (this.timeUs >= this.toUs) return this.stop()
     }
   }
 
   private parseLine(line: string, batch: SessionRecord[]): void {
     this.counters.lines += 1
+    if (this.before !== undefined && this.isPassedOver(line)) return
     if (line.length > this.lineBytesMax) {
-      this.unreadable(`is longer than ${this.lineBytesMax} bytes`)
+      this.unreadable(`is longer than ${this.lineBytesMax} bytes`, batch)
       return
     }
     const result = recordOf(line, this)
     if (!isNoRecord(result)) {
-      this.counters.records += 1
-      batch.push(result)
+      this.give(result, batch)
       return
     }
     switch (result.kind) {
       case 'broken':
-        this.unreadable(result.problem)
+        this.unreadable(result.problem, batch)
         return
       case 'ignored':
         this.counters.ignored += 1
         return
-      case 'gap':
-        this.counters.lost += result.lost
-        this.report(
-          'RECORD_UNREADABLE',
-          `${result.lost} lines are missing from the recording ${this.path} before line ${this.lineNumber}: its recorder could not write as fast as they came. Books that they belong to must be resynchronised.`,
-          { lost: result.lost },
-        )
+      case 'gap': {
+        const { lost = 0, connection, reason = 'its recorder could not write as fast as they came' } = result
+        this.counters.lost += lost
+        if (this.passes(result.timeUs, result.ns, batch)) {
+          this.report(
+            'RECORD_UNREADABLE',
+            `${lost} lines are missing from the recording ${this.path} before line ${this.lineNumber}: ${reason}. Books that they belong to must be resynchronised.`,
+            { lost },
+          )
+        }
+        this.giveGaps(result.lost, reason, batch, connection === undefined ? undefined : this.connectionOf(connection))
         return
+      }
       case 'header':
-        this.joined(line)
+        this.joined(line, batch)
     }
   }
 
+  /** True of a frame from before the time that is asked for, which need not be parsed. Most are; moves the time on. */
+  private isPassedOver(line: string): boolean {
+    const { fromUs } = this.options
+    if (fromUs === undefined || this.venues.ofHeader() === undefined) return false
+    const time = frameTime(line)
+    if (time === undefined || time.timeUs >= fromUs) return false
+    if (time.timeUs > this.timeUs) this.timeUs = time.timeUs
+    return true
+  }
+
+  /** Passes a record on, unless its time is outside of what is asked for. */
+  private give(record: SessionRecord, batch: SessionRecord[]): void {
+    const { connection } = record
+    if (connection !== this.lastSeen && connection >= 0) this.see(connection, record.exchange)
+    if (record.dir === 'close') this.seen.delete(this.forgetLast(connection))
+    const placed = this.options.lineage === true ? { ...record, lineage: this.place() } : record
+    if (!this.passes(record.timeUs, record.ns, batch)) {
+      this.before?.take(placed)
+      return
+    }
+    this.counters.records += 1
+    batch.push(placed)
+  }
+
+  private see(connection: number, exchange: string): void {
+    if (this.seen.size >= CONNECTIONS_MAX && !this.seen.has(connection)) {
+      const [oldest] = this.seen.keys()
+      this.seen.delete(oldest!)
+    }
+    this.seen.set(connection, exchange)
+    this.lastSeen = connection
+  }
+
+  private forgetLast(connection: number): number {
+    this.lastSeen = undefined
+    return connection
+  }
+
+  private place(): Lineage {
+    return { file: this.path, block: this.block, line: this.lineNumber }
+  }
+
+  /** Moves the time on. True when what happened then is asked for; the first such gives what was in force until then. */
+  private passes(timeUs: number, ns: number, batch: SessionRecord[]): boolean {
+    if (timeUs > this.timeUs || (timeUs === this.timeUs && ns > this.timeNs)) {
+      this.timeUs = timeUs
+      this.timeNs = ns
+    }
+    if (this.timeUs >= this.toUs) return false
+    const { before } = this
+    if (before === undefined) return true
+    const { fromUs = NO_TIME, fromLine = 0 } = this.options
+    if (this.timeUs < fromUs || this.lineNumber < fromLine) return false
+    this.before = undefined
+    for (const record of before.records(Math.max(0, (fromUs === NO_TIME ? this.timeUs : fromUs) - 1))) {
+      this.counters.records += 1
+      batch.push(record)
+    }
+    return true
+  }
+
+  /** Lines are missing: of a connection, or of all that are known. */
+  private giveGaps(lost: number | undefined, reason: string, batch: SessionRecord[], only?: number): void {
+    if (this.before !== undefined || this.timeUs >= this.toUs) return
+    const { timeNs: ns } = this
+    const timeUs = Math.max(this.timeUs, 0)
+    for (const [connection, exchange] of this.seen) {
+      if (only !== undefined && only !== connection) continue
+      const gap: GapRecord = { timeUs, ns, connection, exchange, dir: 'gap', lost, reason }
+      batch.push(this.options.lineage === true ? { ...gap, lineage: this.place() } : gap)
+    }
+  }
+
+  private get toUs(): number {
+    return this.options.toUs ?? Infinity
+  }
+
+  /** All that was asked for has been given. */
+  private stop(): void {
+    this.text = ''
+    this.at = 0
+    this.lines = []
+    this.waiting = []
+    this.end = undefined
+    this.stopped = true
+  }
+
   /** Two recordings joined into one file: the second's header holds from here on. */
-  private joined(line: string): void {
+  private joined(line: string, batch: SessionRecord[]): void {
     try {
       const header = parseHeader(line, this.path)
       this.counters.lines -= 1
       this.begin(header)
     } catch (error) {
-      this.unreadable(`is a header that cannot be read (${messageOf(error)})`)
+      this.unreadable(`is a header that cannot be read (${messageOf(error)})`, batch)
     }
   }
 
-  private unreadable(problem: string): void {
+  private unreadable(problem: string, batch: SessionRecord[]): void {
     this.counters.unreadable += 1
-    this.report('RECORD_UNREADABLE', `Line ${this.lineNumber} of the recording ${this.path} ${problem}: it is skipped.`)
+    if (this.before === undefined) {
+      const message = `Line ${this.lineNumber} of the recording ${this.path} ${problem}: it is skipped.`
+      this.report('RECORD_UNREADABLE', message)
+    }
+    this.giveGaps(1, `line ${this.lineNumber} of it ${problem}`, batch)
+  }
+
+  /** A damaged block: what follows it is read. The index, where there is one, tells how many lines are lost with it. */
+  private async skipBroken(
+    { number, offset, length, reason, given }: BrokenPart,
+    batch: SessionRecord[],
+  ): Promise<void> {
+    this.wholeLines.rest() // of a line that began before it
+    const block = number + this.blockShift
+    const next = (await this.readSidecar())?.blocks.find((one) => one.offset === offset + length)
+    const lost = next === undefined ? undefined : Math.max(0, next.firstLine - 1 - this.lineNumber)
+    const lines = lost === undefined ? 'an unknown number of lines' : `${lost} lines`
+    const unchecked = given ? ' Text of it was given before that was known.' : ''
+    this.report(
+      'RECORD_UNREADABLE',
+      `Block ${block} of the recording ${this.path} is damaged (${reason}): its bytes ${offset} to ${offset + length - 1}, ${lines} after line ${this.lineNumber}, are skipped.${unchecked} Books that they belong to must be resynchronised.`,
+      { block, offset, bytes: length, lost },
+    )
+    this.counters.lost += lost ?? 0
+    if (next !== undefined) {
+      this.lineNumber = next.firstLine - 1
+      this.blockShift = next.number - (number + 1)
+    }
+    this.promised = undefined
+    this.giveGaps(lost, `block ${block} of it is damaged (${reason})`, batch)
+  }
+
+  private readSidecar(): Promise<IndexContent | undefined> {
+    this.sidecar ??= readFile(indexPathOf(this.path), 'utf8').then(parseIndex, () => undefined)
+    return this.sidecar
+  }
+
+  /** Goes to where `fromUs` is, past what is in force until then. */
+  private async seek(): Promise<void> {
+    this.sought = true
+    if (this.before === undefined) return
+    const { fromUs = NO_TIME, fromLine = 0, onFault, onProgress } = this.options
+    const index = await openIndex(this.path, { onFault, onProgress })
+    if (index.blocks.length === 0) return
+    const at = Math.max(index.find(fromUs), index.findLine(fromLine))
+    const target = index.blocks[at]
+    // The first block may have records behind the header: it has been opened already.
+    if (target?.number === this.block) return
+    for (const block of index.blocks.slice(0, at)) {
+      if (this.closed) return
+      if (block.state > 0) await this.takeState(block)
+    }
+    await this.ahead
+    await this.blocks?.close().catch(() => undefined) // it was read only
+    const { number, offset, firstLine } = target ?? after(index.blocks)
+    this.waiting = []
+    this.lines = []
+    this.text = ''
+    this.at = 0
+    this.wholeLines.rest()
+    this.lineNumber = firstLine - 1
+    this.byteAt = offset
+    this.blockShift = 0
+    this.promised = undefined
+    this.blocks = await openBlocks(this.path, { from: { offset, number } })
+    this.ahead = this.blocks.next()
+  }
+
+  /** Reads a block from before the time that is asked for, for the sake of the lines in it that stay in force. */
+  private async takeState(block: RecordingBlock): Promise<void> {
+    let text: string
+    try {
+      text = (await readBlock(this.path, block)).toString('utf8')
+    } catch (error) {
+      this.options.onFault(error as Fault)
+      return
+    }
+    this.block = block.number
+    this.lineNumber = block.firstLine - 1
+    for (let at = 0; at < text.length;) {
+      const lineEnd = text.indexOf('\n', at)
+      const line = text.slice(at, lineEnd)
+      at = lineEnd + 1
+      this.lineNumber += 1
+      if (!MAY_BE_STATE.test(line)) continue
+      const result = recordOf(line, this)
+      if (isNoRecord(result)) continue
+      if (result.connection >= 0) this.see(result.connection, result.exchange)
+      if (result.dir === 'close') this.seen.delete(this.forgetLast(result.connection))
+      this.before?.take(this.options.lineage === true ? { ...result, lineage: this.place() } : result)
+    }
   }
 
   /** What is left when the bytes have ended: perhaps a last line, and a word about how they ended. */
@@ -290,6 +532,7 @@ class Reader implements RecordingReader, LineContext {
       this.report(
         'RECORDING_CUT',
         `The recording ${this.path} is damaged ${place} (${end.reason}): everything before it was read, and nothing behind it can be.`,
+        { block: end.number + this.blockShift, offset: end.offset },
       )
     } else if (end.end === 'cut' || cutLine) {
       this.report(
@@ -328,35 +571,66 @@ class Reader implements RecordingReader, LineContext {
 
   private async readFirstLine(): Promise<RecordingHeader> {
     if (this.closed) throw invalid(this.path, 'was closed before it was read; read it anew')
+    this.isPlain = !(await statBlocks(this.path)).gzip
     this.blocks = await openBlocks(this.path)
     this.ahead = this.blocks.next()
     const parts: Buffer[] = []
     let bytes = 0
     for (;;) {
-      const block = await this.nextBlock()
-      if (block === undefined) {
+      const part = await this.nextPart()
+      if (part === undefined) {
         if (bytes > 0 && this.end?.end === 'complete') break // a header alone, which only lacks its line end
-        throw invalid(this.path, this.unopenable(bytes))
+        const saved = await this.savedHeader(this.end?.end === 'damaged' ? this.end : undefined)
+        if (bytes > 0 || saved === undefined) throw invalid(this.path, this.unopenable(bytes))
+        return saved
       }
-      const lineEnd = block.indexOf(NEWLINE)
-      const part = lineEnd < 0 ? block : block.subarray(0, lineEnd)
-      parts.push(part)
-      bytes += part.length
+      if (part.part === 'whole') continue
+      if (part.part === 'broken') {
+        const saved = bytes > 0 ? undefined : await this.savedHeader(part)
+        if (saved === undefined) throw invalid(this.path, damagedAtStart(part.reason))
+        await this.skipBroken(part, [])
+        return saved
+      }
+      const { number } = part
+      const lineEnd = part.bytes.indexOf(NEWLINE)
+      const piece = lineEnd < 0 ? part.bytes : part.bytes.subarray(0, lineEnd)
+      parts.push(piece)
+      bytes += piece.length
       if (bytes > HEADER_BYTES_MAX)
         throw invalid(this.path, 'does not start with a header line; give a file that `millrace record` wrote')
-      this.counters.bytes += part.length
+      this.counters.bytes += piece.length
       if (lineEnd < 0) continue
-      this.waiting.unshift(block.subarray(lineEnd + 1))
+      this.block = number
+      this.waiting.unshift({ part: 'text', number, bytes: part.bytes.subarray(lineEnd + 1) })
       break
     }
+    this.byteAt = bytes + 1
     const header = parseHeader(Buffer.concat(parts).toString('utf8'), this.path)
     this.begin(header)
     return header
   }
 
+  /** The header of a file whose first block is damaged: from the index, or as it can still be read in what is left. */
+  private async savedHeader(
+    broken: { readonly suspect: readonly Buffer[] } | undefined,
+  ): Promise<RecordingHeader | undefined> {
+    if (broken === undefined) return undefined
+    const suspect = Buffer.concat(broken.suspect).toString('utf8').split('\n', 1)[0]!
+    for (const text of [(await this.readSidecar())?.header, suspect]) {
+      if (text === undefined) continue
+      try {
+        const header = parseHeader(text, this.path)
+        this.begin(header)
+        return header
+      } catch {
+        // Then this one cannot be had, either.
+      }
+    }
+    return undefined
+  }
+
   private unopenable(bytes: number): string {
-    if (this.end?.end === 'damaged')
-      return `cannot be read (${this.end.reason}); fetch it again from where it came from`
+    if (this.end?.end === 'damaged') return damagedAtStart(this.end.reason)
     if (this.end?.end === 'complete' && bytes === 0) return 'is empty; record it again'
     return 'ends within its first line, so nothing of it can be read; fetch it again from where it came from'
   }
@@ -368,17 +642,17 @@ class Reader implements RecordingReader, LineContext {
       this.promised === undefined || header.frames === undefined ? undefined : this.promised + header.frames
   }
 
-  /** The next bytes of the file; undefined at its end, which is then known. */
-  private async nextBlock(): Promise<Buffer | undefined> {
+  /** The next part of the file; undefined at its end, which is then known. */
+  private async nextPart(): Promise<BlockPart | undefined> {
     while (this.waiting.length === 0) {
-      if (this.ahead === undefined) return undefined
-      const blocks = await this.ahead
-      if ('end' in blocks) {
+      if (this.ahead === undefined || this.stopped) return undefined
+      const parts = await this.ahead
+      if ('end' in parts) {
         this.ahead = undefined
-        this.end = blocks
+        this.end = parts
         return undefined
       }
-      this.waiting = [...blocks]
+      this.waiting = [...parts]
       this.ahead = this.blocks!.next()
     }
     return this.waiting.shift()
@@ -395,6 +669,17 @@ class Reader implements RecordingReader, LineContext {
     this.blocks = undefined
     await blocks?.close().catch(() => undefined) // it was read only: nothing can be lost by closing it
   }
+}
+
+function damagedAtStart(reason: string): string {
+  return `cannot be read (${reason}); fetch it again from where it came from`
+}
+
+/** Where a block behind all others would begin. */
+function after(blocks: readonly RecordingBlock[]): Pick<RecordingBlock, 'number' | 'offset' | 'firstLine'> {
+  const last = blocks.at(-1)
+  if (last === undefined) return { number: 0, offset: 0, firstLine: 1 }
+  return { number: last.number + 1, offset: last.offset + last.length, firstLine: last.firstLine + last.lines }
 }
 
 function isBlank(line: string): boolean {

@@ -2,7 +2,8 @@
  * Writes what happens on connections down as a recording (`millrace-recording/1`), while it happens.
  *
  * Files     session lines in the file that was asked for, REST answers in its sibling (`x.rest.ndjson.gz`), which is
- *           created by the first of them. What was there before is replaced
+ *           created by the first of them; beside each that is compressed its index (`x.ndjson.gz.index`). What was there
+ *           before is replaced
  * Loop      a line is one string; compressing and writing happen on other threads
  * Secrets   values of query parameters that are named like secrets are left out of addresses; headers are not recorded
  * Errors    `write` never throws and never waits. Lost lines, a failing disk and a missed deadline are faults, and the
@@ -15,11 +16,12 @@ import { LONGEST_WAIT_MS, type Clock } from '../../clock/clock'
 import type { CounterSpecs } from '../../metrics/counters'
 import { Fault, messageOf } from '../../model/fault'
 import { fileProblem } from '../../model/fileFault'
-import { textOf, type SessionRecord } from '../record'
+import type { SessionRecord } from '../record'
 import { ConnectionVenues } from './connectionVenues'
+import { IndexFile } from './indexFile'
 import { LineFile, type LineFileCounters, type LineFileOptions, type WritableFile } from './lineFile'
-import { recordLine, timeText } from './recordLine'
 import { SEVERAL, type NewHeader } from './recordingHeader'
+import { indexPathOf } from './recordingIndex'
 import { readHeader } from './recordingReader'
 import { isRestPath, restPathOf, sessionName } from './restFile'
 
@@ -50,9 +52,12 @@ export interface RecordingWriterOptions {
   readonly onFault: (fault: Fault) => void
   /** Text that may wait for the disk, for each of the two files, in bytes. Default 64 MiB. */
   readonly queueBytesMax?: number | undefined
-  /** The most that a killed process loses: this time, or these bytes of text if they come sooner. Default 250 ms, 64 KiB. */
+  /** The most that a killed process loses: this time, or these bytes of text if they come sooner. Default 250 ms, 128 KiB. */
   readonly flushEveryMs?: number | undefined
   readonly flushBytes?: number | undefined
+  /** A block is this many bytes of text, or what came in this time where that is less. Default 256 KiB, 10 s. */
+  readonly blockBytes?: number | undefined
+  readonly blockEveryMs?: number | undefined
   /** Of gzip, 1 to 9. Default 1: a quarter larger than 6, and a third of its time. */
   readonly level?: number | undefined
   /** How long closing may take. Default 5 s. */
@@ -63,6 +68,8 @@ export interface RecordingWriterOptions {
   readonly random?: (() => number) | undefined
   /** Opens a file for writing, empty; tests give files that fail. */
   readonly openFile?: ((path: string) => Promise<WritableFile>) | undefined
+  /** As `openFile`, of the indexes. */
+  readonly openIndexFile?: ((path: string) => Promise<WritableFile>) | undefined
 }
 
 /** Of the session and its REST file together. */
@@ -162,10 +169,7 @@ class Writer implements RecordingWriter {
   private writeSession(record: Exclude<SessionRecord, { dir: 'rest' }>): void {
     const { dir, connection, exchange } = record
     const known = this.venues.of(connection) === exchange && !(this.several && dir === 'open')
-    const text = record.dir === 'in' ? textOf(record) : undefined
-    const written = record.dir === 'in' && text !== undefined ? { ...record, data: text } : record
-    const kind = dir === 'in' && text === undefined ? 'in-binary' : dir
-    const taken = this.session.append(recordLine(written, known ? undefined : exchange), kind, timeText(record))
+    const taken = this.session.append(record, known ? undefined : exchange)
     if (dir === 'close') this.venues.forget(connection)
     else if (taken && !known) this.venues.learn(connection, exchange)
   }
@@ -182,7 +186,7 @@ class Writer implements RecordingWriter {
       this.rest = new LineFile(restPathOf(this.path), header, this.options)
     }
     const venue = this.venues.ofHeader() === record.exchange ? undefined : record.exchange
-    this.rest.append(recordLine(record, venue), record.dir, timeText(record))
+    this.rest.append(record, venue)
   }
 
   private refuse(cause: unknown): void {
@@ -216,12 +220,15 @@ function checked(file: string, header: RecordingWriterHeader, options: Recording
     onFault,
     queueBytesMax = 64 * 1_024 * 1_024,
     flushEveryMs = 250,
-    flushBytes = 64 * 1_024,
+    flushBytes = 128 * 1_024,
+    blockBytes = 256 * 1_024,
+    blockEveryMs = 10_000,
     level = 1,
     closeWithinMs = 5_000,
     retry = { minMs: 100, maxMs: 10_000, atMost: 1_000, withinMs: 3_600_000 },
     random = liveRandom,
-    openFile = (name: string): Promise<WritableFile> => open(name, 'w'),
+    openFile = openEmpty,
+    openIndexFile = openEmpty,
   } = options
   const refuse = (what: string): never => {
     throw new Fault('OPTION_INVALID', `The recording ${file}: ${what}.`, { path: file })
@@ -233,6 +240,9 @@ function checked(file: string, header: RecordingWriterHeader, options: Recording
   if (!(Number.isSafeInteger(flushBytes) && flushBytes > 0))
     refuse(`flushBytes is ${flushBytes}; give a number of bytes above 0`)
   if (!isWait(flushEveryMs)) refuse(`flushEveryMs is ${flushEveryMs}; give milliseconds above 0`)
+  if (!(Number.isSafeInteger(blockBytes) && blockBytes > 0))
+    refuse(`blockBytes is ${blockBytes}; give a number of bytes above 0`)
+  if (!isWait(blockEveryMs)) refuse(`blockEveryMs is ${blockEveryMs}; give milliseconds above 0`)
   if (!isWait(closeWithinMs)) refuse(`closeWithinMs is ${closeWithinMs}; give milliseconds above 0`)
   if (!(Number.isInteger(level) && level >= 1 && level <= 9)) refuse(`level is ${level}; give 1 to 9`)
   const problem = backoffProblem(retry)
@@ -246,9 +256,16 @@ function checked(file: string, header: RecordingWriterHeader, options: Recording
     queueBytesMax,
     flushEveryMs,
     flushBytes,
+    blockBytes,
+    blockEveryMs,
     closeWithinMs,
     retry: { ...retry, random },
+    indexOf: (name) => new IndexFile(name, { openFile: openIndexFile, onFault }),
   }
+}
+
+function openEmpty(name: string): Promise<WritableFile> {
+  return open(name, 'w')
 }
 
 function isWait(ms: number): boolean {
@@ -273,6 +290,7 @@ async function makeRoom(file: string): Promise<void> {
   }
   try {
     await rm(restFile)
+    await rm(indexPathOf(restFile), { force: true })
   } catch (cause) {
     throw notCreated(file, cause)
   }

@@ -69,13 +69,14 @@ describe('readRecording', () => {
         { ...HEADER, venue: 'several', venues: ['okx', 'kraken'] },
       )
       const { records, faults } = await read(file)
-      expect(records.map(({ connection, exchange }) => `${connection} ${exchange}`)).to.deep.equal([
-        '0 okx',
-        '1 kraken',
-        '0 okx',
-        '1 kraken',
-        '1 kraken',
-        '-1 okx',
+      expect(records.map(({ connection, exchange, dir }) => `${connection} ${exchange} ${dir}`)).to.deep.equal([
+        '0 okx open',
+        '1 kraken open',
+        '0 okx in',
+        '1 kraken in',
+        '1 kraken close',
+        '0 okx gap',
+        '-1 okx rest',
       ])
       expect(faults.map(({ details }) => details['line'])).to.deep.equal([7])
     })
@@ -241,7 +242,11 @@ describe('readRecording', () => {
     it('reports lines that the recorder itself says are missing', async () => {
       const file = await recordingOf(at('a.ndjson'), [frame(1), { t: '2', dir: 'gap', lost: 12 }, frame(3)])
       const { records, faults, counters } = await read(file)
-      expect(records).to.have.length(2)
+      expect(textsOf(records)).to.deep.equal(['frame at 1', 'frame at 3'])
+      expect(records[1]).to.deep.equal({
+        ...{ timeUs: 0, ns: 2, connection: 0, exchange: 'kraken', dir: 'gap', lost: 12 },
+        reason: 'its recorder could not write as fast as they came',
+      })
       expect(counters.lost).to.equal(12)
       expect(faults[0]).to.include({ code: 'RECORD_UNREADABLE' })
       expect(faults[0]!.details).to.include({ line: 3, lost: 12 })

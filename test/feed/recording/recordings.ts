@@ -51,9 +51,10 @@ export async function read(file: string, options: Partial<ReadOptions> = {}): Pr
   return { records: await all(reader), faults, counters: reader.counters }
 }
 
-/** The frames' texts. */
+/** The frames' texts, without the gaps between them. */
 export function textsOf(records: readonly SessionRecord[]): string[] {
-  return records.map((record) => (record.dir === 'in' || record.dir === 'out' ? String(record.data) : record.dir))
+  const happened = records.filter(({ dir }) => dir !== 'gap')
+  return happened.map((record) => (record.dir === 'in' || record.dir === 'out' ? String(record.data) : record.dir))
 }
 
 /** What a call rejects with. */

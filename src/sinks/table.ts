@@ -117,9 +117,8 @@ export class TableRows {
    *         column
    */
   cells(value: unknown, index: number): Cell[] {
-    const { columns, leavesOut } = this.table
-    if (!leavesOut) this.checkFields(value, index)
-    return columns.map((column) => this.cell(column, fieldOf(value, column.name), index))
+    this.checkFields(value, index)
+    return this.table.columns.map((column) => this.cell(column, fieldOf(value, column.name), index))
   }
 
   /** One cell of a value. */
@@ -131,7 +130,9 @@ export class TableRows {
     return cell
   }
 
-  private checkFields(value: unknown, index: number): void {
+  /** Every field of the value has a column, unless fields are left out by declaration. */
+  checkFields(value: unknown, index: number): void {
+    if (this.table.leavesOut) return
     for (const [name, field] of fieldsOf(value)) {
       if (this.names.has(name) || typeOf(name, field) === undefined) continue
       throw this.unfit(index, `its field ${JSON.stringify(name)} has no column; declare the columns of the sink`)

@@ -4,6 +4,8 @@
  *
  * A process is told the name of a destination and its place, and makes the sink itself.
  */
+import { DuckDBInstance } from '@duckdb/node-api'
+import { existsSync } from 'node:fs'
 import { appendFile, mkdir, readFile, readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
@@ -13,6 +15,7 @@ import { readRecording } from '../../src/feed/recording/recordingReader'
 import { openRecording, type RecordingWriter } from '../../src/feed/recording/recordingWriter'
 import type { Fault } from '../../src/model/fault'
 import { csv } from '../../src/sinks/csv'
+import { duckdb } from '../../src/sinks/duckdb'
 import { jsonLines } from '../../src/sinks/jsonLines'
 import { jsonReport } from '../../src/sinks/jsonReport'
 import { sinkCounters, type Delivery, type Sink } from '../../src/sinks/sink'
@@ -74,6 +77,11 @@ export const DESTINATIONS = {
       if (!torn && recorded.at(-1)?.ended !== true) throw new Error('The last recording was not finished.')
       return recorded.flatMap(({ rows }) => rows)
     },
+  },
+  duckdb: {
+    delivery: 'effectivelyOnce',
+    sink: () => duckdb<Row>('rows.duckdb'),
+    read: ({ outDir }) => duckDbRows(path.join(outDir, 'rows.duckdb')),
   },
 } as const satisfies Readonly<Record<string, Destination>>
 
@@ -181,6 +189,23 @@ async function recordedRows(file: string): Promise<{ readonly rows: Row[]; reado
   const worse = faults.find(({ code }) => code !== 'RECORDING_CUT')
   if (worse !== undefined) throw worse
   return { rows, ended: header.ended && faults.length === 0 }
+}
+
+/** The file is opened for writing, as whoever opens it next would: so the log of a writer that was killed is replayed. */
+async function duckDbRows(file: string): Promise<Row[]> {
+  if (!existsSync(file)) return []
+  const instance = await DuckDBInstance.create(file)
+  const connection = await instance.connect()
+  try {
+    const tables = await connection.runAndReadAll("SELECT 1 FROM duckdb_tables() WHERE table_name = 'rows'")
+    if (tables.currentRowCount === 0) return []
+    return (
+      await connection.runAndReadAll('SELECT n, text FROM rows ORDER BY rowid')
+    ).getRowObjectsJS() as unknown as Row[]
+  } finally {
+    connection.closeSync()
+    instance.closeSync()
+  }
 }
 
 /** The text of a file, and none where there is no file yet. */

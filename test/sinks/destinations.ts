@@ -6,11 +6,11 @@
  */
 import { DuckDBInstance } from '@duckdb/node-api'
 import { existsSync } from 'node:fs'
-import { appendFile, mkdir, readFile, readdir } from 'node:fs/promises'
+import { appendFile, mkdir, open, readFile, readdir, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { liveClock } from '../../src/clock/liveClock'
-import type { SessionRecord } from '../../src/feed/record'
+import type { WritableFile } from '../../src/feed/recording/lineFile'
 import { readRecording } from '../../src/feed/recording/recordingReader'
 import { openRecording, type RecordingWriter } from '../../src/feed/recording/recordingWriter'
 import type { Fault } from '../../src/model/fault'
@@ -29,6 +29,8 @@ export interface Place {
 
 export interface Destination {
   readonly delivery: Delivery
+  /** The most rows of a batch, where many would take long. */
+  readonly batchMax?: number
   /** Makes the sink; nothing is opened yet. */
   sink(place: Place): Sink<Row>
   /**
@@ -70,6 +72,7 @@ export const DESTINATIONS = {
   },
   recording: {
     delivery: 'atLeastOnce',
+    batchMax: 20,
     sink: recordingOf,
     read: async ({ outDir }, torn) => {
       const files = (await names({ outDir })).filter((name) => /^rows\.\d+\.ndjson\.gz$/.test(name)).sort()
@@ -147,26 +150,30 @@ export function destinationOf(name: DestinationName): Destination {
  */
 function recordingOf({ outDir }: Place): Sink<Row> {
   const counters = sinkCounters()
+  const record = { dir: 'in', ns: 0, connection: 0, exchange: 'kraken' } as const
   let writer: RecordingWriter | undefined
+  let frames: FlushedFile | undefined
   let timeUs = 0
-  const grow = async (record: SessionRecord): Promise<void> => {
-    const { bytes } = writer!.counters
-    writer!.write(record)
-    while (writer!.counters.bytes === bytes) await setImmediate()
-  }
   return {
     name: 'recording',
     counters,
     async open({ onFault = () => undefined }) {
       const file = path.join(outDir, `rows.${String((await names({ outDir })).length).padStart(4, '0')}.ndjson.gz`)
-      const retry = { minMs: 1, maxMs: 5, atMost: 1_000_000, withinMs: 1_000_000 }
-      writer ??= await openRecording(file, { venues: ['kraken'] }, { clock: liveClock, onFault, flushBytes: 1, retry })
+      writer ??= await openRecording(
+        file,
+        { venues: ['kraken'] },
+        {
+          clock: liveClock,
+          onFault,
+          flushBytes: 1,
+          retry: { minMs: 1, maxMs: 5, atMost: 1_000_000, withinMs: 1_000_000 },
+          openFile: async (name) => (frames = new FlushedFile(await open(name, 'w'))),
+        },
+      )
     },
     async write(batch) {
-      const record = { ns: 0, connection: 0, exchange: 'kraken' }
-      for (const row of batch) await grow({ ...record, dir: 'in', timeUs: ++timeUs, data: JSON.stringify(row) })
-      // A frame may be written in two pieces; once something more is written, it is there whole.
-      await grow({ ...record, dir: 'out', timeUs: ++timeUs, data: 'more' })
+      for (const row of batch) writer!.write({ ...record, timeUs: ++timeUs, data: JSON.stringify(row) })
+      while (frames!.flushes < timeUs) await setImmediate()
       counters.written += batch.length
     },
     async close() {
@@ -175,6 +182,37 @@ function recordingOf({ outDir }: Place): Sink<Row> {
     },
   }
 }
+
+/** Counts how often compressed text was flushed to the file: after each frame, when no frame waits for another. */
+class FlushedFile implements WritableFile {
+  flushes = 0
+  /** The last four bytes of the file. */
+  private end = ''
+  private bytesSince = 0
+
+  constructor(private readonly file: FileHandle) {}
+
+  async write(bytes: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }> {
+    const written = await this.file.write(bytes, offset, length, position)
+    const text = Buffer.from(bytes.subarray(offset, offset + written.bytesWritten)).toString('hex')
+    this.end = (this.end + text).slice(-FLUSHED.length)
+    this.bytesSince += written.bytesWritten
+    // What fitted to the byte is followed by one more empty block.
+    if (this.end === FLUSHED && this.bytesSince > EMPTY_BLOCK_BYTES) {
+      this.flushes++
+      this.bytesSince = 0
+    }
+    return written
+  }
+
+  close(): Promise<void> {
+    return this.file.close()
+  }
+}
+
+/** The empty block by which zlib ends what it flushes. */
+const FLUSHED = '0000ffff'
+const EMPTY_BLOCK_BYTES = 6
 
 /** A file that was cut before its header was whole, holds no rows yet. */
 async function recordedRows(file: string): Promise<{ readonly rows: Row[]; readonly ended: boolean }> {

@@ -88,10 +88,15 @@ describe('A full disk', () => {
 /** The same sink; what it acknowledges is remembered. */
 function remembering(sink: Sink<Row>, acknowledged: Row[]): Sink<Row> {
   return {
-    ...sink,
+    name: sink.name,
+    counters: sink.counters,
+    delivery: sink.delivery ?? 'atLeastOnce',
+    open: (context) => sink.open(context),
     async write(batch, key) {
       await sink.write(batch, key)
       acknowledged.push(...batch)
     },
+    position: () => sink.position?.() ?? 0,
+    close: () => sink.close(),
   }
 }

@@ -220,7 +220,6 @@ function kindOf(value: unknown): MarketEvent['kind'] | undefined {
 }
 
 function isColumnName(name: string): boolean {
-  // eslint-disable-next-line no-control-regex -- these are what is refused
   return name.length > 0 && name.length <= NAME_CHARS_MAX && !/[\u0000-\u001f]/.test(name)
 }
 
@@ -232,5 +231,5 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function describe(field: unknown): string {
-  return typeof field === 'object' ? 'an object' : `${typeof field} ${String(field).slice(0, 40)}`
+  return typeof field === 'object' ? 'an object' : `${typeof field} ${encodeValue(field).slice(0, 40)}`
 }

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { Fault } from '../../src/model/fault'
+import { type Fault } from '../../src/model/fault'
 import { EVENT_FIELDS } from '../../src/sinks/eventFields'
 import { declaredTable, eventTable, tableNameOf, tableOf, TableRows, type Table } from '../../src/sinks/table'
 import { EVENT_KINDS } from '../../src/model/events'

@@ -20,7 +20,14 @@ export class ByteDigest {
     this.hash?.update(bytes)
   }
 
-  /** Takes over what `other` has digested: for a destination that is replaced, not continued. */
+  /** A digest that goes on from here by itself; see `replaceBy`. */
+  fork(): ByteDigest {
+    const forked = new ByteDigest()
+    forked.hash = this.hash?.copy()
+    return forked
+  }
+
+  /** Takes over what `other` has digested: for a destination that is replaced, or a fork whose bytes have become safe. */
   replaceBy(other: ByteDigest): void {
     if (this.hash !== undefined && other.hash !== undefined) this.hash = other.hash.copy()
   }

@@ -1,11 +1,11 @@
-import { Fault } from '../model/fault'
-import { encodeValue } from './encode'
-import { encodeBatch } from './encodeBatch'
-import { FileAppender, type AppendOptions } from './fileAppender'
+import { compileRow } from './compileRows'
+import { encodeValue, wholeText } from './encode'
+import { EVENT_FIELDS, ENGINE_FIELDS, eventKindOf } from './eventFields'
+import { FileAppender, type AppendOptions, type FileRows } from './fileAppender'
 import { sinkCounters, type Sink } from './sink'
 
-export interface CsvOptions extends AppendOptions {
-  /** The fields to write, in this order; others are left out. Default: the fields of the first value. */
+export interface CsvOptions<T = unknown> extends AppendOptions<T> {
+  /** The fields to write, in this order; others are left out. Default: the fields of the first value of the file. */
   readonly columns?: readonly string[]
   /** Puts a `'` before text that a spreadsheet would run as a formula. For files that people open, not for machines. */
   readonly defuse?: boolean
@@ -14,71 +14,94 @@ export interface CsvOptions extends AppendOptions {
 }
 
 /**
- * Appends values to a file as rows of comma-separated values (RFC 4180), with a header row in every file.
+ * Appends values to a file, or to several, as rows of comma-separated values (RFC 4180), with a header row in every file.
  *
  * Cells     numbers as JavaScript prints them, NaN and infinities as nothing; `undefined` and `null` as nothing, the empty
- *           text as `""`; dates in ISO 8601; lists and objects as JSON. Rows end with CRLF
- * Columns   those given, else those of the file that is continued, else the fields of the first value
- * Delivery  at least once: a batch that fails is offered again whole, after what it left behind was cut off
- * Order     as received, also across rotated files
- * Errors    `SINK_REJECTED { path }` when the file cannot be opened or written; `OPTION_INVALID` on opening for a path
- *           outside the output folder, or a file to be continued whose columns are others
+ *           text as `""`; dates in ISO 8601; lists and objects as JSON. Rows end with CRLF. The text is UTF-8, which has no
+ *           form for half of a surrogate pair: it is written as U+FFFD
+ * Columns   those given, else those of the file that is continued, else the fields of the first value; of a market event
+ *           those that `encodeEvent` writes, and what a stage has added
+ * Delivery  at least once: a batch that fails goes on where it stood, after what it left behind was cut off; a run that is
+ *           repeated, with `append`, writes its values again. What a killed process had acknowledged is there, whole
+ * Order     as received within a file, also across rotated ones
+ * Names     by a template, such as `out/trades-{instrument}-{date}.csv`: fields of the values, `{date}` and `{hour}`
+ * Errors    `SINK_REJECTED { path }` when a file cannot be opened or written; `VALUE_INVALID` for a value that can name no
+ *           file, or whose file has other columns; `OPTION_INVALID` on opening for a path outside the output folder, a
+ *           template with unknown fields, or the one file to be continued whose columns are others
  *
- * @param path  inside the output folder; folders are created
+ * See `FileAppender` for names, rotation, compression and what is durable when.
+ *
+ * @param path  inside the output folder; folders are created; compressed when it ends in `.gz`, `.zst` or `.lz4`
  */
-export function csv<T>(path: string, options: CsvOptions = {}): Sink<T> {
+export function csv<T>(path: string, options: CsvOptions<T> = {}): Sink<T> {
   const name = options.name ?? `csv(${path})`
   const counters = sinkCounters()
   const defuse = options.defuse === true
-  let columns = options.columns
-  const file = new FileAppender(name, path, options, counters, { header: () => row(columns ?? [], defuse) })
-  if (options.digest === true) file.digest.enable()
+  const rowsOf = (): FileRows<T> => new CsvRows<T>(options.columns, defuse)
+  const files = new FileAppender<T>(name, path, options, counters, 'rows', rowsOf, options.columns)
+  if (options.digest === true) files.digest.enable()
 
   return {
     name,
     counters,
-    async open(context) {
-      await file.open(context)
-      if (context.resume !== true) columns = options.columns
-      const found = await headerOf(file)
-      if (found === undefined) return
-      const wanted = columns?.map((column) => (defuse ? defused(column) : column))
-      if (
-        wanted !== undefined &&
-        (wanted.length !== found.length || wanted.some((column, at) => column !== found[at]))
-      ) {
-        await file.close()
-        throw new Fault(
-          'OPTION_INVALID',
-          `The sink ${name} cannot continue ${file.location}: its columns are ${found.join(', ')}, not ${wanted.join(', ')}. Give it another path, or leave out append.`,
-          { sink: name, path: file.location },
-        )
-      }
-      columns ??= defuse ? found.map(undefused) : found
-    },
-    async write(batch) {
-      if (batch.length === 0) return
-      const fields = (columns ??= fieldsOf(batch[0]))
-      const rows = encodeBatch(name, batch, (value) =>
-        row(
-          fields.map((field) => cellOf(value, field)),
-          defuse,
-        ),
-      )
-      await file.append(batch, rows)
-    },
-    close: () => file.close(),
-    enableDigest: () => file.digest.enable(),
-    digest: () => file.digest.value(),
+    delivery: 'atLeastOnce',
+    open: (context) => files.open(context),
+    write: (batch) => files.write(batch),
+    close: () => files.close(),
+    enableDigest: () => files.digest.enable(),
+    digest: () => files.digest.value(),
   }
 }
 
-const HEADER_BYTES_MAX = 65_536
+/** The rows of one file. */
+class CsvRows<T> implements FileRows<T> {
+  private readonly cell: (cell: unknown) => string
+  private row: ((value: unknown) => string) | undefined
 
-async function headerOf(file: FileAppender): Promise<string[] | undefined> {
-  const text = await file.beginning(HEADER_BYTES_MAX)
-  return text === '' ? undefined : firstRow(text)
+  constructor(
+    private columns: readonly string[] | undefined,
+    private readonly defuse: boolean,
+  ) {
+    this.cell = defuse ? defusedCell : cellText
+  }
+
+  encode(value: T): string {
+    const columns = (this.columns ??= fieldsOf(value))
+    const row = (this.row ??= rowOf(columns, this.cell))
+    const text = row(typeof value === 'object' && value !== null ? value : { value })
+    // A single empty cell would be an empty line, which readers skip.
+    return text === '' ? '""' : text
+  }
+
+  header(): string {
+    const text = (this.columns ?? []).map(this.cell).join(',')
+    return text === '' ? '""' : text
+  }
+
+  goOn(text: string): string | undefined {
+    const found = firstRow(text)
+    const wanted = this.columns?.map((column) => (this.defuse ? defused(column) : column))
+    if (wanted !== undefined && (wanted.length !== found.length || wanted.some((column, at) => column !== found[at]))) {
+      return `its columns are ${found.join(', ')}, not ${wanted.join(', ')}`
+    }
+    this.columns ??= this.defuse ? found.map(undefused) : found
+    return undefined
+  }
 }
+
+/** Files of the same columns share their code. */
+function rowOf(columns: readonly string[], cell: (cell: unknown) => string): (value: unknown) => string {
+  const key = JSON.stringify([columns, cell === cellText])
+  const known = compiled.get(key)
+  if (known !== undefined) return known
+  if (compiled.size >= COMPILED_MAX) compiled.clear()
+  const row = compileRow(columns, cell)
+  compiled.set(key, row)
+  return row
+}
+
+const compiled = new Map<string, (value: unknown) => string>()
+const COMPILED_MAX = 64
 
 /** The cells of the first row of a CSV text. */
 function firstRow(text: string): string[] {
@@ -103,30 +126,25 @@ function firstRow(text: string): string[] {
 }
 
 function fieldsOf(value: unknown): string[] {
+  const kind = eventKindOf(value)
   const fields = typeof value === 'object' && value !== null ? Object.keys(value) : []
+  if (kind !== undefined && Object.keys(EVENT_FIELDS[kind]).every((field) => fields.includes(field))) {
+    const written = Object.keys(EVENT_FIELDS[kind])
+    const known = new Set([...written, ...ENGINE_FIELDS[kind]])
+    return [...written, ...fields.filter((field) => !known.has(field))]
+  }
   return fields.length > 0 ? fields : ['value']
 }
 
-function cellOf(value: unknown, field: string): unknown {
-  if (typeof value === 'object' && value !== null) return (value as Record<string, unknown>)[field]
-  return field === 'value' ? value : undefined
-}
-
-function row(cells: readonly unknown[], defuse: boolean): string {
-  const text = cells.map((cell) => cellText(cell, defuse)).join(',')
-  // A single empty cell would be an empty line, which readers skip.
-  return text === '' ? '""' : text
-}
-
-function cellText(cell: unknown, defuse: boolean): string {
+function cellText(cell: unknown): string {
   switch (typeof cell) {
     case 'number':
-      return Number.isFinite(cell) ? String(cell) : ''
+      return Number.isFinite(cell) ? wholeText(cell) : ''
+    case 'string':
+      return quoted(cell)
     case 'boolean':
     case 'bigint':
       return String(cell)
-    case 'string':
-      return quoted(defuse ? defused(cell) : cell)
     case 'object':
       if (cell === null) return ''
       if (cell instanceof Date) return Number.isNaN(cell.getTime()) ? '' : cell.toISOString()
@@ -138,9 +156,17 @@ function cellText(cell: unknown, defuse: boolean): string {
   }
 }
 
+function defusedCell(cell: unknown): string {
+  return cellText(typeof cell === 'string' ? defused(cell) : cell)
+}
+
 function quoted(text: string): string {
+  // Nearly all text has nothing that would have to be looked at twice.
+  if (text !== '' && !UNUSUAL.test(text)) return text
   return text === '' || /[",\r\n]|^[\s\uFEFF]|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
+
+const UNUSUAL = /[\u0000-\u0020",\u007f-\uffff]/
 
 function defused(text: string): string {
   return /^[\s\uFEFF]*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/.test(text) ? `'${text}` : text

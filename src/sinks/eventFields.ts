@@ -29,10 +29,7 @@ const BASE_FIELDS = {
 
 const BOOK_FIELDS = { ...BASE_FIELDS, bids: 'levels', asks: 'levels', seq: 'integer', prevSeq: 'integer' } as const
 
-/**
- * What is written of each kind of event: the one definition behind schemas, encoders and columns. What only the engine
- * needs (digits, sequence ranges, checksums, depth) stays inside.
- */
+/** What is written of each kind of event: the one definition behind schemas, encoders and columns. */
 export const EVENT_FIELDS = {
   trade: { ...BASE_FIELDS, id: 'text', side: 'text', price: 'number', size: 'number', history: 'boolean' },
   snapshot: BOOK_FIELDS,
@@ -67,3 +64,25 @@ export const EVENT_FIELDS = {
   liquidation: { ...BASE_FIELDS, side: 'text', price: 'number', size: 'number' },
   notice: { ...BASE_FIELDS, code: 'text', details: 'json' },
 } as const satisfies { [K in MarketEvent['kind']]: Partial<Record<keyof EventOf<K>, FieldType>> }
+
+const BOOK_ENGINE_FIELDS = ['firstSeq', 'checksum', 'depth', 'bidDigits', 'askDigits'] as const
+
+/** What only the engine needs of each kind, and stays inside. */
+export const ENGINE_FIELDS: Readonly<Record<MarketEvent['kind'], readonly string[]>> = {
+  trade: ['priceDecimals', 'sizeDecimals'],
+  snapshot: BOOK_ENGINE_FIELDS,
+  delta: BOOK_ENGINE_FIELDS,
+  ticker: [],
+  candle: [],
+  derivative: [],
+  liquidation: [],
+  notice: [],
+}
+
+/** The kind of what says that it is a market event. */
+export function eventKindOf(value: unknown): MarketEvent['kind'] | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { kind, exchange } = value as { readonly kind?: unknown; readonly exchange?: unknown }
+  if (typeof kind !== 'string' || typeof exchange !== 'string') return undefined
+  return Object.hasOwn(EVENT_FIELDS, kind) ? (kind as MarketEvent['kind']) : undefined
+}

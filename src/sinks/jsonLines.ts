@@ -1,10 +1,9 @@
-import { compileEncoder, encodeValue, type JsonSchema } from './encode'
-import { encodeBatch } from './encodeBatch'
+import { compileEncoder, encodeAny, type JsonSchema } from './encode'
 import { FileAppender, type AppendOptions } from './fileAppender'
 import { sinkCounters, type Sink } from './sink'
 
-export interface JsonLinesOptions<T> extends AppendOptions {
-  /** Value to JSON text without line breaks. Market events: `encodeEvent`. Default: {@link encodeValue}. */
+export interface JsonLinesOptions<T> extends AppendOptions<T> {
+  /** Value to JSON text. Default: market events as `encodeEvent` writes them, everything else as any JSON. */
   readonly encode?: (value: T) => string
   /** A JSON schema to compile an encoder from, in place of `encode`: only its fields are written. */
   readonly schema?: JsonSchema
@@ -13,41 +12,54 @@ export interface JsonLinesOptions<T> extends AppendOptions {
 }
 
 /**
- * Appends values to a file, one JSON document per line.
+ * Appends values to a file, or to several, one JSON document per line.
  *
- * Delivery  at least once: a batch that fails is offered again whole, after what it left behind was cut off
- * Order     as received, also across rotated files (`bars.000001.jsonl`, ..., then `bars.jsonl`; see `FileAppender`)
- * Errors    `SINK_REJECTED { path }` when the file cannot be opened or written; `VALUE_INVALID` for a value without a
- *           text; `OPTION_INVALID` on opening for a path outside the output folder or a schema that is none
+ * Delivery  at least once: a batch that fails goes on where it stood, after what it left behind was cut off; a run that is
+ *           repeated, with `append`, writes its values again. What a killed process had acknowledged is there, whole
+ * Order     as received within a file, also across rotated ones (`bars.000001.jsonl`, ..., then `bars.jsonl`)
+ * Names     by a template, such as `out/{exchange}/{symbol}/{date}.jsonl`: fields of the values, `{date}` and `{hour}`
+ * Errors    `SINK_REJECTED { path }` when a file cannot be opened or written; `VALUE_INVALID` for a value without a
+ *           text, or that can name no file; `OPTION_INVALID` on opening for a path outside the output folder, a template
+ *           with unknown fields, or a schema that is none
  *
- * @param path  inside the output folder; folders are created
+ * See `FileAppender` for names, rotation, compression and what is durable when.
+ *
+ * @param path  inside the output folder; folders are created; compressed when it ends in `.gz`, `.zst` or `.lz4`
  */
 export function jsonLines<T>(path: string, options: JsonLinesOptions<T> = {}): Sink<T> {
   const name = options.name ?? `jsonLines(${path})`
   const counters = sinkCounters()
-  const file = new FileAppender(name, path, options, counters)
-  if (options.digest === true) file.digest.enable()
-  let encode = options.encode
+  let encode: (value: T) => string = options.encode === undefined ? encodeAny : oneLine(options.encode)
+  const rows = { encode: (value: T) => encode(value), header: () => '' }
+  const files = new FileAppender<T>(name, path, options, counters, 'lines', () => rows, fieldsOf(options.schema))
+  if (options.digest === true) files.digest.enable()
+  let isCompiled = options.encode !== undefined || options.schema === undefined
 
   return {
     name,
     counters,
+    delivery: 'atLeastOnce',
     async open(context) {
-      encode ??= options.schema === undefined ? (value: T) => encodeValue(value) : compileEncoder(options.schema)
-      await file.open(context)
+      if (!isCompiled) encode = compileEncoder(options.schema!)
+      isCompiled = true
+      await files.open(context)
     },
-    async write(batch) {
-      const text = encode ?? encodeValue
-      const lines = encodeBatch(name, batch, text)
-      await file.append(batch, options.encode === undefined ? lines : lines.map(oneLine))
-    },
-    close: () => file.close(),
-    enableDigest: () => file.digest.enable(),
-    digest: () => file.digest.value(),
+    write: (batch) => files.write(batch),
+    close: () => files.close(),
+    enableDigest: () => files.digest.enable(),
+    digest: () => files.digest.value(),
   }
 }
 
 /** For encoders of others. A line break in a JSON text can only be white space between tokens: within strings it is escaped. */
-function oneLine(text: string): string {
-  return text.includes('\n') || text.includes('\r') ? text.replace(/[\r\n]+/g, ' ') : text
+function oneLine<T>(encode: (value: T) => string): (value: T) => string {
+  return (value) => {
+    const text = encode(value)
+    return text.includes('\n') || text.includes('\r') ? text.replace(/[\r\n]+/g, ' ') : text
+  }
+}
+
+function fieldsOf(schema: JsonSchema | undefined): string[] {
+  const properties = schema?.['properties']
+  return typeof properties === 'object' && properties !== null ? Object.keys(properties) : []
 }

@@ -7,7 +7,7 @@
 import type { MarketEvent } from '../model/events'
 import { Fault } from '../model/fault'
 import { encodeValue } from './encode'
-import { EVENT_FIELDS, type FieldType } from './eventFields'
+import { EVENT_FIELDS, eventKindOf, type FieldType } from './eventFields'
 
 export interface Column {
   readonly name: string
@@ -62,7 +62,7 @@ export function eventTable(kind: MarketEvent['kind']): Table {
 
 /** Which table a value belongs to: for market events by kind, so that each has its own columns; undefined for others. */
 export function tableNameOf(value: unknown): string | undefined {
-  const kind = kindOf(value)
+  const kind = eventKindOf(value)
   return kind === undefined ? undefined : EVENT_TABLES[kind]
 }
 
@@ -84,7 +84,7 @@ const EVENT_TABLES: Readonly<Record<MarketEvent['kind'], string>> = {
  * are `integer`; lists and objects `json`; a value that is no object is a table of one column, `value`.
  */
 export function tableOf(batch: readonly unknown[]): Table {
-  const kind = kindOf(batch[0])
+  const kind = eventKindOf(batch[0])
   if (kind !== undefined) return eventTable(kind)
   const types = new Map<string, FieldType>()
   for (const value of batch) {
@@ -211,12 +211,6 @@ export function fieldOf(value: unknown, name: string): unknown {
 
 function fieldsOf(value: unknown): [string, unknown][] {
   return isRecord(value) ? Object.entries(value) : [['value', value]]
-}
-
-function kindOf(value: unknown): MarketEvent['kind'] | undefined {
-  if (!isRecord(value) || typeof value['exchange'] !== 'string') return undefined
-  const { kind } = value
-  return typeof kind === 'string' && Object.hasOwn(EVENT_FIELDS, kind) ? (kind as MarketEvent['kind']) : undefined
 }
 
 function isColumnName(name: string): boolean {

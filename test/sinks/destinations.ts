@@ -18,7 +18,9 @@ import { csv } from '../../src/sinks/csv'
 import { duckdb } from '../../src/sinks/duckdb'
 import { jsonLines } from '../../src/sinks/jsonLines'
 import { jsonReport } from '../../src/sinks/jsonReport'
+import { parquet } from '../../src/sinks/parquet'
 import { sinkCounters, type Delivery, type Sink } from '../../src/sinks/sink'
+import { query, sqlText } from './columns'
 import type { Row } from './conformance'
 
 /** Where rows go: a folder that nobody else uses, and the address of a server where there is one. */
@@ -85,6 +87,31 @@ export const DESTINATIONS = {
     delivery: 'effectivelyOnce',
     sink: () => duckdb<Row>('rows.duckdb'),
     read: ({ outDir }) => duckDbRows(path.join(outDir, 'rows.duckdb')),
+  },
+  parquet: {
+    delivery: 'effectivelyOnce',
+    // Small row groups, so that files are merged, copied and rotated within a few batches.
+    sink: () => parquet<Row>('rows.parquet', { rowGroupRows: 4_096, rotate: { bytes: 60_000 } }),
+    read: async ({ outDir }) => {
+      const files = (await names({ outDir })).filter((name) => /^rows(\.\d+)?\.parquet$/.test(name)).sort()
+      const rows: Row[] = []
+      for (const name of files) rows.push(...(await parquetRows(path.join(outDir, name))))
+      return rows
+    },
+  },
+  'parquet, partitioned': {
+    delivery: 'effectivelyOnce',
+    sink: () => bucketed(parquet<Row>('rows', { partition: ['bucket'], partitionsOpen: 2 })),
+    read: async ({ outDir }, torn) => {
+      const files = (await readdir(outDir, { recursive: true }).catch(() => [])).filter((name) =>
+        name.endsWith('.parquet'),
+      )
+      if (files.length === 0) return []
+      const rows = await parquetRows(path.join(outDir, 'rows/**/*.parquet'), 'ORDER BY n')
+      // A batch goes to one folder after the other: what was not acknowledged may be in some and not in others.
+      const gap = rows.findIndex(({ n }, at) => n > at)
+      return torn && gap >= 0 ? rows.slice(0, gap) : rows
+    },
   },
 } as const satisfies Readonly<Record<string, Destination>>
 
@@ -253,6 +280,22 @@ async function text({ outDir }: Place, name: string): Promise<string> {
 
 async function names({ outDir }: Place): Promise<string[]> {
   return await readdir(outDir).catch(() => [])
+}
+
+async function parquetRows(file: string, order = ''): Promise<Row[]> {
+  const rows = await query(`SELECT n, text FROM read_parquet(${sqlText(file)}) ${order}`)
+  return rows.map(({ n, text }) => ({ n: Number(n), text: String(text) }))
+}
+
+/** Rows go to one of three folders, by their numbers. */
+function bucketed(sink: Sink<Row>): Sink<Row> {
+  const write = sink.write.bind(sink)
+  sink.write = (batch, key) =>
+    write(
+      batch.map((row) => ({ ...row, bucket: `b${row.n % 3}` })),
+      key,
+    )
+  return sink
 }
 
 function jsonRows(lines: string, torn: boolean): Row[] {

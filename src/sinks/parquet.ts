@@ -1,0 +1,459 @@
+import { createHash } from 'node:crypto'
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import path from 'node:path'
+import type { Clock } from '../clock/clock'
+import { Fault } from '../model/fault'
+import { errnoOf, fileFault } from '../model/fileFault'
+import { BatchOffsets } from './batchOffsets'
+import { Encoder, type Compression } from './parquet/encoder'
+import { PartFile, type PartOptions } from './parquet/partFile'
+import { checkPartition, partitioning, type Partitioning } from './parquet/partitions'
+import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
+import type { Cell, Column, ColumnTypes } from './table'
+import { decodeColumns, encodeColumns, sameColumns, TableChoice, type ChosenTable } from './tableChoice'
+import { nextTurn } from './turn'
+
+export interface ParquetOptions {
+  /** Field name to type. Default: the columns of the event's kind, or those of the first batch. */
+  readonly columns?: ColumnTypes
+  /**
+   * Columns that name folders below the path, in this order: `['exchange', 'symbol', 'date']`. `date`, where it is no column,
+   * is the UTC day of the row's first time.
+   */
+  readonly partition?: readonly string[]
+  readonly compression?: Compression
+  /** Rows of a full row group. Default 122,880. */
+  readonly rowGroupRows?: number
+  /** Finishes a file and begins the next one, `trades.000001.parquet` and so on, at a size or a multiple of a time since 1970. */
+  readonly rotate?: { readonly bytes?: number; readonly everyMs?: number }
+  /** Goes on after what the file holds. Default: a file that is there when the run begins is replaced. */
+  readonly append?: boolean
+  /** Partitions whose files are held ready, at most; the one that was not written for longest is finished. Default 64. */
+  readonly partitionsOpen?: number
+  /** Waits for the disk at each batch: survives a power cut, at milliseconds a batch. */
+  readonly durable?: boolean
+  readonly name?: string
+}
+
+/**
+ * Writes values to a Parquet file, or to partitioned folders of them, for DuckDB, Polars, pandas and Spark.
+ *
+ * Types     text UTF8 (in a dictionary where it repeats), numbers DOUBLE, whole numbers INT64, times TIMESTAMP of
+ *           microseconds in UTC, levels lists of `[price, size]` lists of DOUBLE, anything else JSON. Absent values,
+ *           `null` and NaN are null
+ * Visible   each batch, when it is acknowledged. The file at the path is whole at every moment, and survives the death of this
+ *           process at any; small row groups are merged into full ones on the way (see `GrowingFile`, `PartFile`)
+ * Folders   `exchange=binance/symbol=BTCUSDT/date=2026-11-28/part-0.parquet`; values are percent-encoded, and none leaves
+ *           the folder. Such a data set is always continued, never replaced. A batch goes to each of its folders in turn
+ * Delivery  effectively once: rows, the name of the run and how far it has come are replaced in one step; a repetition of a run
+ *           under its name leaves out what is there, per folder where there are folders
+ * Order     as received, per file
+ * Speed     each batch is a commit of some milliseconds, for each of its folders: let batches grow (`batchMax`, `flushMs` of
+ *           the edge). Encoding is on a thread of DuckDB's; the loop is held for slices of at most 2,048 rows
+ * Holds     one batch as cells, and in DuckDB up to a row group (at most 32 MB of it encoded) and the batch, 1 GB at most; per
+ *           open partition its footer. On disk: see `GrowingFile`; finished files have no waste
+ * Errors    `SINK_REJECTED { path }` when a file cannot be written, or was changed by another; `VALUE_INVALID { index }` for
+ *           a value that does not fit the columns or is of another kind of event; `OPTION_INVALID` on opening for a path
+ *           outside the output folder, a file to be continued whose columns are others, or without the package @duckdb/node-api
+ *
+ * @param path  the file, or the folder of a partitioned data set; inside the output folder; folders are created
+ */
+export function parquet<T>(path: string, options: ParquetOptions = {}): Sink<T> {
+  return new ParquetSink<T>(path, options)
+}
+
+const DEFAULT_ROW_GROUP_ROWS = 122_880
+const DEFAULT_PARTITIONS_OPEN = 64
+/** Rows that are looked at in one go. */
+const SLICE_ROWS = 1_024
+
+/** In the notes of a file: how far which run has come in it. */
+const FORMAT = 'millrace-parquet/1'
+const NOTE = {
+  format: 'millrace.format',
+  sink: 'millrace.sink',
+  run: 'millrace.run',
+  to: 'millrace.to',
+  columns: 'millrace.columns',
+  kind: 'millrace.kind',
+} as const
+
+/** Beside partitions: from where on a run may have to be offered again, and which files may be ahead of that. */
+interface Position {
+  readonly format: typeof POSITION_FORMAT
+  readonly sink: string
+  readonly run: string
+  readonly from: number
+  readonly files: readonly string[]
+}
+
+const POSITION_FORMAT = 'millrace-position/1'
+
+/** How values of one kind become rows of files. */
+interface Plan {
+  readonly table: ChosenTable
+  readonly partitions: Partitioning | undefined
+  /** Of the files. */
+  readonly columns: readonly Column[]
+}
+
+/** The rows of a batch that go to one file. */
+interface Share {
+  readonly file: string
+  readonly plan: Plan
+  readonly cells: Cell[][]
+  /** For each row the number of values before it; empty where values are not counted. */
+  readonly offsets: number[]
+}
+
+/** Openings of this process so far: what tells runs without a name apart. */
+let openings = 0
+
+class ParquetSink<T> implements Sink<T> {
+  readonly name: string
+  readonly delivery = 'effectivelyOnce'
+  readonly counters = sinkCounters()
+  private readonly part: PartOptions
+  private readonly partitionsOpen: number
+  private readonly tables: TableChoice
+  private readonly plans = new Map<ChosenTable, Plan>()
+  /** Most recently written last. */
+  private readonly files = new Map<string, { readonly part: PartFile; readonly columns: readonly Column[] }>()
+  private readonly offsets = new BatchOffsets()
+  private encoder: Encoder | undefined
+  private resolved: string | undefined
+  private clock: Clock | undefined
+  private run = ''
+  private isNamedRun = false
+  private reached = 0
+
+  constructor(
+    private readonly sinkPath: string,
+    private readonly options: ParquetOptions,
+  ) {
+    this.name = options.name ?? `parquet(${sinkPath})`
+    const { name } = this
+    const { compression = 'zstd', rowGroupRows = DEFAULT_ROW_GROUP_ROWS, durable = false, rotate } = options
+    if (!['zstd', 'snappy', 'none'].includes(compression)) {
+      throw invalid(name, 'compression', compression, 'zstd, snappy or none')
+    }
+    this.part = {
+      compression,
+      rowGroupRows: whole(name, 'rowGroupRows', rowGroupRows),
+      durable,
+      rotateBytes: positive(name, 'rotate.bytes', rotate?.bytes),
+      rotateEveryUs: positive(name, 'rotate.everyMs', rotate?.everyMs) * 1_000,
+    }
+    this.partitionsOpen = whole(name, 'partitionsOpen', options.partitionsOpen ?? DEFAULT_PARTITIONS_OPEN)
+    this.tables = new TableChoice(name, options.columns, options.partition?.includes('kind') === true)
+    if (options.partition !== undefined) checkPartition(name, options.partition)
+  }
+
+  async open({ outDir, clock, resume, run }: SinkContext): Promise<void> {
+    if (resume !== true) {
+      this.beginAnew(run ?? `${process.pid}.${clock.nowUs()}.${++openings}`)
+      this.isNamedRun = run !== undefined
+    }
+    this.resolved = resolveOut(this.sinkPath, outDir)
+    this.clock = clock
+    this.encoder ??= await Encoder.open(this.name)
+    await this.guarded(this.location, async () => {
+      if (this.options.partition === undefined) await this.openFile(resume === true)
+      else await this.openFolder()
+    })
+  }
+
+  async write(batch: readonly T[], key?: BatchKey): Promise<void> {
+    if (batch.length === 0) return
+    const { from, to } = key ?? { from: this.reached, to: this.reached + batch.length }
+    const offsets = this.offsets.of(batch, { run: this.run, from, to })
+    const shares = await this.sharesOf(batch, offsets)
+    await this.notePosition(from, shares)
+    for (const share of shares) {
+      await this.guarded(share.file, () => this.writeShare(share, to))
+    }
+    this.reached = Math.max(this.reached, to)
+  }
+
+  position(): number {
+    return this.reached
+  }
+
+  async close(): Promise<void> {
+    for (const [file, { part, columns }] of this.files) {
+      await this.guarded(file, async () => {
+        await this.counted(part, () => part.finish(columns))
+        this.files.delete(file)
+      })
+    }
+    if (this.encoder !== undefined && this.reached > 0) await this.notePosition(this.reached, [])
+    this.encoder?.close()
+    this.encoder = undefined
+  }
+
+  private get location(): string {
+    return this.resolved ?? this.sinkPath
+  }
+
+  private beginAnew(run: string): void {
+    this.run = run
+    this.reached = 0
+    this.tables.clear()
+    this.plans.clear()
+    this.files.clear()
+    this.counters.written = 0
+    this.counters.bytes = 0
+  }
+
+  /** One file: it knows itself how far the run has come. */
+  private async openFile(resume: boolean): Promise<void> {
+    let part = await this.partFile(this.location)
+    const notes = await part.latestNotes()
+    if (this.isOurRun(notes)) {
+      this.reached = Number(notes.get(NOTE.to))
+    } else if (!resume && this.options.append !== true && part.exists) {
+      await rm(this.location)
+      part = await this.partFile(this.location)
+    }
+    if (part.exists || this.isOurRun(notes)) this.continueTable(notes)
+    const { first } = this.tables
+    this.files.set(this.location, { part, columns: first === undefined ? [] : this.planOf(first).columns })
+  }
+
+  /** The columns of a file that is continued are known. */
+  private continueTable(notes: ReadonlyMap<string, string>): void {
+    const columns = columnsOf(notes)
+    if (columns === undefined) {
+      throw new Fault(
+        'OPTION_INVALID',
+        `The sink ${this.name} cannot continue ${this.location}: another program wrote it. Give it another path, or leave out append.`,
+        { sink: this.name, path: this.location },
+      )
+    }
+    this.tables.continue(this.location, notes.get(NOTE.kind) ?? '', columns)
+  }
+
+  /** Many files: what stands beside them tells from where on they may have to be written again, each looked at for itself. */
+  private async openFolder(): Promise<void> {
+    await mkdir(this.location, { recursive: true })
+    const position = await this.readPosition()
+    if (position === undefined) return
+    this.reached = Math.max(this.reached, position.from)
+    for (const file of position.files) {
+      // What a killed process left beside it goes, wherever the run now leads.
+      if (this.files.size < this.partitionsOpen) await this.fileAt(path.join(this.location, file))
+    }
+  }
+
+  private async writeShare({ file, plan, cells, offsets }: Share, to: number): Promise<void> {
+    const part = await this.fileAt(file, plan.columns)
+    const there = this.isOurRun(part.notes) ? Number(part.notes.get(NOTE.to)) : 0
+    const first = offsets.length === 0 ? 0 : firstAbove(offsets, there)
+    const left = first === 0 ? cells : cells.map((column) => column.slice(first))
+    const rows = left[0]?.length ?? 0
+    if (rows === 0) return
+    const notes = new Map<string, string>([
+      [NOTE.format, FORMAT],
+      [NOTE.sink, this.name],
+      [NOTE.run, this.run],
+      [NOTE.to, String(to)],
+      [NOTE.kind, plan.table.kind],
+      [NOTE.columns, encodeColumns(plan.columns)],
+    ])
+    await this.counted(part, () => part.append(plan.columns, left, notes, this.clock!.nowUs()))
+    this.counters.written += rows
+  }
+
+  /** A file that is open, or is opened; the one that was not written for longest makes room for it. */
+  private async fileAt(file: string, columns?: readonly Column[]): Promise<PartFile> {
+    const found = this.files.get(file)
+    if (found !== undefined) {
+      this.files.delete(file)
+      this.files.set(file, { part: found.part, columns: columns ?? found.columns })
+      return found.part
+    }
+    while (this.files.size >= this.partitionsOpen) {
+      const [oldest, { part, columns }] = this.files.entries().next().value!
+      await this.counted(part, () => part.finish(columns))
+      this.files.delete(oldest)
+    }
+    const part = await this.partFile(file)
+    const has = part.exists ? columnsOf(part.notes) : columns
+    const known = has ?? columns ?? []
+    if (part.exists && columns !== undefined && (has === undefined || !sameColumns(has, columns))) {
+      // Files of a data set may differ in their columns; one file may not.
+      await part.rotate()
+    }
+    this.files.set(file, { part, columns: columns ?? known })
+    return part
+  }
+
+  private async partFile(file: string): Promise<PartFile> {
+    return await PartFile.open(this.name, file, this.encoder!, this.part)
+  }
+
+  private async counted(part: PartFile, action: () => Promise<unknown>): Promise<void> {
+    const before = part.writtenBytes
+    try {
+      await action()
+    } finally {
+      this.counters.bytes += part.writtenBytes - before
+    }
+  }
+
+  /** Looks at all values before any is written: one that does not fit is refused first. */
+  private async sharesOf(batch: readonly T[], offsets: readonly number[] | undefined): Promise<Share[]> {
+    const shares = new Map<string, Share>()
+    for (let at = 0; at < batch.length; at++) {
+      if (at > 0 && at % SLICE_ROWS === 0) await nextTurn()
+      try {
+        this.share(batch, at, offsets?.[at], shares)
+      } catch (fault) {
+        if (fault instanceof Fault && fault.code === 'VALUE_INVALID') this.offsets.refused(at)
+        throw fault
+      }
+    }
+    return [...shares.values()]
+  }
+
+  private share(batch: readonly T[], at: number, offset: number | undefined, shares: Map<string, Share>): void {
+    const plan = this.planOf(this.tables.of(batch, at))
+    const cells = plan.table.rows.cells(batch[at], at)
+    const file = this.fileOf(plan, cells, at)
+    let share = shares.get(file)
+    if (share === undefined) {
+      share = { file, plan, cells: plan.columns.map(() => []), offsets: [] }
+      shares.set(file, share)
+    }
+    const kept = plan.partitions?.kept
+    for (let column = 0; column < share.cells.length; column++) {
+      share.cells[column]!.push(cells[kept === undefined ? column : kept[column]!]!)
+    }
+    if (offset !== undefined) share.offsets.push(offset)
+  }
+
+  private fileOf(plan: Plan, cells: readonly Cell[], index: number): string {
+    if (plan.partitions === undefined) return this.location
+    const folder = plan.partitions.folder(cells)
+    if ('path' in folder) return path.join(this.location, folder.path, PART_NAME)
+    throw new Fault('VALUE_INVALID', `The sink ${this.name} cannot write a value: ${folder.problem}. It is left out.`, {
+      sink: this.name,
+      index,
+    })
+  }
+
+  private planOf(table: ChosenTable): Plan {
+    const known = this.plans.get(table)
+    if (known !== undefined) return known
+    const { columns } = table.rows.table
+    this.checkNames(columns)
+    const { partition } = this.options
+    const partitions = partition === undefined ? undefined : partitioning(this.name, table.rows.table, partition)
+    const plan: Plan = { table, partitions, columns: partitions?.columns ?? columns }
+    this.plans.set(table, plan)
+    return plan
+  }
+
+  /** To DuckDB, `a` and `A` are one name. */
+  private checkNames(columns: readonly Column[]): void {
+    const seen = new Set(RESERVED_NAMES)
+    for (const { name } of columns) {
+      const folded = name.toLowerCase()
+      if (seen.has(folded)) {
+        throw new Fault(
+          'OPTION_INVALID',
+          `The sink ${this.name} has a column ${JSON.stringify(name)}, which Parquet readers could not tell from another one. Declare columns whose names differ in more than their case.`,
+          { sink: this.name, column: name },
+        )
+      }
+      seen.add(folded)
+    }
+  }
+
+  private isOurRun(notes: ReadonlyMap<string, string>): boolean {
+    return notes.get(NOTE.run) === this.run && notes.get(NOTE.sink) === this.name
+  }
+
+  /** Says what may be ahead before it is: for a repetition of the run, which only one that has a name can be. */
+  private async notePosition(from: number, shares: readonly Share[]): Promise<void> {
+    if (this.options.partition === undefined || !this.isNamedRun) return
+    const files = new Set([...this.files.keys(), ...shares.map(({ file }) => file)])
+    const position: Position = {
+      format: POSITION_FORMAT,
+      sink: this.name,
+      run: this.run,
+      from,
+      files: [...files].map((file) => path.relative(this.location, file)),
+    }
+    await this.guarded(this.positionPath, async () => {
+      const aside = `${this.positionPath}.new`
+      const file = await open(aside, 'w')
+      try {
+        await file.writeFile(JSON.stringify(position))
+        if (this.part.durable) await file.datasync()
+      } finally {
+        await file.close()
+      }
+      await rename(aside, this.positionPath)
+    })
+  }
+
+  private async readPosition(): Promise<Position | undefined> {
+    try {
+      const position = JSON.parse(await readFile(this.positionPath, 'utf8')) as Position
+      const isOurs = position.format === POSITION_FORMAT && position.run === this.run && position.sink === this.name
+      return isOurs ? position : undefined
+    } catch (cause) {
+      if (cause instanceof SyntaxError || errnoOf(cause) === 'ENOENT') return undefined
+      throw cause
+    }
+  }
+
+  /** Hidden from readers of the data set. Several sinks may write to it. */
+  private get positionPath(): string {
+    const id = createHash('sha256').update(this.name).digest('hex').slice(0, ID_CHARS)
+    return path.join(this.location, `.position-${id}.json`)
+  }
+
+  private async guarded<R>(file: string, action: () => Promise<R>): Promise<R> {
+    try {
+      return await action()
+    } catch (cause) {
+      throw fileFault(this.name, file, cause)
+    }
+  }
+}
+
+const PART_NAME = 'part-0.parquet'
+const ID_CHARS = 16
+/** What DuckDB calls the numbers of rows. */
+const RESERVED_NAMES = ['file_row_number']
+
+/** The place of the first that is not among the first `there` values. */
+function firstAbove(offsets: readonly number[], there: number): number {
+  const at = offsets.findIndex((offset) => offset >= there)
+  return at < 0 ? offsets.length : at
+}
+
+function columnsOf(notes: ReadonlyMap<string, string>): Column[] | undefined {
+  const text = notes.get(NOTE.columns)
+  if (notes.get(NOTE.format) !== FORMAT || text === undefined) return undefined
+  return decodeColumns(text)
+}
+
+function whole(sink: string, option: string, value: number): number {
+  if (Number.isSafeInteger(value) && value >= 1) return value
+  throw invalid(sink, option, value, 'a whole number above 0')
+}
+
+function positive(sink: string, option: string, value: number | undefined): number {
+  if (value === undefined) return Infinity
+  if (value > 0) return value
+  throw invalid(sink, option, value, 'a number above 0')
+}
+
+function invalid(sink: string, option: string, value: unknown, wanted: string): Fault {
+  return new Fault('OPTION_INVALID', `The sink ${sink} has ${option} = ${String(value)}: it should be ${wanted}.`, {
+    option,
+  })
+}

@@ -25,13 +25,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   feed: ['model', 'exchanges', 'book', 'kernel', 'metrics', 'clock', 'rxjs', 'ws', 'node:'],
   // An operator that holds values accounts for them as every edge does.
   operators: ['model', 'book', 'clock', 'actors/ledger', 'actors/overflow', 'actors/pressure', 'actors/wiring', 'rxjs'],
+  // What leaves over a wire goes through the same proxies as what comes.
   sinks: [
     'model',
     'metrics',
     'clock',
     'actors',
+    'feed/proxy',
     'rxjs',
     'fast-json-stringify',
+    'ws',
     '@bokuweb/zstd-wasm',
     'lz4-napi',
     '@duckdb/node-api',
@@ -70,7 +73,7 @@ const TURNS = [
 ]
 
 /** Where a process or thread begins, or what begins connections for one. */
-const PROCESS_BEGINS = ['pipeline/liveMarket.ts', 'metrics/pidusageEntry.ts']
+const PROCESS_BEGINS = ['pipeline/host.ts', 'pipeline/liveMarket.ts', 'metrics/pidusageEntry.ts']
 
 const RAW =
   /\b(Date\.now\(|new Date\(\)|performance\.now\(|hrtime|setTimeout\(|setInterval\(|Math\.random|randomUUID|randomBytes|getRandomValues)/

@@ -16,6 +16,8 @@ export interface Host {
   readonly clock: Clock
   /** Jitter: numbers from 0 (included) to 1 (excluded). */
   readonly random: () => number
+  /** The environment of the process. */
+  readonly env: Readonly<Record<string, string | undefined>>
   /** Runs a function in a later turn of the event loop. */
   readonly defer: (callback: () => void) => void
   readonly spawn: SpawnWorker
@@ -38,6 +40,7 @@ export interface ProcessCost {
 export const liveHost: Host = {
   clock: liveClock,
   random: liveRandom,
+  env: process.env,
   defer: setImmediate,
   spawn: spawnWorker,
   watch() {

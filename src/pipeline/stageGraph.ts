@@ -42,7 +42,7 @@ import { wayTo, type Way, type WayLook, type WayTarget } from './way'
 export interface StageGraphOptions {
   readonly dispatcher: Dispatcher
   /** Time of waits, chance and threads. */
-  readonly host: Pick<Host, 'clock' | 'random' | 'spawn'>
+  readonly host: Pick<Host, 'clock' | 'random' | 'spawn' | 'env'>
   readonly streamClock: Clock
   readonly outDir: string
   readonly digest: boolean
@@ -569,6 +569,7 @@ export class StageGraph {
       pressure,
       receipts: this.receiptsFor(node),
       run: options.runId,
+      env: options.host.env,
       deadLetters: edge.deadLetters,
       onFault: (fault) => options.onFault(fault, name),
       ...(edge.retry === undefined ? {} : { retry: edge.retry }),

@@ -20,6 +20,7 @@ import type { ReceiptCounts, Receipts } from '../actors/receipts'
 import { seededRandom } from '../clock/backoff'
 import type { Clock, Timer } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
+import { askedWaitMs } from '../clock/retryAfter'
 import type { Batch } from '../model/events'
 import { errorOf, Fault, messageOf } from '../model/fault'
 import { deadLetter, type DeadLetter } from './deadLetter'
@@ -53,6 +54,8 @@ export interface DrainOptions<T> extends EdgeOptions<T> {
   readonly seed?: number
   /** Has the sink digest its bytes. */
   readonly digest?: boolean
+  /** The environment that the sink reads names of secrets and proxies from. Default: none. */
+  readonly env?: SinkContext['env']
   /** The name of the run, by which a sink knows what it holds of it. Default: none, each run is a new one. */
   readonly run?: string | undefined
   /** Where values go that were given up: those the sink refused for longer than the retry budget, and those without a form. */
@@ -66,7 +69,7 @@ export interface RetryBudget {
   readonly attempts?: number
   /** The upper bound of the first pause; it doubles with each. Default 50. */
   readonly firstMs?: number
-  /** No pause is longer. Default 5,000. */
+  /** No pause is longer, unless the destination asks for more (`retryAfterMs` in the details of its fault). Default 5,000. */
   readonly capMs?: number
 }
 
@@ -222,6 +225,7 @@ export class Drain<T> {
       outDir: this.options.outDir,
       run: options.run,
       clock: options.streamClock ?? this.clock,
+      env: options.env,
       onFault: (fault) => this.report(fault),
     }
     sink.counters.failed = 0
@@ -546,6 +550,7 @@ export class Drain<T> {
       outDir: this.options.outDir,
       streamClock: this.context.clock,
       run: this.options.run,
+      env: this.options.env,
       retry: this.options.retry ?? {},
       onFault: (fault) => this.report(fault),
     })
@@ -578,7 +583,7 @@ export class Drain<T> {
 
   /**
    * Tries until it succeeds or the budget is spent, with a pause of random length between two attempts, up to a bound that
-   * doubles. Resolves with the last fault, or undefined.
+   * doubles, and no shorter than the destination asks. Resolves with the last fault, or undefined.
    */
   private async attempt(action: () => Promise<void>, atMost = this.attempts): Promise<Fault | undefined> {
     for (let attempt = 1; ; attempt++) {
@@ -593,11 +598,14 @@ export class Drain<T> {
           this.hopeless = true
           this.fail(fault)
         }
-        const isLast = attempt >= atMost || this.hopeless || this.killed || fault.repair === 'skip'
+        const isFinal = fault.repair === 'skip' || fault.details['final'] === true
+        const isLast = attempt >= atMost || this.hopeless || this.killed || isFinal
         if (this.abandoned || isLast) return fault
       }
       this.sink.counters.retries++
-      await this.pause(this.random() * Math.min(this.capMs, this.firstMs * 2 ** (attempt - 1)))
+      const drawnMs = this.random() * Math.min(this.capMs, this.firstMs * 2 ** (attempt - 1))
+      const askedMs = Math.min(ASKED_MS_MAX, askedWaitMs(fault, this.clock.nowUs()) ?? 0)
+      await this.pause(Math.max(drawnMs, askedMs))
       if (this.isAbandoned()) return undefined
       // A pause that was cut short: what was to be tried again is given up.
       if (this.killed) return fault
@@ -734,6 +742,9 @@ export class Drain<T> {
 const LETTERS_MIN = 1_024
 /** Of the time to close, what the sink itself has when letters are to be closed after it. */
 const OWN_SHARE = 0.9
+
+/** Nobody stays away longer because a destination asks for it. */
+const ASKED_MS_MAX = 3_600_000
 
 /** A call of `flush` that waits. */
 interface Flush {

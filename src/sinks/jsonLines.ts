@@ -29,7 +29,8 @@ export interface JsonLinesOptions<T> extends AppendOptions<T> {
 export function jsonLines<T>(path: string, options: JsonLinesOptions<T> = {}): Sink<T> {
   const name = options.name ?? `jsonLines(${path})`
   const counters = sinkCounters()
-  let encode: (value: T) => string = options.encode === undefined ? encodeAny : oneLine(options.encode)
+  const { encode: given } = options
+  let encode: (value: T) => string = given === undefined ? encodeAny : (value) => oneLine(given(value))
   const rows = { encode: (value: T) => encode(value), header: () => '' }
   const files = new FileAppender<T>(name, path, options, counters, 'lines', () => rows, fieldsOf(options.schema))
   if (options.digest === true) files.digest.enable()
@@ -52,11 +53,8 @@ export function jsonLines<T>(path: string, options: JsonLinesOptions<T> = {}): S
 }
 
 /** For encoders of others. A line break in a JSON text can only be white space between tokens: within strings it is escaped. */
-function oneLine<T>(encode: (value: T) => string): (value: T) => string {
-  return (value) => {
-    const text = encode(value)
-    return text.includes('\n') || text.includes('\r') ? text.replace(/[\r\n]+/g, ' ') : text
-  }
+export function oneLine(text: string): string {
+  return text.includes('\n') || text.includes('\r') ? text.replace(/[\r\n]+/g, ' ') : text
 }
 
 function fieldsOf(schema: JsonSchema | undefined): string[] {

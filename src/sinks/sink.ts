@@ -22,7 +22,9 @@ export interface Sink<T> {
    * concurrently. A batch that was rejected is offered again, as the same array.
    *
    * A value that can never be written is refused with `VALUE_INVALID` and its `index` in the details, before anything of
-   * the batch is written: the batch is then offered again without it.
+   * the batch is written: the batch is then offered again without it. A fault with `final: true` in its details says
+   * that the destination will not take this batch however often it is asked, one with `retryAfterMs` how long it wants to
+   * be left alone.
    *
    * @param key  says which values these are; the same when the batch is offered again
    */
@@ -43,11 +45,12 @@ export interface Sink<T> {
 /**
  * What is promised of acknowledged values, through retries, crashes and repetitions of a run.
  *
+ * atMostOnce       each was handed to those who were connected, and none is handed out twice; who misses some is told so
  * atLeastOnce      each is there; a repetition of the run, or a batch whose acknowledgement was lost, may add it again
  * effectivelyOnce  each is there once: what is written and how far the run has come are one transaction at the destination
  * latest           the latest is there, whole; earlier ones are superseded
  */
-export type Delivery = 'atLeastOnce' | 'effectivelyOnce' | 'latest'
+export type Delivery = 'atMostOnce' | 'atLeastOnce' | 'effectivelyOnce' | 'latest'
 
 /**
  * Which values of its edge a batch holds: the idempotency key of a write.
@@ -72,6 +75,8 @@ export interface SinkContext {
   readonly resume?: boolean
   /** The name of the run: one that was killed may be repeated under the same name over the same input. */
   readonly run?: string | undefined
+  /** Where names of secrets and of proxies are looked up: the environment of the process, which no sink reads by itself. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
   /** Takes failures that happen between writes, on a timer of the sink's own. */
   readonly onFault?: (fault: Fault) => void
 }

@@ -176,6 +176,7 @@ export class TestRun {
       host: {
         clock: this.clock,
         random: seededRandom(seed),
+        env: {},
         defer: setImmediate,
         spawn: (...args) => {
           this.threads++

@@ -4,6 +4,7 @@ import { droppedOf, type Ledger } from '../../src/actors/ledger'
 import type { Batch } from '../../src/model/events'
 import { Fault } from '../../src/model/fault'
 import { Drain, drain, isBatch, type DrainOptions, type DrainResult } from '../../src/sinks/drain'
+import type { DeadLetter } from '../../src/sinks/deadLetter'
 import { ScriptedSink, VirtualClock, faultOf, turns, until } from './support'
 
 const balance = (ledger: Readonly<Ledger>): number => ledger.in - ledger.out - ledger.inFlight - droppedOf(ledger)
@@ -205,6 +206,47 @@ describe('drain', () => {
       expect(new Set(pauses).size).to.be.above(5)
       expect(await pausesOf(7)).to.deep.equal(pauses)
       expect(await pausesOf(8)).not.to.deep.equal(pauses)
+    })
+
+    it('stays away at least as long as the destination asks, though never for days', async () => {
+      const at: number[] = []
+      const asked = [60_000, 5, 10 ** 12, -1, NaN, undefined]
+      sink.onWrite = (attempt) => {
+        at.push(clock.nowUs() / 1_000)
+        const retryAfterMs = asked[attempt - 1]
+        if (attempt <= asked.length) throw new Fault('SINK_REJECTED', 'The sink scripted is busy.', { retryAfterMs })
+      }
+      const retry = { attempts: 10, firstMs: 10, capMs: 10 }
+      const draining = drain(of(1), sink, { ...options, retry, closeWithinMs: 10 ** 9 })
+      await advanceUntilSettled(clock, draining)
+      expect((await draining).ledger).to.deep.equal({ in: 1, out: 1, dropped: {}, inFlight: 0 })
+      const pauses = at.slice(1).map((ms, index) => ms - at[index]!)
+      expect(pauses[0]).to.equal(60_000)
+      expect(pauses[1]).to.be.within(5, 10)
+      expect(pauses[2]).to.equal(3_600_000)
+      for (const pause of pauses.slice(3)) expect(pause).to.be.within(0, 10)
+    })
+
+    it('does not offer again what the destination refuses for good: these are dead letters at once', async () => {
+      const letters = new ScriptedSink<DeadLetter<number>>()
+      sink.onWrite = (_attempt, batch) => {
+        if (batch.includes(1)) throw new Fault('SINK_REJECTED', 'The sink scripted knows better.', { final: true })
+      }
+      const draining = drain(of(1, 2), sink, { ...options, batchMax: 1, deadLetters: letters })
+      await advanceUntilSettled(clock, draining)
+      const result = await draining
+      expect(result.ledger).to.deep.equal({ in: 2, out: 1, dropped: { rejected: 1 }, inFlight: 0 })
+      expect(result).to.deep.include({ failed: 1, retries: 0, deadLettered: 1 })
+      expect(letters.values).to.deep.include({
+        sink: 'scripted',
+        reason: 'rejected',
+        code: 'SINK_REJECTED',
+        message: 'The sink scripted knows better.',
+        attempts: 1,
+        timeUs: 1_700_000_000_000_000,
+        value: 1,
+      })
+      expect(sink.values).to.deep.equal([2])
     })
 
     it('gives a batch up when the budget is spent, tells so, opens the sink anew and goes on', async () => {

@@ -210,6 +210,7 @@ export class World {
     return {
       clock,
       random: () => jitter.unit(),
+      env: {},
       defer: (callback) => void this.clock.after(turns.below(TURN_US_MAX) / 1_000, callback),
       spawn,
       // What a simulated run costs the process says nothing about the run.

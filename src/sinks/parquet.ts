@@ -42,7 +42,7 @@ export interface ParquetOptions {
  *           microseconds in UTC, levels lists of `[price, size]` lists of DOUBLE, anything else JSON. Absent values,
  *           `null` and NaN are null
  * Visible   each batch, when it is acknowledged. The file at the path is whole at every moment, and survives the death of this
- *           process at any; small row groups are merged into full ones on the way (see `GrowingFile`, `PartFile`)
+ *           process at any; small row groups are merged into full ones on the way (see `TwinFile`, `PartFile`)
  * Folders   `exchange=binance/symbol=BTCUSDT/date=2026-11-28/part-0.parquet`; values are percent-encoded, and none leaves
  *           the folder. Such a data set is always continued, never replaced. A batch goes to each of its folders in turn
  * Delivery  effectively once: rows, the name of the run and how far it has come are replaced in one step; a repetition of a run
@@ -51,7 +51,7 @@ export interface ParquetOptions {
  * Speed     each batch is a commit of some milliseconds, for each of its folders: let batches grow (`batchMax`, `flushMs` of
  *           the edge). Encoding is on a thread of DuckDB's; the loop is held for slices of at most 2,048 rows
  * Holds     one batch as cells, and in DuckDB up to a row group (at most 32 MB of it encoded) and the batch, 1 GB at most; per
- *           open partition its footer. On disk: see `GrowingFile`; finished files have no waste
+ *           open partition its footer. On disk: see `TwinFile`; finished files have no waste
  * Errors    `SINK_REJECTED { path }` when a file cannot be written, or was changed by another; `VALUE_INVALID { index }` for
  *           a value that does not fit the columns or is of another kind of event; `OPTION_INVALID` on opening for a path
  *           outside the output folder, a file to be continued whose columns are others, or without the package @duckdb/node-api

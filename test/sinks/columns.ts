@@ -1,5 +1,6 @@
 /** Readers that know nothing of the writers: DuckDB and hyparquet. */
 import { DuckDBInstance } from '@duckdb/node-api'
+import { RecordBatchReader, type RecordBatch } from 'apache-arrow'
 import type { MarketEvent } from '../../src/model/events'
 
 /** The rows of a query, as JavaScript has them: whole numbers and times as bigint. */
@@ -21,6 +22,41 @@ function plain(value: unknown): unknown {
   if ('items' in value && Array.isArray(value.items)) return value.items.map(plain)
   if ('micros' in value) return value.micros
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, plain(field)]))
+}
+
+/** The rows of an Arrow stream as JavaScript has them: whole numbers and times as bigint. Half a message at the end is no row. */
+export function arrowRows(bytes: Uint8Array): Record<string, unknown>[] {
+  if (bytes.length === 0) return []
+  const rows: Record<string, unknown>[] = []
+  const batches = RecordBatchReader.from(bytes)[Symbol.iterator]() as Iterator<RecordBatch>
+  for (;;) {
+    let next: IteratorResult<RecordBatch>
+    try {
+      next = batches.next()
+    } catch {
+      return rows
+    }
+    if (next.done === true) return rows
+    rows.push(...batchRows(next.value))
+  }
+}
+
+function batchRows(batch: RecordBatch): Record<string, unknown>[] {
+  const columns = batch.schema.fields.map(({ name }) => [name, batch.getChild(name)!] as const)
+  return Array.from({ length: batch.numRows }, (_, at) =>
+    Object.fromEntries(columns.map(([name, column]) => [name, plainArrow(name, column, at)])),
+  )
+}
+
+/** `get` of a time is in milliseconds, with a fraction: the whole number beneath is taken. */
+function plainArrow(name: string, column: NonNullable<ReturnType<RecordBatch['getChild']>>, at: number): unknown {
+  if (name.endsWith('TimeUs') && column.isValid(at)) return (column.toArray() as BigInt64Array)[at]
+  const cell: unknown = column.get(at)
+  return isIterable(cell) ? [...cell].map((level) => [...(level as Iterable<number>)]) : cell
+}
+
+function isIterable(value: unknown): value is Iterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.iterator in value
 }
 
 export const sqlText = (text: string): string => `'${text.replaceAll("'", "''")}'`

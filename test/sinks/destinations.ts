@@ -14,13 +14,14 @@ import type { WritableFile } from '../../src/feed/recording/lineFile'
 import { readRecording } from '../../src/feed/recording/recordingReader'
 import { openRecording, type RecordingWriter } from '../../src/feed/recording/recordingWriter'
 import type { Fault } from '../../src/model/fault'
+import { arrow } from '../../src/sinks/arrow'
 import { csv } from '../../src/sinks/csv'
 import { duckdb } from '../../src/sinks/duckdb'
 import { jsonLines } from '../../src/sinks/jsonLines'
 import { jsonReport } from '../../src/sinks/jsonReport'
 import { parquet } from '../../src/sinks/parquet'
 import { sinkCounters, type Delivery, type Sink } from '../../src/sinks/sink'
-import { query, sqlText } from './columns'
+import { arrowRows, query, sqlText } from './columns'
 import type { Row } from './conformance'
 
 /** Where rows go: a folder that nobody else uses, and the address of a server where there is one. */
@@ -97,6 +98,15 @@ export const DESTINATIONS = {
       const rows: Row[] = []
       for (const name of files) rows.push(...(await parquetRows(path.join(outDir, name))))
       return rows
+    },
+  },
+  arrow: {
+    delivery: 'effectivelyOnce',
+    sink: () => arrow<Row>('rows.arrows', { rotate: { bytes: 300_000 } }),
+    read: async ({ outDir }) => {
+      const files = (await names({ outDir })).filter((name) => name.endsWith('.arrows')).sort()
+      const rows = await Promise.all(files.map(async (name) => arrowRows(await readFile(path.join(outDir, name)))))
+      return rows.flat() as unknown as Row[]
     },
   },
   'parquet, partitioned': {

@@ -5,12 +5,13 @@
  * small ones. So eight of a size are merged into one of the next, and all that are open into one of `rowGroupRows` when there
  * are as many: a row is encoded as often as its row group has digits in base eight, and no more.
  */
-import { mkdir, open, readdir, rename } from 'node:fs/promises'
+import { mkdir, open, rename } from 'node:fs/promises'
 import path from 'node:path'
+import { highestNumber, numbered } from '../numberedFiles'
 import type { Column } from '../table'
 import type { Columns, Encoder, EncodeOptions } from './encoder'
 import { readFooter, type RowGroup } from './footer'
-import { GrowingFile } from './growingFile'
+import { TwinFile } from './twinFile'
 
 export interface PartOptions extends Omit<EncodeOptions, 'before'> {
   readonly durable: boolean
@@ -29,14 +30,14 @@ export class PartFile {
   private finishedBytes = 0
 
   private constructor(
-    private readonly growing: GrowingFile,
+    private readonly growing: TwinFile,
     private readonly encoder: Encoder,
     private readonly options: PartOptions,
   ) {}
 
   static async open(sink: string, file: string, encoder: Encoder, options: PartOptions): Promise<PartFile> {
     await mkdir(path.dirname(file), { recursive: true })
-    return new PartFile(await GrowingFile.open(sink, file, options.durable), encoder, options)
+    return new PartFile(await TwinFile.open(sink, file, options.durable), encoder, options)
   }
 
   get path(): string {
@@ -163,21 +164,4 @@ async function notesOf(file: string): Promise<ReadonlyMap<string, string>> {
   } finally {
     await handle.close()
   }
-}
-
-/** `trades.parquet`, 7 → `trades.000007.parquet` */
-function numbered(file: string, number: number): string {
-  const { dir, name, ext } = path.parse(file)
-  return path.join(dir, `${name}.${String(number).padStart(6, '0')}${ext}`)
-}
-
-async function highestNumber(file: string): Promise<number> {
-  const { dir, name, ext } = path.parse(file)
-  let highest = 0
-  for (const entry of await readdir(dir)) {
-    if (!entry.startsWith(`${name}.`) || !entry.endsWith(ext)) continue
-    const digits = entry.slice(name.length + 1, entry.length - ext.length)
-    if (/^\d{1,15}$/.test(digits)) highest = Math.max(highest, Number(digits))
-  }
-  return highest
 }

@@ -23,7 +23,7 @@ const DEAD_BYTES_MIN = 4 * 1024 * 1024
 /** As much is copied at a time. */
 const PIECE_BYTES = 1024 * 1024
 
-export class GrowingFile {
+export class TwinFile {
   private footer: Footer | undefined
   /** Of the visible file, its footer included. */
   private length = 0
@@ -39,8 +39,8 @@ export class GrowingFile {
   ) {}
 
   /** The file that is at the path, if it is a whole Parquet file, or none yet. What a killed process left beside it goes. */
-  static async open(sink: string, file: string, durable: boolean): Promise<GrowingFile> {
-    const growing = new GrowingFile(sink, file, durable)
+  static async open(sink: string, file: string, durable: boolean): Promise<TwinFile> {
+    const growing = new TwinFile(sink, file, durable)
     for (const aside of [...growing.twinPaths, growing.rowsPath]) await rm(aside, { force: true })
     await growing.adopt()
     return growing

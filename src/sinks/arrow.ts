@@ -1,0 +1,283 @@
+import type * as Arrow from 'apache-arrow'
+import type { Clock } from '../clock/clock'
+import { Fault } from '../model/fault'
+import { fileFault } from '../model/fileFault'
+import { END_OF_STREAM, findStream, MessageEncoder, type FoundStream } from './arrow/messages'
+import { StreamFile } from './arrow/streamFile'
+import { BatchOffsets } from './batchOffsets'
+import { highestNumber, numbered } from './numberedFiles'
+import { loadPart } from './optionalPart'
+import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
+import type { Cell, ColumnTypes } from './table'
+import { decodeColumns, encodeColumns, TableChoice } from './tableChoice'
+import { nextTurn } from './turn'
+
+export interface ArrowOptions {
+  /** Field name to type. Default: the columns of the event's kind, or those of the first batch. */
+  readonly columns?: ColumnTypes
+  /** Finishes a file and begins the next one, `trades.000001.arrows` and so on, at a size or a multiple of a time since 1970. */
+  readonly rotate?: { readonly bytes?: number; readonly everyMs?: number }
+  /** Goes on after what the file holds. Default: a file that is there when the run begins is replaced. */
+  readonly append?: boolean
+  /** Waits for the disk at each batch: survives a power cut, at milliseconds a batch. */
+  readonly durable?: boolean
+  readonly name?: string
+}
+
+/**
+ * Appends values to a file in Arrow's IPC stream format: columns that pandas, Polars and DuckDB's users map into memory as
+ * they are.
+ *
+ * Types     text and JSON Utf8, numbers Float64, whole numbers Int64, times Timestamp of microseconds in UTC, levels
+ *           lists of `[price, size]` lists of Float64. Absent values, `null` and NaN are null
+ * Visible   each batch, when it is acknowledged, as whole messages of at most 4,096 rows. A process that was killed may leave
+ *           half a message at the end: readers that take a stream message by message have everything before it, and
+ *           whoever opens the file to go on cuts it off. The end of the stream is marked when the file is closed
+ * Delivery  effectively once: each message holds the name of the run and how far it has come
+ * Order     as received, also across rotated files
+ * Speed     columns are built on this thread, in slices between which the loop goes on
+ * Holds     one batch as cells and as bytes
+ * Errors    `SINK_REJECTED { path }` when the file cannot be written, or was changed by another; `VALUE_INVALID { index }` for
+ *           a value that does not fit the columns or is of another kind of event; `OPTION_INVALID` on opening for a path
+ *           outside the output folder, a file to be continued whose columns are others, or without the package apache-arrow
+ *
+ * @param path  inside the output folder; folders are created. By custom it ends in `.arrows`
+ */
+export function arrow<T>(path: string, options: ArrowOptions = {}): Sink<T> {
+  return new ArrowSink<T>(path, options)
+}
+
+/** Rows of a message, and so of a slice of work. */
+const MESSAGE_ROWS = 4_096
+/** Books are wide: a message of them ends earlier. */
+const MESSAGE_LEVELS = 16_384
+
+const NOTE = {
+  format: 'millrace.format',
+  kind: 'millrace.kind',
+  columns: 'millrace.columns',
+  sink: 'millrace.sink',
+  run: 'millrace.run',
+  to: 'millrace.to',
+} as const
+
+const FORMAT = 'millrace-arrow/1'
+
+/** Openings of this process so far: what tells runs without a name apart. */
+let openings = 0
+
+class ArrowSink<T> implements Sink<T> {
+  readonly name: string
+  readonly delivery = 'effectivelyOnce'
+  readonly counters = sinkCounters()
+  private readonly tables: TableChoice
+  private readonly offsets = new BatchOffsets()
+  private readonly rotateBytes: number
+  private readonly rotateEveryUs: number
+  private library: typeof Arrow | undefined
+  private file: StreamFile | undefined
+  private encoder: MessageEncoder | undefined
+  private clock: Clock | undefined
+  private run = ''
+  private reached = 0
+  private period: number | undefined
+
+  constructor(
+    private readonly sinkPath: string,
+    private readonly options: ArrowOptions,
+  ) {
+    this.name = options.name ?? `arrow(${sinkPath})`
+    this.tables = new TableChoice(this.name, options.columns, false)
+    this.rotateBytes = positive(this.name, 'rotate.bytes', options.rotate?.bytes)
+    this.rotateEveryUs = positive(this.name, 'rotate.everyMs', options.rotate?.everyMs) * 1_000
+  }
+
+  async open({ outDir, clock, resume, run }: SinkContext): Promise<void> {
+    await this.file?.release()
+    if (resume !== true) this.beginAnew(run ?? `${process.pid}.${clock.nowUs()}.${++openings}`)
+    const location = resolveOut(this.sinkPath, outDir)
+    this.clock = clock
+    this.library ??= await loadPart('apache-arrow', () => import('apache-arrow'), `The sink ${this.name}`)
+    this.file ??= new StreamFile(this.name, location, this.options.durable === true)
+    await this.guarded(() => this.continueOrReplace(resume === true))
+  }
+
+  async write(batch: readonly T[], key?: BatchKey): Promise<void> {
+    if (batch.length === 0) return
+    const { from, to } = key ?? { from: this.reached, to: this.reached + batch.length }
+    const offsets = this.offsets.of(batch, { run: this.run, from, to })
+    const slices = await this.slicesOf(batch)
+    await this.guarded(async () => {
+      if (this.file!.isAstray) await this.continueOrReplace(true)
+      await this.rotateIfDue()
+      await this.putMessages(slices, offsets, { from, to })
+    })
+    this.reached = Math.max(this.reached, to)
+    this.counters.written += batch.length
+  }
+
+  position(): number {
+    return this.reached
+  }
+
+  async close(): Promise<void> {
+    const { file } = this
+    if (file === undefined) return
+    await this.guarded(() => file.end(END_OF_STREAM))
+    this.file = undefined
+  }
+
+  private beginAnew(run: string): void {
+    this.run = run
+    this.reached = 0
+    this.period = undefined
+    this.tables.clear()
+    this.file = undefined
+    this.encoder = undefined
+    this.counters.written = 0
+    this.counters.bytes = 0
+  }
+
+  private async continueOrReplace(resume: boolean): Promise<void> {
+    const file = this.file!
+    await file.forget()
+    const found = await findStream(this.library!, await file.ready())
+    const notes = found.length > 0 ? found.lastNotes : await this.latestNotes()
+    const isOurs = notes.get(NOTE.run) === this.run && notes.get(NOTE.sink) === this.name
+    if (isOurs) this.reached = Number(notes.get(NOTE.to))
+    if (isOurs || resume || this.options.append === true) await this.continueStream(found)
+    else await file.cut(0)
+  }
+
+  private async continueStream(found: FoundStream): Promise<void> {
+    const file = this.file!
+    if (found.length > 0) {
+      const { notes } = found
+      const columns = notes.get(NOTE.format) === FORMAT ? notes.get(NOTE.columns) : undefined
+      if (columns === undefined) {
+        await file.release()
+        throw new Fault(
+          'OPTION_INVALID',
+          `The sink ${this.name} cannot continue ${file.path}: another program wrote it. Give it another path, or leave out append.`,
+          { sink: this.name, path: file.path },
+        )
+      }
+      this.tables.continue(file.path, notes.get(NOTE.kind) ?? '', decodeColumns(columns))
+    }
+    await file.cut(found.length)
+  }
+
+  /** When the growing file has nothing yet, the run stands where its finished files end. */
+  private async latestNotes(): Promise<ReadonlyMap<string, string>> {
+    const { path } = this.file!
+    const number = await highestNumber(path)
+    if (number === 0) return new Map()
+    const finished = new StreamFile(this.name, numbered(path, number), false)
+    try {
+      return (await findStream(this.library!, await finished.ready())).lastNotes
+    } finally {
+      await finished.release()
+    }
+  }
+
+  /** Looks at all values before any is written: one that does not fit is refused first. */
+  private async slicesOf(batch: readonly T[]): Promise<Cell[][][]> {
+    const slices: Cell[][][] = []
+    let slice: Cell[][] = []
+    let levels = 0
+    for (let at = 0; at < batch.length; at++) {
+      try {
+        const cells = this.tables.of(batch, at).rows.cells(batch[at], at)
+        if (slice.length === 0) slices.push((slice = cells.map(() => [])))
+        for (let column = 0; column < cells.length; column++) {
+          const cell = cells[column]!
+          slice[column]!.push(cell)
+          if (Array.isArray(cell)) levels += cell.length
+        }
+      } catch (fault) {
+        if (fault instanceof Fault && fault.code === 'VALUE_INVALID') this.offsets.refused(at)
+        throw fault
+      }
+      if (slice[0]!.length === MESSAGE_ROWS || levels > MESSAGE_LEVELS) {
+        slice = []
+        levels = 0
+        await nextTurn()
+      }
+    }
+    return slices
+  }
+
+  private async putMessages(
+    slices: readonly Cell[][][],
+    offsets: readonly number[] | undefined,
+    { from, to }: { readonly from: number; readonly to: number },
+  ): Promise<void> {
+    const file = this.file!
+    await file.ready()
+    const encoder = (this.encoder ??= this.newEncoder())
+    const pieces = file.length === 0 ? [encoder.schemaBytes] : []
+    let rows = 0
+    for (const [at, cells] of slices.entries()) {
+      rows += cells[0]!.length
+      // A message that is there without those behind it says how far it goes itself.
+      const reached = at === slices.length - 1 ? to : (offsets?.[rows] ?? from)
+      pieces.push(
+        encoder.rows(
+          cells,
+          new Map([
+            [NOTE.sink, this.name],
+            [NOTE.run, this.run],
+            [NOTE.to, String(reached)],
+          ]),
+        ),
+      )
+      if (at < slices.length - 1) await nextTurn()
+    }
+    const before = file.length
+    await file.put(pieces)
+    this.counters.bytes += file.length - before
+    this.period ??= this.periodNow()
+  }
+
+  private newEncoder(): MessageEncoder {
+    const { kind, rows } = this.tables.first!
+    const { columns } = rows.table
+    const notes = new Map([
+      [NOTE.format, FORMAT],
+      [NOTE.kind, kind],
+      [NOTE.columns, encodeColumns(columns)],
+    ])
+    return new MessageEncoder(this.library!, columns, notes)
+  }
+
+  private async rotateIfDue(): Promise<void> {
+    const file = this.file!
+    if (file.length === 0) return
+    const isLate = this.period !== undefined && this.period !== this.periodNow()
+    if (!isLate && file.length < this.rotateBytes) return
+    await file.end(END_OF_STREAM)
+    await file.rotate()
+    this.period = undefined
+  }
+
+  private periodNow(): number {
+    return Math.floor(this.clock!.nowUs() / this.rotateEveryUs)
+  }
+
+  private async guarded<R>(action: () => Promise<R>): Promise<R> {
+    try {
+      return await action()
+    } catch (cause) {
+      await this.file?.release()
+      throw fileFault(this.name, this.file?.path ?? this.sinkPath, cause)
+    }
+  }
+}
+
+function positive(sink: string, option: string, value: number | undefined): number {
+  if (value === undefined) return Infinity
+  if (value > 0) return value
+  throw new Fault('OPTION_INVALID', `The sink ${sink} has ${option} = ${value}: it should be a number above 0.`, {
+    option,
+  })
+}

@@ -49,6 +49,8 @@ export const DEFAULT_TABLE = 'rows'
 export class DatabaseTables {
   private readonly agreed = new Map<string, TableRows>()
   private readonly declared: Table | undefined
+  /** Not the options as a whole: those of a server hold its password. */
+  private readonly table: string | undefined
 
   /**
    * @param nameBytesMax  the longest name that the database keeps whole
@@ -56,10 +58,11 @@ export class DatabaseTables {
    */
   constructor(
     private readonly sink: string,
-    private readonly options: TableOptions,
+    options: TableOptions,
     private readonly nameBytesMax: number,
   ) {
     this.declared = declaredTable(sink, options.columns)
+    this.table = options.table
     if (options.table !== undefined) this.checkName(options.table)
     const twins = this.declared === undefined ? undefined : twinsOf(this.declared.columns)
     if (twins !== undefined) throw this.unusable('columns', twins)
@@ -67,7 +70,7 @@ export class DatabaseTables {
 
   /** Where each value of a batch goes, in the order in which the tables are met. */
   split(batch: readonly unknown[]): Part[] {
-    const { table } = this.options
+    const { table } = this
     if (table !== undefined) {
       if (this.declared === undefined) this.checkOneKind(table, batch)
       return [{ table, values: batch, indexes: undefined }]

@@ -11,7 +11,7 @@ export function anyEvent(kind: MarketEvent['kind'], n: number): MarketEvent {
     name,
     isFull || ALWAYS.has(name) ? fieldOf(name, type, n, isFull) : undefined,
   ])
-  return { ...Object.fromEntries(fields), kind, receiveTimeUs: 1_700_000_000_000_001 + n } as unknown as MarketEvent
+  return { ...Object.fromEntries(fields), kind, receiveTimeUs: 1_700_000_000_000_001 + n } as MarketEvent
 }
 
 const ALWAYS: ReadonlySet<string> = new Set([

@@ -15,11 +15,13 @@ import { readRecording } from '../../src/feed/recording/recordingReader'
 import { openRecording, type RecordingWriter } from '../../src/feed/recording/recordingWriter'
 import type { Fault } from '../../src/model/fault'
 import { arrow } from '../../src/sinks/arrow'
+import { Client } from 'pg'
 import { csv } from '../../src/sinks/csv'
 import { duckdb } from '../../src/sinks/duckdb'
 import { jsonLines } from '../../src/sinks/jsonLines'
 import { jsonReport } from '../../src/sinks/jsonReport'
 import { parquet } from '../../src/sinks/parquet'
+import { postgres } from '../../src/sinks/postgres'
 import { sinkCounters, type Delivery, type Sink } from '../../src/sinks/sink'
 import { arrowRows, query, sqlText } from './columns'
 import type { Row } from './conformance'
@@ -125,6 +127,15 @@ export const DESTINATIONS = {
   },
 } as const satisfies Readonly<Record<string, Destination>>
 
+/** Destinations that need a server, whose address is the place's. */
+export const SERVED = {
+  postgres: {
+    delivery: 'effectivelyOnce',
+    sink: ({ url }: Place) => postgres<Row>({ connection: url! }),
+    read: ({ url }: Place) => postgresRows(url!),
+  },
+} as const satisfies Readonly<Record<string, Destination>>
+
 /** Destinations that promise what they do not keep, each of which the proof must find out. */
 export const UNTRUE = {
   'acknowledges before it has written': {
@@ -175,10 +186,23 @@ export const UNTRUE = {
   },
 } as const satisfies Readonly<Record<string, Destination>>
 
-export type DestinationName = keyof typeof DESTINATIONS | keyof typeof UNTRUE
+export type DestinationName = keyof typeof DESTINATIONS | keyof typeof SERVED | keyof typeof UNTRUE
 
 export function destinationOf(name: DestinationName): Destination {
-  return { ...DESTINATIONS, ...UNTRUE }[name]
+  return { ...DESTINATIONS, ...SERVED, ...UNTRUE }[name]
+}
+
+/** A table has no order of its own: rows of transactions that were given up leave room in between. */
+async function postgresRows(url: string): Promise<Row[]> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    const there = await client.query("SELECT to_regclass('rows') IS NOT NULL AS there")
+    if (!(there.rows[0] as { there: boolean }).there) return []
+    return (await client.query<Row>('SELECT n, text FROM rows ORDER BY n')).rows
+  } finally {
+    await client.end()
+  }
 }
 
 /**

@@ -66,6 +66,7 @@ const TURNS = [
   'simulator/exchangeServer.ts',
   'sinks/consoleSink.ts',
   'sinks/turn.ts',
+  'sinks/websocketServer.ts',
   'workers/fromWorker.ts',
   'workers/link.ts',
   'testing/testRun.ts',

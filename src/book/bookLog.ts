@@ -20,6 +20,7 @@ import {
 } from '../kernel/layout'
 import type { Level } from '../model/events'
 import type { OfBook, PriceLevel } from './bookView'
+import { columnsText, putColumns } from './levelsText'
 
 /** Levels of one side that never change, best first. */
 export interface FrozenSide {
@@ -41,6 +42,10 @@ export interface LoggedBook {
   top(asks: boolean, n: number): Level[]
   /** Sum of the sizes of the best `n` levels. */
   sizeOf(asks: boolean, n: number): number
+  /** The best `n` levels as JSON. */
+  text(asks: boolean, n: number): string
+  /** Puts the best `n` levels into the kernel's columns, at most as many as these hold; returns how many. */
+  putTop(asks: boolean, n: number): number
 }
 
 /** Where a book whose epoch is still being written lies in the kernel. */
@@ -70,6 +75,7 @@ export class Epoch {
   /** The log, once the epoch is over. */
   private log: Float64Array | undefined
   private next: Epoch | undefined
+  private name: string | undefined
   /** What was read last, of each side. */
   private readonly read: [Read | undefined, Read | undefined] = [undefined, undefined]
   private readonly end: [FrozenSide | undefined, FrozenSide | undefined] = [undefined, undefined]
@@ -94,11 +100,17 @@ export class Epoch {
     this.askAt = ((place?.book ?? 0) + BOOK_ASKS + SIDE_BEST_PRICE) >> 3
   }
 
+  /** Which book it is, as the beginning of its JSON text. */
+  get nameText(): string {
+    return (this.name ??= nameTextOf(this.of))
+  }
+
   /** The log is full; the story goes on in another epoch. */
   continueIn(next: Epoch, log: Float64Array): void {
     this.logAt = OVER
     this.log = log
     this.next = next
+    next.name = this.name
   }
 
   /** The story ends with the levels as they stand. */
@@ -182,6 +194,10 @@ export class Epoch {
   }
 }
 
+function nameTextOf({ exchange, symbol, instrument }: OfBook): string {
+  return JSON.stringify({ kind: 'snapshot', exchange, symbol, instrument }).slice(0, -1)
+}
+
 /** Levels from which changes have been taken back. Once it is given out it does not change. */
 export class UndoneSide implements FrozenSide {
   length: number
@@ -218,6 +234,16 @@ export class UndoneSide implements FrozenSide {
     let sum = 0
     for (let index = 0; index < Math.min(n, this.length); index++) sum += this.sizes[index]!
     return sum
+  }
+
+  /** The best `n` levels as JSON. */
+  text(n: number): string {
+    return columnsText(this.prices, this.sizes, Math.min(n, this.length))
+  }
+
+  /** Puts the best `n` levels into the kernel's columns; returns how many. */
+  putTop(asks: boolean, n: number): number {
+    return putColumns(asks, this.prices, this.sizes, 0, Math.min(n, this.length))
   }
 
   price(index: number): number {

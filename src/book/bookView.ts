@@ -1,6 +1,7 @@
 import type { Level } from '../model/events'
 import { type Epoch, type UndoneSide } from './bookLog'
 import type { Level2Book } from './level2Book'
+import { seqText, sidesText, TEXT_LEVELS, timeText } from './levelsText'
 
 /** Which book something is of. */
 export interface OfBook {
@@ -130,6 +131,36 @@ export class BookView implements BookViewHead {
     const levels = Math.min(n, this.depthMax)
     const now = this.epoch.now(this.position)
     return (now?.sideNow(side === 'asks') ?? this.side(side === 'asks', n)).copyTo(prices, sizes, levels)
+  }
+
+  /** The book as a `snapshot` event has it: what `JSON.stringify` makes of a view. */
+  toJSON(): BookViewHead & { readonly kind: 'snapshot'; readonly bids: Level[]; readonly asks: Level[] } {
+    const { exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, seq } = this
+    const [bids, asks] = [this.bids(), this.asks()]
+    return { kind: 'snapshot', exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, bids, asks, seq }
+  }
+
+  /** The text that `JSON.stringify` makes of it, to the character, many times faster. */
+  toJSONText(): string {
+    const { exchangeTimeUs, seq } = this
+    const time = exchangeTimeUs === undefined ? '' : `,"exchangeTimeUs":${timeText(exchangeTimeUs)}`
+    const end = seq === undefined ? '}' : `,"seq":${seqText(seq)}}`
+    return `${this.epoch.nameText}${time},"receiveTimeUs":${timeText(this.receiveTimeUs)},${this.sidesText()}${end}`
+  }
+
+  private sidesText(): string {
+    const { depthMax } = this
+    const [bids, asks] = this.levels()
+    const now = this.epoch.now(this.position)
+    if (bids > TEXT_LEVELS || asks > TEXT_LEVELS) {
+      const text = (ofAsks: boolean): string =>
+        now?.text(ofAsks, depthMax) ?? this.side(ofAsks, depthMax).text(depthMax)
+      return `"bids":${text(false)},"asks":${text(true)}`
+    }
+    return sidesText((ofAsks) => {
+      const count = ofAsks ? asks : bids
+      return now?.putTop(ofAsks, count) ?? this.side(ofAsks, depthMax).putTop(ofAsks, count)
+    })
   }
 
   /** True when the best bid is at or above the best ask: rare and short on healthy books. */

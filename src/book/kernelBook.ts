@@ -47,6 +47,7 @@ import {
 import type { Level } from '../model/events'
 import { Epoch, HEADER, RECORD, UndoneSide, type FrozenSide, type LoggedBook } from './bookLog'
 import type { BookViewHead, OfBook } from './bookView'
+import { listText, TEXT_LEVELS } from './levelsText'
 
 /** Records of a log when a book has its first view, usually, and at most: a small one stays in the processor's cache. */
 const LOG_RECORDS_MIN = 64
@@ -147,6 +148,18 @@ export class KernelBook implements LoggedBook {
       }
       done += count
     }
+  }
+
+  /** The best `n` levels as JSON: `[[price,size],…]`. */
+  text(asks: boolean, n: number): string {
+    const total = Math.min(n, this.length(asks))
+    return listText(asks, total, (from) => {
+      return this.memory.code.best(this.at, asks ? 1 : 0, from, Math.min(total - from, TEXT_LEVELS))
+    })
+  }
+
+  putTop(asks: boolean, n: number): number {
+    return n === 0 || this.at === 0 ? 0 : this.memory.code.best(this.at, asks ? 1 : 0, 0, Math.min(n, LEVELS_MAX))
   }
 
   copyTo(asks: boolean, prices: Float64Array, sizes: Float64Array, n: number): number {

@@ -346,6 +346,8 @@ const NO_LOG: LoggedBook = {
   length: () => 0,
   top: () => [],
   sizeOf: () => 0,
+  text: () => '[]',
+  putTop: () => 0,
 }
 
 /** True of levels that the kernel takes as they are. */

@@ -237,7 +237,7 @@ function writeDecimal(start: i32, digits: f64, places: i32): i32 {
 }
 
 /** The digits of a whole number, with zeros in front until there are so many; returns where they end. */
-function writeDigits(start: i32, value: f64, atLeast: i32): i32 {
+export function writeDigits(start: i32, value: f64, atLeast: i32): i32 {
   const high = toI32(wholePart(value / 100000000.0))
   const low = toI32(value - toF64(high) * 100000000.0)
   const a = (high / 10000) | 0

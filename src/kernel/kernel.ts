@@ -23,6 +23,7 @@ export interface KernelCode {
   sizeOf(book: number, asks: number, levels: number): number
   krakenChecksum(book: number, levels: number): number
   okxChecksum(book: number, levels: number): number
+  levelsText(at: number, asks: number, levels: number, known: number): number
 }
 
 const PAGE_BYTES = 65_536

@@ -130,6 +130,17 @@ export const BOOK_BYTES: i32 = BOOK_HEAD_BYTES + 2 * LADDER_BYTES
 /** A level that lies below the ladder: tick, size, decimals. */
 export const REST_LEVEL_BYTES: i32 = 18
 
+// ── Texts of levels that were printed as JSON ───────────────────────────────────────────────────────────────────────
+/** So many slots, each with the text of the level that came last of those whose price leads to it: `price,size`. */
+export const TEXT_SLOT_BITS: i32 = 13
+export const TEXT_SLOTS: i32 = 1 << TEXT_SLOT_BITS
+export const SLOT_PRICE: i32 = 0
+export const SLOT_SIZE: i32 = 8
+export const SLOT_LENGTH: i32 = 16
+export const SLOT_TEXT: i32 = 20
+export const SLOT_CHARS_MAX: i32 = 32
+export const SLOT_BYTES: i32 = 56
+
 // ── The log: what each change replaced ──────────────────────────────────────────────────────────────────────────────
 /** A record is the price (negative for asks) and the size that was there before (0: none). */
 export const LOG_RECORD_BYTES: i32 = 16

@@ -2,3 +2,4 @@
 export { best, change, cut, logEnd, reset, sizeOf, update } from './books'
 export { krakenChecksum, okxChecksum } from './digits'
 export { hashOf, scan } from './scan'
+export { levelsText } from './text'

@@ -113,6 +113,34 @@ function numberOf(word: number): number {
   return Math.imul(pairs & 255, 100) + ((pairs >> 16) & 255)
 }
 
+/** Writes a number below 10^8 without zeros in front; returns where it ends. Eight bytes from there on may change. */
+export function putWhole(at: i32, value: i32): i32 {
+  let [end, rest] = [at + 1, value]
+  while ((rest = (rest / 10) | 0) > 0) end++
+  rest = value
+  for (let place = end - 1; place >= at; place--) {
+    bytes[place] = 48 + (rest % 10)
+    rest = (rest / 10) | 0
+  }
+  return end
+}
+
+/** Writes a point and eight digits without the zeros at their end, nothing for 0; returns where it ends. As `putWhole`. */
+export function putFraction(at: i32, value: i32): i32 {
+  if (value === 0) return at
+  let [places, rest] = [8, value]
+  while (rest % 10 === 0) {
+    places--
+    rest = rest / 10
+  }
+  bytes[at] = 46
+  for (let place = at + places; place > at; place--) {
+    bytes[place] = 48 + (rest % 10)
+    rest = (rest / 10) | 0
+  }
+  return at + places + 1
+}
+
 export function loadF64(at: i32): f64 {
   return doubles[at >> 3]!
 }

@@ -1,7 +1,7 @@
 /**
  * Compiles the kernel to WebAssembly and writes it into `wasm.ts`, as text: `npm run kernel`.
  *
- * Run it when `scan.ts`, `desk.ts`, `books.ts`, `digits.ts` or `layout.ts` have changed; a test says when it was forgotten. What it
+ * Run it when `scan.ts`, `desk.ts`, `books.ts`, `digits.ts`, `text.ts` or `layout.ts` have changed; a test says when it was forgotten. What it
  * writes is part of the source tree, so that neither users nor their bundlers need a compiler or another file.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -38,6 +38,27 @@ const MEMORY = `
   word = ((word & 0x00FF00FF00FF00FF) * 6553601) >> 16
   return <i32>(((word & 0x0000FFFF0000FFFF) * 42949672960001) >> 32)
 }
+// Eight digits, one a byte, the first the lowest: split into fours, pairs and single ones, all side by side.
+@inline function eightDigits(value: i32): u64 {
+  const high = <u32>value / 10000
+  const fours = <u64>high | (<u64>(<u32>value - high * 10000) << 32)
+  const hundreds = ((fours * 10486) >> 20) & 0x0000007F0000007F
+  const pairs = hundreds | ((fours - hundreds * 100) << 16)
+  const tens = ((pairs * 103) >> 10) & 0x000F000F000F000F
+  return tens | ((pairs - tens * 10) << 8)
+}
+@inline export function putWhole(at: i32, value: i32): i32 {
+  const digits = eightDigits(value)
+  const zeros = ctz<u64>(digits | 0x0100000000000000) & 56
+  store<u64>(at, (digits + 0x3030303030303030) >> zeros)
+  return at + 8 - <i32>(zeros >> 3)
+}
+@inline export function putFraction(at: i32, value: i32): i32 {
+  const digits = eightDigits(value)
+  store<u8>(at, 46)
+  store<u64>(at + 1, digits + 0x3030303030303030)
+  return value === 0 ? at : at + 9 - <i32>(clz<u64>(digits) >> 3)
+}
 @inline export function move(to: i32, from: i32, count: i32): void { memory.copy(to, from, count) }
 @inline export function fill(at: i32, value: i32, count: i32): void { memory.fill(at, <u8>value, count) }
 @inline export function toI32(value: f64): i32 { return <i32>value }
@@ -69,7 +90,7 @@ const COMPILER: string = 'assemblyscript/asc'
 
 const KERNEL = path.resolve(__dirname, '../../src/kernel')
 
-const SOURCES = ['main', 'scan', 'desk', 'books', 'digits', 'layout']
+const SOURCES = ['main', 'scan', 'desk', 'books', 'digits', 'text', 'layout']
 
 /** Functions that are to be compiled into their callers are marked by a comment, since TypeScript has no word for it. */
 function sourceFor(text: string): string {

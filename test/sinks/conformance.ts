@@ -28,6 +28,11 @@ export interface SinkUnderTest {
 export interface Conformance {
   /** Whether the destination holds every value, or only the latest. */
   readonly keeps: 'all' | 'latest'
+  /**
+   * What a broken destination refuses. Default `write`. A sink to which nothing can be refused once it is open is broken
+   * before it is opened.
+   */
+  readonly refuses?: 'write' | 'open'
   /** Nothing may be at the destination before it is opened; a console has nothing to look at. */
   readonly create: (folder: TestFolder) => SinkUnderTest
 }
@@ -40,7 +45,7 @@ export function rows(count: number, from = 0): Row[] {
   return Array.from({ length: count }, (_, at) => row(from + at))
 }
 
-export function conformsAsSink(name: string, { keeps, create }: Conformance): void {
+export function conformsAsSink(name: string, { keeps, refuses = 'write', create }: Conformance): void {
   describe(`${name} as a sink`, () => {
     let folder: TestFolder
     let under: SinkUnderTest
@@ -123,9 +128,9 @@ export function conformsAsSink(name: string, { keeps, create }: Conformance): vo
     })
 
     it('surfaces the refusal of its destination as a fault with a sentence', async () => {
-      await under.sink.open(context)
+      if (refuses === 'write') await under.sink.open(context)
       await under.breakIt()
-      const fault = await faultOf(under.sink.write(rows(2)))
+      const fault = await faultOf(refuses === 'write' ? under.sink.write(rows(2)) : under.sink.open(context))
       expect(fault).to.be.instanceOf(Fault)
       expect(fault.code).to.equal('SINK_REJECTED')
       expect(fault.message).to.match(/^The sink .*\.$/)
@@ -136,11 +141,15 @@ export function conformsAsSink(name: string, { keeps, create }: Conformance): vo
     it('has each value at least once and no half ones after a failure', async () => {
       await under.sink.open(context)
       await under.sink.write(rows(2))
+      if (refuses === 'open') await under.sink.close()
       await under.breakIt()
       const batch = rows(3, 2)
-      await faultOf(under.sink.write(batch))
-      await faultOf(under.sink.write(batch))
+      const again = { ...context, resume: true }
+      for (let attempt = 0; attempt < 2; attempt++) {
+        await faultOf(refuses === 'write' ? under.sink.write(batch) : under.sink.open(again))
+      }
       await under.repairIt()
+      if (refuses === 'open') await under.sink.open(again)
       await under.sink.write(batch)
       await under.sink.write(rows(1, 5))
       await under.sink.close()
@@ -149,9 +158,12 @@ export function conformsAsSink(name: string, { keeps, create }: Conformance): vo
 
     it('is drained into, and carries on after its destination has come back', async () => {
       let repaired = false
-      under.sink.open = wrap(under.sink.open.bind(under.sink), async () => {
-        if (!repaired) await under.breakIt()
-      })
+      if (refuses === 'open') await under.breakIt()
+      else {
+        under.sink.open = wrap(under.sink.open.bind(under.sink), async () => {
+          if (!repaired) await under.breakIt()
+        })
+      }
       const draining = drain(from([rows(5)]), under.sink, {
         capacity: 10,
         batchMax: 2,

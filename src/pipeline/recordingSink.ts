@@ -16,7 +16,8 @@ export interface RecordingOptions {
 /**
  * Writes what `frames(...)` gives as a recording (`millrace-recording/1`), REST answers into the `.rest` file beside it.
  *
- * Delivery  at least what a flush has written; a killed process loses a quarter of a second at most
+ * Delivery  at least once of what was flushed, four times a second: what was acknowledged after the last flush is lost
+ *           with a killed process, a quarter of a second at most
  * Order     as received
  * Errors    `OPTION_INVALID` for a path outside the output folder; `SINK_REJECTED` when lines were lost to the disk
  *
@@ -30,6 +31,7 @@ export function recording(path: string, options: RecordingOptions = {}): Sink<Se
   return {
     name: options.name ?? 'recording',
     counters,
+    delivery: 'atLeastOnce',
     async open({ outDir, resume }) {
       file = resolveOut(path, outDir)
       if (resume !== true) {

@@ -7,7 +7,8 @@
  * Docs  gzip RFC 1952, zstd RFC 8878, lz4 https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md (read 2026-11-28)
  *
  * A gzip member does not say where it ends, short of inflating it. Ours say it in their header, in an extra field of our own
- * (`MR`: the length of the member), so that the end of a large file is found by hopping.
+ * (`MR`: the length of the member), so that the end of a large file is found by hopping. All frames end in a checksum, but
+ * those of zstd on Node below 22.15, whose package makes none.
  */
 import { promisify } from 'node:util'
 import type { FileHandle } from 'node:fs/promises'
@@ -252,12 +253,16 @@ async function zstdCodec(sink: string): Promise<Codec> {
     }
   }
   const part = await loadPart('@bokuweb/zstd-wasm', () => import('@bokuweb/zstd-wasm'), sink)
-  await part.init()
+  // Once: beginning again takes the memory away from whoever is using it.
+  await (zstdBegun ??= part.init())
   return {
     frameBytes: SLICE_BYTES,
     async compress(bytes) {
       await nextTurn()
-      return Buffer.from(part.compress(bytes, ZSTD_LEVEL))
+      const frame = Buffer.from(part.compress(bytes, ZSTD_LEVEL))
+      // What others do with the package must not get into a file.
+      if (frame.length > 4 && beginsWith(frame, ZSTD_MAGIC)) return frame
+      throw new Error('zstd has made no frame of a batch')
     },
     async decompress(frame) {
       await nextTurn()
@@ -267,6 +272,7 @@ async function zstdCodec(sink: string): Promise<Codec> {
   }
 }
 
+let zstdBegun: Promise<void> | undefined
 const ZSTD_LEVEL = 3
 const ZSTD_MAGIC = 0xfd2fb528
 const ZSTD_HEADER_BYTES_MAX = 18

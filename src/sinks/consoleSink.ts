@@ -47,6 +47,7 @@ export function consoleSink<T>(options: ConsoleSinkOptions<T> = {}): Sink<T> {
   return {
     name,
     counters,
+    delivery: 'atLeastOnce',
     open({ resume }) {
       release()
       if (resume !== true) {

@@ -18,13 +18,14 @@
  * on the disk (fsync) when the file is rotated or closed with the sink, or after each batch with `durable`. A file whose
  * handle was needed for another (`openFilesMax`) is left to the operating system.
  */
+import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import type { Clock } from '../clock/clock'
 import { errorOf, Fault, messageOf } from '../model/fault'
 import { fileFault } from '../model/fileFault'
 import { ByteDigest } from './byteDigest'
 import { codecOf, type Compression } from './compression'
-import { FileTemplate, isTemplate, plainPath, type FileName } from './fileName'
+import { fieldOf, FileTemplate, HOUR_US, isTemplate, plainPath, type FileName } from './fileName'
 import { GrowingFile, type FileRules, type FileWork } from './growingFile'
 import { resolveOut, type SinkContext, type SinkCounters } from './sink'
 import { nextTurn } from './turn'
@@ -75,6 +76,9 @@ export class FileAppender<T> {
   private template: FileTemplate | undefined
   /** By the path that their name makes; the empty one where there is no template. */
   private readonly files = new Map<string, OneFile<T>>()
+  /** From the hour and the fields of a value to its file. */
+  private readonly shortcuts = new Map<number, Shortcut<T>>()
+  private shortcutCount = 0
   /** The one used last is the last. */
   private readonly periods = new Map<string, Period<T>>()
   /** Files that may have a handle, the one used last is the last. */
@@ -128,6 +132,7 @@ export class FileAppender<T> {
     this.rules = rules
     for (const file of this.files.values()) file.refused = undefined
     if (this.template === undefined) await this.ready(this.files.get('') ?? this.known('', location, NO_PERIOD))
+    else await this.makeFolder(path.resolve(outDir))
   }
 
   /** All values are in their files when this resolves; when it rejects, the same batch offered again goes on with what is not. */
@@ -156,12 +161,22 @@ export class FileAppender<T> {
     if (failure !== undefined) throw failure
   }
 
+  /** The files are opened when their first values come: what is wrong with the folder is told before. */
+  private async makeFolder(folder: string): Promise<void> {
+    try {
+      await mkdir(folder, { recursive: true })
+    } catch (cause) {
+      throw fileFault(this.sink, folder, cause)
+    }
+  }
+
   private async beginAnew(): Promise<void> {
     for (const file of this.opened) await file.growing.release().catch(() => undefined)
     this.opened.clear()
     this.busy.clear()
     this.files.clear()
     this.periods.clear()
+    this.forgetShortcuts()
     this.forgottenTo = undefined
     this.plan = undefined
     this.digestedLast = undefined
@@ -231,9 +246,42 @@ export class FileAppender<T> {
   }
 
   private fileOf(value: T, index: number, template: FileTemplate): OneFile<T> {
+    const timeUs = template.tellsTime ? this.timeOf(value) : 0
+    let found = this.shortcuts.get(template.tellsTime ? Math.floor(timeUs / HOUR_US) : 0)
+    for (const field of template.fields) found = found?.next?.get(fieldOf(value, field))
+    if (found?.file !== undefined) {
+      this.usePeriod(found.file.period, found.file.periodName)
+      return found.file
+    }
+    const file = this.namedFile(value, index, timeUs, template)
+    this.remember(value, timeUs, template, file)
+    return file
+  }
+
+  /** So that a name is made once, not for each value. */
+  private remember(value: T, timeUs: number, template: FileTemplate, file: OneFile<T>): void {
+    if (this.shortcutCount++ >= SHORTCUTS_MAX) this.forgetShortcuts()
+    const hour = template.tellsTime ? Math.floor(timeUs / HOUR_US) : 0
+    let at = this.shortcuts.get(hour)
+    if (at === undefined) this.shortcuts.set(hour, (at = {}))
+    for (const field of template.fields) {
+      const key = fieldOf(value, field)
+      const next: Map<unknown, Shortcut<T>> = (at.next ??= new Map())
+      at = next.get(key)
+      if (at === undefined) next.set(key, (at = {}))
+    }
+    at.file = file
+  }
+
+  private forgetShortcuts(): void {
+    this.shortcuts.clear()
+    this.shortcutCount = 0
+  }
+
+  private namedFile(value: T, index: number, timeUs: number, template: FileTemplate): OneFile<T> {
     let name: FileName
     try {
-      name = template.nameOf(value, this.timeOf(value))
+      name = template.nameOf(value, timeUs)
     } catch (cause) {
       throw this.unwritable(index, messageOf(cause), cause)
     }
@@ -247,7 +295,7 @@ export class FileAppender<T> {
   }
 
   private known(name: string, location: string, periodName: string): OneFile<T> {
-    const period = this.periods.get(periodName) ?? { files: new Set(), batch: 0 }
+    const period = this.periods.get(periodName) ?? { files: new Set(), batch: -1 }
     const rows = this.rowsOf()
     const growing = new GrowingFile(this.rules!, location, () => rows.header())
     const file: OneFile<T> = { name, period, periodName, growing, rows, isReady: false, refused: undefined }
@@ -258,7 +306,7 @@ export class FileAppender<T> {
   }
 
   private usePeriod(period: Period<T>, name: string): void {
-    if (period.batch === this.batches && this.periods.has(name)) return
+    if (period.batch === this.batches) return
     period.batch = this.batches
     this.periods.delete(name)
     this.periods.set(name, period)
@@ -270,6 +318,7 @@ export class FileAppender<T> {
       if (period.batch === this.batches) return false
       this.periods.delete(name)
       for (const file of period.files) this.files.delete(file.name)
+      this.forgetShortcuts()
       if (this.forgottenTo === undefined || name > this.forgottenTo) this.forgottenTo = name
       return true
     }
@@ -387,6 +436,11 @@ interface OneFile<T> {
   refused: string | undefined
 }
 
+interface Shortcut<T> {
+  file?: OneFile<T>
+  next?: Map<unknown, Shortcut<T>>
+}
+
 interface Period<T> {
   readonly files: Set<OneFile<T>>
   /** The batch that used it last. */
@@ -407,6 +461,7 @@ interface Plan<T> {
 
 const NO_PERIOD = ''
 const HEADER_BYTES_MAX = 65_536
+const SHORTCUTS_MAX = 10_000
 const FILES_AT_ONCE = 4
 /** After so much text or so many values others have their turn: about a millisecond. */
 const SLICE_CHARS = 262_144

@@ -72,6 +72,8 @@ export class FileTemplate {
   private readonly components: readonly (readonly Part[])[]
   private readonly hasDate: boolean
   private readonly hasHour: boolean
+  /** The names depend on the time. */
+  readonly tellsTime: boolean
   private hourNumber = NaN
   private date = ''
   private hour = ''
@@ -91,6 +93,7 @@ export class FileTemplate {
     this.fields = [...new Set(named.filter((field) => !TIME_FIELDS.has(field)))]
     this.hasDate = named.includes('date')
     this.hasHour = named.includes('hour')
+    this.tellsTime = this.hasDate || this.hasHour
     this.example = this.components
       .map((parts) => parts.map((part) => ('field' in part ? 'x' : part.literal)).join(''))
       .join('/')
@@ -198,7 +201,7 @@ export class FileTemplate {
 }
 
 const HOUR_MS = 3_600_000
-const HOUR_US = HOUR_MS * 1_000
+export const HOUR_US = HOUR_MS * 1_000
 
 function isVariable(part: Part): boolean {
   return 'field' in part && !TIME_FIELDS.has(part.field)
@@ -211,7 +214,7 @@ function addLiteral(parts: Part[], literal: string): void {
   else parts.push({ literal })
 }
 
-function fieldOf(value: unknown, field: string): unknown {
+export function fieldOf(value: unknown, field: string): unknown {
   if (typeof value !== 'object' || value === null) return field === 'value' ? value : undefined
   return (value as Record<string, unknown>)[field]
 }

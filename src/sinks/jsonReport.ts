@@ -27,7 +27,8 @@ export interface JsonReportOptions<T> {
  * the rest away. Large values are encoded and written in pieces, between which the event loop is free; with a schema, or an
  * encoder of one's own, only the writing is, so those are for reports of up to a few megabytes.
  *
- * Delivery  the latest value at least once; earlier ones that came faster than `everyMs` are superseded
+ * Delivery  the latest value, whole; earlier ones are superseded. A value is acknowledged when it is due later, too: killed
+ *           before, the file holds the one before it
  * Order     as received
  * Errors    `SINK_REJECTED { path }` when the file cannot be written: on the write that was due, on closing, or, when a
  *           rewriting on the timer failed, on the next write; `VALUE_INVALID` for a value without a text;
@@ -40,6 +41,7 @@ export function jsonReport<T>(sinkPath: string, options: JsonReportOptions<T> = 
   return {
     name: report.name,
     counters: report.counters,
+    delivery: 'latest',
     open: (context) => report.open(context),
     write: (batch) => report.write(batch),
     close: () => report.close(),

@@ -21,7 +21,7 @@ export interface MemorySink<T> extends Sink<T> {
 /**
  * Keeps values in memory: for notebooks and tests. What was kept can still be read after closing.
  *
- * Delivery  exactly once: a batch is kept whole or refused whole
+ * Delivery  effectively once: a batch is kept whole or refused whole, and never twice. It dies with the process
  * Order     as received
  * Errors    `SINK_REJECTED` when full and `onFull` is `refuse`; `OPTION_INVALID` for a capacity that is none
  */
@@ -39,6 +39,7 @@ export function memory<T>({ capacity, onFull = 'dropOldest', name = 'memory' }: 
   let kept: T[] = []
   let start = 0
   let dropped = 0
+  let position = 0
 
   const take = (): T[] => {
     const taken = kept.slice(start)
@@ -50,6 +51,8 @@ export function memory<T>({ capacity, onFull = 'dropOldest', name = 'memory' }: 
   return {
     name,
     counters,
+    delivery: 'effectivelyOnce',
+    position: () => position,
     get values() {
       return kept.slice(start)
     },
@@ -61,11 +64,12 @@ export function memory<T>({ capacity, onFull = 'dropOldest', name = 'memory' }: 
       if (resume !== true) {
         take()
         dropped = 0
+        position = 0
         counters.written = 0
       }
       return Promise.resolve()
     },
-    write(batch) {
+    write(batch, key) {
       const excess = kept.length - start + batch.length - capacity
       if (excess > 0 && onFull === 'refuse') {
         return Promise.reject(
@@ -91,6 +95,7 @@ export function memory<T>({ capacity, onFull = 'dropOldest', name = 'memory' }: 
         }
       }
       counters.written += batch.length
+      if (key !== undefined) position = key.to
       return Promise.resolve()
     },
     close: () => Promise.resolve(),

@@ -11,33 +11,18 @@
  * Measures `time` ns a row, until the file is closed; `cpu` ns a row of all threads; `size` bytes a row; `loopDelay` milliseconds by which the loop was late
  * Baseline `plain`. The aim is a ratio above 0.77: no more than 1.3 times its time
  */
-import buildEncoder, { type Schema } from 'fast-json-stringify'
 import { once } from 'node:events'
 import { createWriteStream, mkdirSync } from 'node:fs'
 import path from 'node:path'
 import { createGzip } from 'node:zlib'
 import type { Trade } from '../src/model/events'
 import { csv } from '../src/sinks/csv'
-import { EVENT_FIELDS, type FieldType } from '../src/sinks/eventFields'
 import { jsonLines } from '../src/sinks/jsonLines'
+import { compiledJson } from './kit/compiledJson'
 import { batchesOf, perRowInFile, ROW_MEASURES, sinkIntoFile } from './kit/tradeRows'
 import { measure, type Sample } from './kit/variants'
 
 type Encode = (trade: Trade) => string
-
-function compiledJson(): Encode {
-  const types: Partial<Record<FieldType, Schema>> = {
-    text: { type: 'string' },
-    number: { type: 'number' },
-    timeUs: { type: 'integer' },
-  }
-  const properties: Record<string, Schema> = {}
-  for (const [field, type] of Object.entries<FieldType>(EVENT_FIELDS.trade)) {
-    // As in ours, of a live trade it is not said that it is no history.
-    if (field !== 'history') properties[field] = types[type]!
-  }
-  return buildEncoder({ type: 'object', properties })
-}
 
 const compiledCsv: Encode = (trade) =>
   `${trade.kind},${trade.exchange},${trade.symbol},${trade.instrument},${trade.exchangeTimeUs},${trade.receiveTimeUs},${trade.id},${trade.side},${trade.price},${trade.size},${trade.history}`

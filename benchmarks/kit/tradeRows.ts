@@ -23,8 +23,6 @@ export const ROWS = isQuick() ? 20_000 : 1_000_000
 export const WARM_UP_ROWS = isQuick() ? 5_000 : 100_000
 export const BATCH = 512
 const CLOSE_WITHIN_MS = 60_000
-/** Trades are made once, and written again and again. */
-const DISTINCT = 20 * BATCH
 const RESOLUTION_MS = 1
 
 /** What is measured of each writer, and in which unit. */
@@ -36,28 +34,32 @@ export const ROW_MEASURES = {
   'loopDelay.max': 'ms',
 } as const
 
-/** Batches of trades whose fields are those of a live trade of Binance. */
+/** Trades as an exchange makes them: no two alike, the price a walk in steps of a cent. Made before anything is measured. */
 export const BATCHES: readonly (readonly Trade[])[] = (() => {
   const random = seeded(7)
-  const trades = Array.from({ length: DISTINCT }, (_, index): Trade => {
-    const timeUs = 1_722_988_800_000_000 + index * 137
-    return {
-      kind: 'trade',
-      exchange: 'binance',
-      symbol: 'BTCUSDT',
-      instrument: 'BTC-USDT',
-      exchangeTimeUs: timeUs,
-      receiveTimeUs: timeUs + 2_100,
-      id: String(3_700_000_000 + index),
-      side: random() < 0.5 ? 'buy' : 'sell',
-      price: Math.round(6_000_000 + random() * 100_000) / 100,
-      size: Math.round(random() * 1e6) / 1e5,
-      priceDecimals: 2,
-      sizeDecimals: 5,
-      history: false,
-    }
-  })
-  return Array.from({ length: DISTINCT / BATCH }, (_, at) => trades.slice(at * BATCH, (at + 1) * BATCH))
+  let timeUs = 1_722_988_800_000_000
+  let cents = 6_100_000
+  return Array.from({ length: Math.ceil(ROWS / BATCH) }, (_, batch) =>
+    Array.from({ length: BATCH }, (_, at): Trade => {
+      timeUs += Math.floor(random() * 2_000)
+      cents += Math.floor(random() * 21) - 10
+      return {
+        kind: 'trade',
+        exchange: 'binance',
+        symbol: 'BTCUSDT',
+        instrument: 'BTC-USDT',
+        exchangeTimeUs: timeUs,
+        receiveTimeUs: timeUs + 2_000 + Math.floor(random() * 300),
+        id: String(3_700_000_000 + batch * BATCH + at),
+        side: random() < 0.5 ? 'buy' : 'sell',
+        price: cents / 100,
+        size: Math.ceil(random() ** 4 * 1e6) / 1e5,
+        priceDecimals: 2,
+        sizeDecimals: 5,
+        history: false,
+      }
+    }),
+  )
 })()
 
 /** So many rows, in batches; the last one may be shorter. */
@@ -77,13 +79,14 @@ export function* batchesOf(rows: number, rowsABatch = BATCH): Generator<readonly
 export async function perRow(write: (rows: number, place: 'warm' | 'measured') => Promise<number>): Promise<Sample> {
   await write(WARM_UP_ROWS, 'warm')
   const delay = loopDelay(RESOLUTION_MS)
-  await setTimeout(10 * RESOLUTION_MS) // the first look has nothing to compare with
   delay.read()
+  await setTimeout(10 * RESOLUTION_MS) // the first look has nothing to compare with
   const before = process.cpuUsage()
   const startedMs = performance.now()
   const bytes = await write(ROWS, 'measured')
   const ms = performance.now() - startedMs
   const { user, system } = process.cpuUsage(before)
+  await setTimeout(10 * RESOLUTION_MS) // a loop that has not turned until now has not been looked at
   const { p99, max } = delay.read()
   delay.stop()
   if (bytes < ROWS) throw new Error(`There are ${bytes} bytes, which cannot be ${ROWS} rows.`)

@@ -38,6 +38,8 @@ const PROBLEMS: ReadonlyMap<string, string> = new Map([
   ['ENOTDIR', 'a part of its path is a file where a folder should be; move that file away, or choose another path.'],
   ['EEXIST', 'a part of its path is a file where a folder should be; move that file away, or choose another path.'],
   ['EISDIR', 'there is a folder of that name; move it away, or choose another name.'],
+  ['EBUSY', 'another program holds the file; close it there.'],
+  ['ETXTBSY', 'another program holds the file; close it there.'],
   ['EMFILE', 'this process has too many open files; raise its limit (ulimit -n).'],
   ['ENFILE', 'this machine has too many open files; raise its limit.'],
   ['EFBIG', 'the file is as large as the file system allows; begin another one.'],

@@ -50,6 +50,8 @@ export class GrowingFile {
   private headed = 0
   private period: number | undefined
   private lastNumber: number | undefined
+  /** The next record has no room in it. */
+  private isFull = false
   private readonly lineEnd: string
 
   /** @param header  asked for when the first record of a file is written; empty where there is none */
@@ -120,8 +122,6 @@ export class GrowingFile {
     this.file = undefined
     await file?.close()
   }
-
-  private isFull = false
 
   private async ready(continued: boolean): Promise<FileHandle> {
     if (this.file !== undefined) return this.file
@@ -206,7 +206,6 @@ export class GrowingFile {
     const head = this.length === 0 ? this.headerText() : ''
     const headBytes = Buffer.byteLength(head)
     const fits = this.fitting(work, headBytes)
-    this.isFull = fits < work.records.length
     if (fits === work.done) return
     await this.put(this.pieces(work, fits, head), headBytes)
     this.rules.counters.written += fits - work.done
@@ -218,17 +217,21 @@ export class GrowingFile {
     return header === '' ? '' : header + this.lineEnd
   }
 
-  /** The index up to which the records that are left may stand in this file. */
+  /** The index up to which the records that are left may stand in this file, a slice of them at a time. */
   private fitting({ records, done }: FileWork, headBytes: number): number {
     const { maxBytes } = this.rules
+    this.isFull = false
     if (maxBytes === Infinity) return records.length
+    const end = Math.min(records.length, done + FITTED_AT_ONCE)
     let bytes = this.length + headBytes
-    for (let fits = done; fits < records.length; fits++) {
+    for (let fits = done; fits < end; fits++) {
       bytes += Buffer.byteLength(records[fits]!) + this.lineEnd.length
       const alone = this.isEmpty && fits === done
-      if (bytes > maxBytes && !alone) return fits
+      if (bytes <= maxBytes || alone) continue
+      this.isFull = true
+      return fits
     }
-    return records.length
+    return end
   }
 
   /** True when the file has nothing but, at most, its header. */
@@ -365,10 +368,12 @@ async function frameOf(codec: Codec, text: string, records: number): Promise<Fra
 }
 
 const FILE_MODE = 0o666
+/** Records whose room is looked for before others have their turn: about a millisecond. */
+const FITTED_AT_ONCE = 4_096
 /** Of text that is made into bytes at once. */
-const PIECE_CHARS = 1_048_576
-/** As many as there are threads by default. */
-const FRAMES_AT_ONCE = 4
+const PIECE_CHARS = 262_144
+/** One less than there are threads by default: what else the process reads and writes finds one. */
+const FRAMES_AT_ONCE = 3
 
 /** `bars.jsonl`, 7 → `bars.000007.jsonl`; `bars.jsonl.gz` → `bars.000007.jsonl.gz` */
 function numbered(file: string, number: number): string {

@@ -16,6 +16,8 @@ import { openRecording, type RecordingWriter } from '../../src/feed/recording/re
 import type { Fault } from '../../src/model/fault'
 import { arrow } from '../../src/sinks/arrow'
 import { Client } from 'pg'
+import { gunzipSync } from 'node:zlib'
+import { decompressFrame } from 'lz4-napi'
 import { csv } from '../../src/sinks/csv'
 import { duckdb } from '../../src/sinks/duckdb'
 import { jsonLines } from '../../src/sinks/jsonLines'
@@ -66,6 +68,34 @@ export const DESTINATIONS = {
     delivery: 'atLeastOnce',
     sink: () => csv<Row>('rows.csv', { append: true, columns: ['n', 'text'] }),
     read: async (place, torn) => csvRows(await text(place, 'rows.csv'), torn),
+  },
+  'jsonLines, gzip': {
+    delivery: 'atLeastOnce',
+    sink: () => jsonLines<Row>('rows.jsonl.gz', { append: true, rotate: { bytes: 30_000 } }),
+    read: async (place, torn) => {
+      const files = (await names(place)).filter((name) => name.endsWith('.jsonl.gz')).sort(growingLast)
+      const rows = await Promise.all(
+        files.map(async (name) => jsonRows(await gzipText(place, name, torn && name === 'rows.jsonl.gz'), false)),
+      )
+      return rows.flat()
+    },
+  },
+  'jsonLines, lz4': {
+    delivery: 'atLeastOnce',
+    sink: () => jsonLines<Row>('rows.jsonl.lz4', { append: true }),
+    read: async (place, torn) => jsonRows(await lz4Text(place, 'rows.jsonl.lz4', torn), false),
+  },
+  'jsonLines, many files': {
+    delivery: 'atLeastOnce',
+    sink: () =>
+      jsonLines<Row>('{date}.jsonl', { append: true, openFilesMax: 2, timeUs: ({ n }) => (n % 4) * 86_400_000_000 }),
+    read: async (place, torn) => {
+      const rows = await Promise.all((await names(place)).map(async (name) => jsonRows(await text(place, name), torn)))
+      return withoutUnfinished(
+        rows.flat().sort((a, b) => a.n - b.n),
+        torn,
+      )
+    },
   },
   jsonReport: {
     delivery: 'latest',
@@ -306,6 +336,66 @@ async function duckDbRows(file: string): Promise<Row[]> {
     instance.closeSync()
   }
 }
+
+/** `rows.000001.jsonl.gz` before `rows.jsonl.gz` */
+function growingLast(one: string, other: string): number {
+  return other.length - one.length || (one < other ? -1 : 1)
+}
+
+/** The text of the whole members. A member begins with its magic number; one that is found by chance is no member. */
+async function gzipText({ outDir }: Place, name: string, torn: boolean): Promise<string> {
+  const bytes = await readFile(path.join(outDir, name))
+  for (let end = bytes.length; end > 0; end = bytes.subarray(0, end).lastIndexOf(GZIP_MAGIC)) {
+    try {
+      return gunzipSync(bytes.subarray(0, end)).toString()
+    } catch (cause) {
+      if (!torn) throw cause
+    }
+  }
+  return ''
+}
+
+const GZIP_MAGIC = Buffer.from('1f8b0804', 'hex')
+
+async function lz4Text({ outDir }: Place, name: string, torn: boolean): Promise<string> {
+  if (!(await names({ outDir })).includes(name)) return ''
+  const bytes = await readFile(path.join(outDir, name))
+  const texts: Buffer[] = []
+  for (let at = 0; at < bytes.length;) {
+    const next = bytes.indexOf(LZ4_MAGIC, at + 1)
+    const end = next < 0 ? bytes.length : next
+    try {
+      texts.push(await decompressFrame(bytes.subarray(at, end)))
+    } catch (cause) {
+      if (!torn || next >= 0) throw cause
+    }
+    at = end
+  }
+  return Buffer.concat(texts).toString()
+}
+
+const LZ4_MAGIC = Buffer.from('04224d18', 'hex')
+
+/**
+ * A batch goes to one file after the other: what a killed writer had not acknowledged may be in some and not in others.
+ *
+ * @param torn  the last of them was killed too
+ */
+function withoutUnfinished(rows: readonly Row[], torn: boolean): Row[] {
+  const lifeOf = ({ n }: Row): number => Math.floor(n / LIFE_ROWS)
+  const last = torn ? Infinity : Math.max(...rows.map(lifeOf))
+  let next = -1
+  return rows.filter((row) => {
+    if (row.n % LIFE_ROWS === 0) next = row.n
+    if (lifeOf(row) === last) return true
+    if (row.n !== next) return false
+    next++
+    return true
+  })
+}
+
+/** A life begins at a multiple. */
+const LIFE_ROWS = 1_000_000
 
 /** The text of a file, and none where there is no file yet. */
 async function text({ outDir }: Place, name: string): Promise<string> {

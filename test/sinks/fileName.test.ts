@@ -13,7 +13,7 @@ function decoded(name: string, upper: boolean): string {
   const whole = name.replaceAll('~/', '')
   if (whole === '~empty') return ''
   const [body = '', mark = ''] = whole.split('~')
-  const bits = [...mark].flatMap((digit) => [8, 4, 2, 1].map((bit) => (parseInt(digit, 16) & bit) !== 0))
+  const bits = Array.from(mark).flatMap((digit) => [8, 4, 2, 1].map((bit) => (parseInt(digit, 16) & bit) !== 0))
   let letters = 0
   let text = ''
   for (const [token, half, bytes] of body.matchAll(/%u([0-9A-F]{4})|((?:%[0-9A-F]{2})+)|[^%]/g)) {

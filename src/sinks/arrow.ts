@@ -5,10 +5,11 @@ import { fileFault } from '../model/fileFault'
 import { END_OF_STREAM, findStream, MessageEncoder, type FoundStream } from './arrow/messages'
 import { StreamFile } from './arrow/streamFile'
 import { BatchOffsets } from './batchOffsets'
+import { addCells } from './cellColumns'
 import { highestNumber, numbered } from './numberedFiles'
 import { loadPart } from './optionalPart'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
-import type { Cell, ColumnTypes } from './table'
+import { fieldOf, type Cell, type ColumnTypes } from './table'
 import { decodeColumns, encodeColumns, TableChoice } from './tableChoice'
 import { nextTurn } from './turn'
 
@@ -123,7 +124,12 @@ class ArrowSink<T> implements Sink<T> {
   async close(): Promise<void> {
     const { file } = this
     if (file === undefined) return
-    await this.guarded(() => file.end(END_OF_STREAM))
+    await this.guarded(async () => {
+      if (file.length === 0 && this.tables.first !== undefined)
+        await this.putMessages([], undefined, { from: 0, to: 0 })
+      // A file without even a schema is no stream.
+      await file.end(file.length === 0 ? new Uint8Array() : END_OF_STREAM)
+    })
     this.file = undefined
   }
 
@@ -183,28 +189,36 @@ class ArrowSink<T> implements Sink<T> {
   /** Looks at all values before any is written: one that does not fit is refused first. */
   private async slicesOf(batch: readonly T[]): Promise<Cell[][][]> {
     const slices: Cell[][][] = []
-    let slice: Cell[][] = []
-    let levels = 0
-    for (let at = 0; at < batch.length; at++) {
-      try {
-        const cells = this.tables.of(batch, at).rows.cells(batch[at], at)
-        if (slice.length === 0) slices.push((slice = cells.map(() => [])))
-        for (let column = 0; column < cells.length; column++) {
-          const cell = cells[column]!
-          slice[column]!.push(cell)
-          if (Array.isArray(cell)) levels += cell.length
-        }
-      } catch (fault) {
-        if (fault instanceof Fault && fault.code === 'VALUE_INVALID') this.offsets.refused(at)
-        throw fault
+    try {
+      for (let from = 0; from < batch.length;) {
+        if (from > 0) await nextTurn()
+        const { rows } = this.tables.of(batch, from)
+        const to = this.sliceEnd(batch, from)
+        const cells: Cell[][] = rows.table.columns.map(() => [])
+        addCells(rows, batch, from, to, cells)
+        slices.push(cells)
+        from = to
       }
-      if (slice[0]!.length === MESSAGE_ROWS || levels > MESSAGE_LEVELS) {
-        slice = []
-        levels = 0
-        await nextTurn()
-      }
+    } catch (fault) {
+      this.offsets.noteRefusal(fault)
+      throw fault
     }
     return slices
+  }
+
+  private sliceEnd(batch: readonly T[], from: number): number {
+    const end = Math.min(batch.length, from + MESSAGE_ROWS)
+    let levels = 0
+    for (let at = from; at < end; at++) {
+      const { columns } = this.tables.of(batch, at).rows.table
+      for (const { name, type } of columns) {
+        if (type !== 'levels') continue
+        const book = fieldOf(batch[at], name)
+        if (Array.isArray(book)) levels += book.length
+      }
+      if (levels > MESSAGE_LEVELS) return at + 1
+    }
+    return end
   }
 
   private async putMessages(

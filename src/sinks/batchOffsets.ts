@@ -1,3 +1,4 @@
+import { Fault } from '../model/fault'
 import type { BatchKey } from './sink'
 
 /**
@@ -17,8 +18,10 @@ export class BatchOffsets {
     return this.offsets.length === batch.length ? this.offsets : undefined
   }
 
-  /** The value at `index` of the latest batch will not be offered again. */
-  refused(index: number): void {
+  /** A value of the latest batch that a fault names will not be offered again. */
+  noteRefusal(fault: unknown): void {
+    if (!(fault instanceof Fault) || fault.code !== 'VALUE_INVALID') return
+    const { index } = fault.details
     this.offsets = this.offsets.filter((_, at) => at !== index)
   }
 

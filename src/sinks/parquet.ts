@@ -5,7 +5,8 @@ import type { Clock } from '../clock/clock'
 import { Fault } from '../model/fault'
 import { errnoOf, fileFault } from '../model/fileFault'
 import { BatchOffsets } from './batchOffsets'
-import { Encoder, type Compression } from './parquet/encoder'
+import { addCells } from './cellColumns'
+import { Encoder, type Columns, type Compression } from './parquet/encoder'
 import { PartFile, type PartOptions } from './parquet/partFile'
 import { checkPartition, partitioning, type Partitioning } from './parquet/partitions'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
@@ -180,6 +181,7 @@ class ParquetSink<T> implements Sink<T> {
   }
 
   async close(): Promise<void> {
+    await this.writeEmptyFile()
     for (const [file, { part, columns }] of this.files) {
       await this.guarded(file, async () => {
         await this.counted(part, () => part.finish(columns))
@@ -239,10 +241,21 @@ class ParquetSink<T> implements Sink<T> {
     const position = await this.readPosition()
     if (position === undefined) return
     this.reached = Math.max(this.reached, position.from)
-    for (const file of position.files) {
+    for (const file of position.files.slice(0, this.partitionsOpen)) {
       // What a killed process left beside it goes, wherever the run now leads.
-      if (this.files.size < this.partitionsOpen) await this.fileAt(path.join(this.location, file))
+      const found = path.join(this.location, file)
+      if (found.startsWith(this.location + path.sep)) await this.fileAt(found)
     }
+  }
+
+  /** Where columns are declared, a run without a value leaves a table without rows. */
+  private async writeEmptyFile(): Promise<void> {
+    const { first } = this.tables
+    const part = this.files.get(this.location)?.part
+    if (part === undefined || part.exists || first === undefined || this.reached > 0) return
+    const plan = this.planOf(first)
+    const none = plan.columns.map(() => [])
+    await this.guarded(this.location, () => this.put(part, plan, none, 0))
   }
 
   private async writeShare({ file, plan, cells, offsets }: Share, to: number): Promise<void> {
@@ -252,6 +265,11 @@ class ParquetSink<T> implements Sink<T> {
     const left = first === 0 ? cells : cells.map((column) => column.slice(first))
     const rows = left[0]?.length ?? 0
     if (rows === 0) return
+    await this.put(part, plan, left, to)
+    this.counters.written += rows
+  }
+
+  private async put(part: PartFile, plan: Plan, cells: Columns, to: number): Promise<void> {
     const notes = new Map<string, string>([
       [NOTE.format, FORMAT],
       [NOTE.sink, this.name],
@@ -260,8 +278,7 @@ class ParquetSink<T> implements Sink<T> {
       [NOTE.kind, plan.table.kind],
       [NOTE.columns, encodeColumns(plan.columns)],
     ])
-    await this.counted(part, () => part.append(plan.columns, left, notes, this.clock!.nowUs()))
-    this.counters.written += rows
+    await this.counted(part, () => part.append(plan.columns, cells, notes, this.clock!.nowUs()))
   }
 
   /** A file that is open, or is opened; the one that was not written for longest makes room for it. */
@@ -304,31 +321,42 @@ class ParquetSink<T> implements Sink<T> {
   /** Looks at all values before any is written: one that does not fit is refused first. */
   private async sharesOf(batch: readonly T[], offsets: readonly number[] | undefined): Promise<Share[]> {
     const shares = new Map<string, Share>()
-    for (let at = 0; at < batch.length; at++) {
-      if (at > 0 && at % SLICE_ROWS === 0) await nextTurn()
-      try {
-        this.share(batch, at, offsets?.[at], shares)
-      } catch (fault) {
-        if (fault instanceof Fault && fault.code === 'VALUE_INVALID') this.offsets.refused(at)
-        throw fault
+    try {
+      for (let from = 0; from < batch.length; from += SLICE_ROWS) {
+        if (from > 0) await nextTurn()
+        const to = Math.min(batch.length, from + SLICE_ROWS)
+        if (this.options.partition === undefined) this.shareSlice(batch, from, to, offsets, shares)
+        else for (let at = from; at < to; at++) this.shareRow(batch, at, offsets?.[at], shares)
       }
+    } catch (fault) {
+      this.offsets.noteRefusal(fault)
+      throw fault
     }
     return [...shares.values()]
   }
 
-  private share(batch: readonly T[], at: number, offset: number | undefined, shares: Map<string, Share>): void {
+  /** All to one file. */
+  private shareSlice(
+    batch: readonly T[],
+    from: number,
+    to: number,
+    offsets: readonly number[] | undefined,
+    shares: Map<string, Share>,
+  ): void {
+    let plan = this.planOf(this.tables.of(batch, from))
+    for (let at = from + 1; at < to; at++) plan = this.planOf(this.tables.of(batch, at))
+    const share = shareOf(shares, this.location, plan)
+    addCells(plan.table.rows, batch, from, to, share.cells)
+    if (offsets !== undefined) share.offsets.push(...offsets.slice(from, to))
+  }
+
+  /** Each to the file of its folder. */
+  private shareRow(batch: readonly T[], at: number, offset: number | undefined, shares: Map<string, Share>): void {
     const plan = this.planOf(this.tables.of(batch, at))
     const cells = plan.table.rows.cells(batch[at], at)
-    const file = this.fileOf(plan, cells, at)
-    let share = shares.get(file)
-    if (share === undefined) {
-      share = { file, plan, cells: plan.columns.map(() => []), offsets: [] }
-      shares.set(file, share)
-    }
-    const kept = plan.partitions?.kept
-    for (let column = 0; column < share.cells.length; column++) {
-      share.cells[column]!.push(cells[kept === undefined ? column : kept[column]!]!)
-    }
+    const share = shareOf(shares, this.fileOf(plan, cells, at), plan)
+    const { kept } = plan.partitions!
+    for (let column = 0; column < kept.length; column++) share.cells[column]!.push(cells[kept[column]!]!)
     if (offset !== undefined) share.offsets.push(offset)
   }
 
@@ -400,9 +428,11 @@ class ParquetSink<T> implements Sink<T> {
 
   private async readPosition(): Promise<Position | undefined> {
     try {
-      const position = JSON.parse(await readFile(this.positionPath, 'utf8')) as Position
+      const position = JSON.parse(await readFile(this.positionPath, 'utf8')) as Omit<Position, 'format'> & {
+        readonly format: string
+      }
       const isOurs = position.format === POSITION_FORMAT && position.run === this.run && position.sink === this.name
-      return isOurs ? position : undefined
+      return isOurs ? { ...position, format: POSITION_FORMAT } : undefined
     } catch (cause) {
       if (cause instanceof SyntaxError || errnoOf(cause) === 'ENOENT') return undefined
       throw cause
@@ -428,6 +458,15 @@ const PART_NAME = 'part-0.parquet'
 const ID_CHARS = 16
 /** What DuckDB calls the numbers of rows. */
 const RESERVED_NAMES = ['file_row_number']
+
+function shareOf(shares: Map<string, Share>, file: string, plan: Plan): Share {
+  let share = shares.get(file)
+  if (share === undefined) {
+    share = { file, plan, cells: plan.columns.map(() => []), offsets: [] }
+    shares.set(file, share)
+  }
+  return share
+}
 
 /** The place of the first that is not among the first `there` values. */
 function firstAbove(offsets: readonly number[], there: number): number {

@@ -25,14 +25,16 @@ export class TableChoice {
     private readonly manyKinds: boolean,
   ) {
     this.declared = declaredTable(sink, columns)
+    this.clear()
   }
 
   /** Forgets what was chosen: another run begins. */
   clear(): void {
     this.chosen.clear()
+    if (this.declared !== undefined) this.choose('', this.declared)
   }
 
-  /** The table that was chosen first. */
+  /** The table that was chosen first, if any was: with declared columns, at once. */
   get first(): ChosenTable | undefined {
     return this.chosen.values().next().value
   }
@@ -44,7 +46,7 @@ export class TableChoice {
     const chosen = this.chosen.get(kind)
     if (chosen !== undefined) return chosen
     if (this.chosen.size > 0 && !this.manyKinds) throw this.stranger(kind, index)
-    const table = this.declared ?? tableOf(kind === '' ? batch.slice(index).filter(isOfNoKind) : [value])
+    const table = tableOf(kind === '' ? batch.slice(index).filter(isOfNoKind) : [value])
     if (table.columns.length > 0) return this.choose(kind, table)
     throw new Fault(
       'VALUE_INVALID',
@@ -67,8 +69,7 @@ export class TableChoice {
         { sink: this.sink, path: file },
       )
     }
-    if (this.declared !== undefined) this.choose('', this.declared)
-    else if (this.first === undefined) this.choose(kind, { columns, leavesOut: kind !== '' })
+    if (this.first === undefined) this.choose(kind, { columns, leavesOut: kind !== '' })
   }
 
   private choose(kind: string, table: Table): ChosenTable {

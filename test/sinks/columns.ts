@@ -63,7 +63,12 @@ export const sqlText = (text: string): string => `'${text.replaceAll("'", "''")}
 
 /** One or more of every kind, with what is hard to keep: absent and empty, the largest whole number, times before 1970. */
 export function hardEvents(): MarketEvent[] {
-  const base = { exchange: 'kraken', symbol: 'XBT/ÜSD 漢字 🚀', exchangeTimeUs: -1, receiveTimeUs: 1_700_000_000_000_001 }
+  const base = {
+    exchange: 'kraken',
+    symbol: 'XBT/ÜSD 漢字 🚀',
+    exchangeTimeUs: -1,
+    receiveTimeUs: 1_700_000_000_000_001,
+  }
   return [
     { ...base, kind: 'trade', id: 'a"\n\u0000b', side: 'buy', price: 0.1, size: 5e-324, history: true },
     { ...base, kind: 'trade', price: 1e308, size: 0 },

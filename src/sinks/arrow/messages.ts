@@ -50,7 +50,7 @@ export async function findStream(arrow: typeof Arrow, file: FileHandle): Promise
     } catch {
       break
     }
-    const end = length + HEAD_BYTES + metadataBytes + Number(message.bodyLength)
+    const end = length + HEAD_BYTES + metadataBytes + message.bodyLength
     if (end > size) break
     if (length === 0) {
       if (!message.isSchema()) break
@@ -88,7 +88,12 @@ export class MessageEncoder {
   rows(cells: readonly (readonly Cell[])[], notes: ReadonlyMap<string, string>): Uint8Array {
     const length = cells[0]?.length ?? 0
     const children = this.columns.map(({ type }, at) => this.columnOf(type, cells[at]!))
-    const data = this.arrow.makeData({ type: new this.arrow.Struct(this.schema.fields), length, nullCount: 0, children })
+    const data = this.arrow.makeData({
+      type: new this.arrow.Struct(this.schema.fields),
+      length,
+      nullCount: 0,
+      children,
+    })
     const batch = new this.arrow.RecordBatch(this.schema, data, new Map(notes))
     return this.messages([batch]).subarray(this.schemaBytes.length)
   }
@@ -206,10 +211,24 @@ function textsOf(cells: readonly (string | null)[]): { bytes: Uint8Array; offset
   let length = 0
   for (let at = 0; at < cells.length; at++) {
     const cell = cells[at]
-    if (cell) length += bytes.write(cell, length)
+    if (cell) length = writeText(bytes, cell, length)
     offsets[at + 1] = length
   }
   return { bytes: bytes.subarray(0, length), offsets }
+}
+
+/** Calling out to write a short text takes longer than writing it. */
+const SHORT_CHARS = 24
+
+/** @returns where the text ends */
+function writeText(bytes: Buffer, text: string, start: number): number {
+  if (text.length > SHORT_CHARS) return start + bytes.write(text, start)
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code > 0x7f) return start + bytes.write(text, start)
+    bytes[start + at] = code
+  }
+  return start + text.length
 }
 
 function numberOf(cell: Cell): number {

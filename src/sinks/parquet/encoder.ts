@@ -118,28 +118,29 @@ export class Encoder {
 
   private fill(vector: Vector, type: FieldType, cells: readonly Cell[], from: number): void {
     const { itemCount } = vector
+    const itemOf = this.itemsOf(type)
     for (let at = 0; at < itemCount; at++) {
-      const cell = cells[from + at]!
-      vector.setItem(at, cell === null ? null : this.itemOf(type, cell))
+      const cell = cells[from + at] ?? null
+      vector.setItem(at, cell === null || itemOf === undefined ? cell : itemOf(cell))
     }
     vector.flush()
   }
 
-  private itemOf(type: FieldType, cell: NonNullable<Cell>): unknown {
+  /** What DuckDB wants in the place of a cell; undefined where it takes the cell itself. */
+  private itemsOf(type: FieldType): ((cell: NonNullable<Cell>) => unknown) | undefined {
+    const { DuckDBListValue, DuckDBTimestampTZValue } = this.duckdb
     switch (type) {
       case 'text':
       case 'number':
       case 'boolean':
       case 'json':
-        return cell
+        return undefined
       case 'integer':
-        return BigInt(cell as number)
+        return (cell) => BigInt(cell as number)
       case 'timeUs':
-        return new this.duckdb.DuckDBTimestampTZValue(BigInt(cell as number))
-      case 'levels': {
-        const { DuckDBListValue } = this.duckdb
-        return new DuckDBListValue((cell as Levels).map((level) => new DuckDBListValue(level)))
-      }
+        return (cell) => new DuckDBTimestampTZValue(BigInt(cell as number))
+      case 'levels':
+        return (cell) => new DuckDBListValue((cell as Levels).map((level) => new DuckDBListValue(level)))
     }
   }
 

@@ -11,7 +11,7 @@ import { highestNumber, numbered } from '../numberedFiles'
 import type { Column } from '../table'
 import type { Columns, Encoder, EncodeOptions } from './encoder'
 import { readFooter, type RowGroup } from './footer'
-import { TwinFile } from './twinFile'
+import { isFull, TwinFile, unlessFull } from './twinFile'
 
 export interface PartOptions extends Omit<EncodeOptions, 'before'> {
   readonly durable: boolean
@@ -80,11 +80,11 @@ export class PartFile {
     await this.encode(columns, cells, mergedFrom(groups, cells[0]?.length ?? 0, this.options.rowGroupRows), notes)
   }
 
-  /** Merges what is open, leaves behind what is dead, and waits for the disk. */
+  /** Merges what is open and leaves behind what is dead, as far as the disk has room, and waits for it. */
   async finish(columns: readonly Column[]): Promise<void> {
     const { groups, notes } = this.growing
     const from = openFrom(groups, this.options.rowGroupRows)
-    if (groups.length - from > 1) await this.encode(columns, [], from, notes)
+    if (groups.length - from > 1) await unlessFull(() => this.encode(columns, [], from, notes))
     await this.growing.finish()
   }
 
@@ -114,8 +114,14 @@ export class PartFile {
     const fromRow = groups.slice(0, keep).reduce((sum, { rows }) => sum + rows, 0)
     const before = keep < groups.length ? { path: this.path, fromRow } : undefined
     await this.growing.checkIdentity()
-    await this.encoder.encode(rowsPath, columns, cells, { ...this.options, before })
-    await this.growing.commit(keep, notes)
+    try {
+      await this.encoder.encode(rowsPath, columns, cells, { ...this.options, before })
+      await this.growing.commit(keep, notes)
+    } catch (cause) {
+      // The next attempt has more room, and may be the one that succeeds.
+      if (isFull(cause)) await this.growing.makeRoom()
+      throw cause
+    }
   }
 }
 

@@ -47,10 +47,14 @@ export function partitioning(sink: string, table: Table, names: readonly string[
   })
   const kept = [...columns.keys()].filter((at) => !names.includes(columns[at]!.name))
   if (kept.length === 0) {
-    throw new Fault('OPTION_INVALID', `The sink ${sink} is partitioned by all of its columns: leave one for the files.`, {
-      sink,
-      option: 'partition',
-    })
+    throw new Fault(
+      'OPTION_INVALID',
+      `The sink ${sink} is partitioned by all of its columns: leave one for the files.`,
+      {
+        sink,
+        option: 'partition',
+      },
+    )
   }
   return {
     columns: kept.map((at) => columns[at]!),

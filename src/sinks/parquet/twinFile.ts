@@ -19,7 +19,7 @@ import { Fault } from '../../model/fault'
 import { errnoOf } from '../../model/fileFault'
 import { MAGIC, moved, readFooter, sameColumns, writeFooter, type Footer, type RowGroup } from './footer'
 
-const DEAD_BYTES_MIN = 4 * 1024 * 1024
+const DEAD_BYTES_MIN = 1024 * 1024
 /** As much is copied at a time. */
 const PIECE_BYTES = 1024 * 1024
 
@@ -41,7 +41,7 @@ export class TwinFile {
   /** The file that is at the path, if it is a whole Parquet file, or none yet. What a killed process left beside it goes. */
   static async open(sink: string, file: string, durable: boolean): Promise<TwinFile> {
     const growing = new TwinFile(sink, file, durable)
-    for (const aside of [...growing.twinPaths, growing.rowsPath]) await rm(aside, { force: true })
+    await growing.makeRoom()
     await growing.adopt()
     return growing
   }
@@ -84,16 +84,21 @@ export class TwinFile {
     }
   }
 
-  /** Leaves the dead bytes behind and waits for the disk. */
+  /** Leaves the dead bytes behind, if the disk has room to copy the living, and waits for the disk. */
   async finish(): Promise<void> {
+    await this.makeRoom()
     const { footer } = this
-    if (footer !== undefined) {
-      const isTight = this.length === MAGIC.length + this.livingBytes + writeFooter(footer).length
-      if (isTight) await this.sync()
-      else await this.replace(footer.groups, undefined, footer.notes, true)
-    }
+    if (footer === undefined) return
+    const isTight = this.length === MAGIC.length + this.livingBytes + writeFooter(footer).length
+    const isCopied = !isTight && (await unlessFull(() => this.replace(footer.groups, undefined, footer.notes, true)))
+    if (!isCopied) await this.sync()
+    await this.makeRoom()
+  }
+
+  /** Gives back what the file does not need to be whole: its twin. The next commit makes another one. */
+  async makeRoom(): Promise<void> {
     this.twin = undefined
-    for (const twin of this.twinPaths) await rm(twin, { force: true })
+    for (const aside of [...this.twinPaths, this.rowsPath]) await rm(aside, { force: true })
   }
 
   /** The file was given another name: the next commit begins a new one. */
@@ -163,6 +168,7 @@ export class TwinFile {
       this.footer = footer
       this.length = length
       this.identity = identity
+      if (this.durable || anew) await syncFolder(path.dirname(this.path))
     } catch (cause) {
       await next.file.close().catch(() => undefined)
       if (!next.isTwin) await rm(next.path, { force: true }).catch(() => undefined)
@@ -309,6 +315,32 @@ function rangeOf(groups: readonly RowGroup[]): { start: number; end: number } {
 
 function identityOf({ dev, ino }: { dev: number; ino: number }): string {
   return `${dev}:${ino}`
+}
+
+/** The name of a file is safe when its folder is. Not all systems can wait for one. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** False when the disk was too full for it. */
+export async function unlessFull(action: () => Promise<void>): Promise<boolean> {
+  try {
+    await action()
+    return true
+  } catch (cause) {
+    if (isFull(cause)) return false
+    throw cause
+  }
+}
+
+export function isFull(cause: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes(errnoOf(cause) ?? '')
 }
 
 /** A second name for a file; false where the file system has none to give. */

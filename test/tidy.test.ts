@@ -5,6 +5,7 @@ import { expect } from 'chai'
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
+import { OPTIONAL_PARTS } from '../src/sinks/optionalPart'
 
 const ROOT = path.resolve(__dirname, '..')
 const SRC = path.join(ROOT, 'src')
@@ -25,21 +26,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   feed: ['model', 'exchanges', 'book', 'kernel', 'metrics', 'clock', 'rxjs', 'ws', 'node:'],
   // An operator that holds values accounts for them as every edge does.
   operators: ['model', 'book', 'clock', 'actors/ledger', 'actors/overflow', 'actors/pressure', 'actors/wiring', 'rxjs'],
-  // What leaves over a wire goes through the same proxies as what comes.
+  // What leaves over a wire goes through the same proxies as what comes. Optional parts are loaded when a sink is opened that
+  // needs them.
   sinks: [
-    'model',
-    'metrics',
-    'clock',
-    'actors',
-    'feed/proxy',
-    'rxjs',
-    'fast-json-stringify',
-    'ws',
-    '@bokuweb/zstd-wasm',
-    'lz4-napi',
-    '@duckdb/node-api',
-    'apache-arrow',
-    'node:',
+    ...['model', 'metrics', 'clock', 'actors', 'feed/proxy', 'rxjs', 'fast-json-stringify', 'ws', 'node:'],
+    ...Object.keys(OPTIONAL_PARTS),
   ],
   workers: ['model', 'actors', 'clock', 'book', 'rxjs', 'threads', 'node:'],
   simulator: ['model', 'exchanges', 'clock', 'ws', 'node:'],

@@ -39,6 +39,13 @@ export interface FoundColumn {
   readonly type: string
 }
 
+/** What names of tables and columns a database keeps as they are. */
+export interface NameRules {
+  readonly bytesMax: number
+  /** Characters beside control characters that it does not take, even between quotes. */
+  readonly without?: string
+}
+
 /** How a database spells the types of fields. */
 export type SqlTypes = Readonly<Record<FieldType, string>>
 
@@ -53,13 +60,13 @@ export class DatabaseTables {
   private readonly table: string | undefined
 
   /**
-   * @param nameBytesMax  the longest name that the database keeps whole
+   * @param names  what names the database keeps as they are
    * @throws `OPTION_INVALID` for names or columns that are none
    */
   constructor(
     private readonly sink: string,
     options: TableOptions,
-    private readonly nameBytesMax: number,
+    private readonly names: NameRules,
   ) {
     this.declared = declaredTable(sink, options.columns)
     this.table = options.table
@@ -159,12 +166,8 @@ export class DatabaseTables {
   }
 
   private checkName(table: string): void {
-    const bytes = Buffer.byteLength(table)
-    if (bytes > 0 && bytes <= this.nameBytesMax && !/[\u0000-\u001f]/.test(table)) return
-    throw this.unusable(
-      'table',
-      `the table ${shown(table)}: a name is 1 to ${this.nameBytesMax} bytes without control characters`,
-    )
+    if (isName(table, this.names)) return
+    throw this.unusable('table', `the table ${shown(table)}: a name is ${rulesInWords(this.names)}`)
   }
 
   private unusable(option: string, what: string): Fault {
@@ -185,10 +188,10 @@ export class DatabaseTables {
     if (columns.length === 0) return refused(0, 'it has no field that could be a column')
     const holder = (name: string): number => values.findIndex((value) => Object.hasOwn(value as object, name))
     for (const { name } of columns) {
-      if (name !== '' && Buffer.byteLength(name) <= this.nameBytesMax && !/[\u0000-\u001f]/.test(name)) continue
+      if (isName(name, this.names)) continue
       return refused(
         holder(name),
-        `its field ${shown(name)} cannot be a column, whose name is 1 to ${this.nameBytesMax} bytes without control characters`,
+        `its field ${shown(name)} cannot be a column, whose name is ${rulesInWords(this.names)}`,
       )
     }
     const twins = twinsOf(columns)
@@ -218,6 +221,16 @@ export class DatabaseTables {
 /** The tables that market events go to, with their columns, for whoever makes them beforehand. */
 export function eventTables(): Map<string, Table> {
   return new Map(EVENT_KINDS.map((kind) => [tableNameOf({ kind, exchange: '' })!, eventTable(kind)]))
+}
+
+export function isName(name: string, { bytesMax, without = '' }: NameRules): boolean {
+  if (name === '' || Buffer.byteLength(name) > bytesMax || /[\u0000-\u001f\u007f]/.test(name)) return false
+  return !Array.from(without).some((char) => name.includes(char))
+}
+
+export function rulesInWords({ bytesMax, without }: NameRules): string {
+  const others = without === undefined ? '' : ` and ${Array.from(without).join(' ')}`
+  return `1 to ${bytesMax} bytes without control characters${others}`
 }
 
 /** A name between double quotes, as SQL has it. */

@@ -97,7 +97,7 @@ class DuckDbTableSink<T> implements DuckDbSink<T>, DuckDbUser {
     private readonly sinkPath: string,
     options: DuckDbOptions,
   ) {
-    this.tables = new DatabaseTables(name, options, NAME_BYTES_MAX)
+    this.tables = new DatabaseTables(name, options, NAMES)
     this.memoryMbMax = options.memoryMbMax ?? 1_024
     if (!Number.isInteger(this.memoryMbMax) || this.memoryMbMax < 1) {
       throw new Fault(
@@ -383,7 +383,7 @@ class DuckDbTableSink<T> implements DuckDbSink<T>, DuckDbUser {
 }
 
 /** Longer names would do for DuckDB, but for nobody who reads them. */
-const NAME_BYTES_MAX = 255
+const NAMES = { bytesMax: 255 }
 
 const SQL_TYPES = {
   text: 'VARCHAR',

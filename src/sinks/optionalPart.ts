@@ -9,7 +9,6 @@ import { Fault, messageOf } from '../model/fault'
 export const OPTIONAL_PARTS = {
   '@bokuweb/zstd-wasm': { version: '0.0.27', use: 'zstd files on Node below 22.15' },
   '@duckdb/node-api': { version: '1.5.6-r.1', use: 'the sinks duckdb and parquet' },
-  '@questdb/nodejs-client': { version: '4.2.0', use: 'the sink questdb' },
   'apache-arrow': { version: '21.2.0', use: 'the sink arrow' },
   'hyparquet-compressors': { version: '1.1.2', use: 'compressed Parquet' },
   'hyparquet-writer': { version: '0.17.0', use: 'Parquet without DuckDB' },

@@ -6,7 +6,16 @@ import { LONGEST_WAIT_MS, within } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import { asSentence, Fault, messageOf } from '../model/fault'
 import { errnoOf } from '../model/fileFault'
-import { DatabaseTables, quoted, shown, type FoundColumn, type Part, type TableOptions } from './databaseTables'
+import {
+  DatabaseTables,
+  isName,
+  quoted,
+  rulesInWords,
+  shown,
+  type FoundColumn,
+  type Part,
+  type TableOptions,
+} from './databaseTables'
 import { loadPart } from './optionalPart'
 import { binaryRows, POSTGRES_TYPES } from './postgresRows'
 import { firstRefused } from './refusedRow'
@@ -80,7 +89,7 @@ class PostgresSink<T> implements Sink<T> {
     options: PostgresOptions,
   ) {
     this.#connection = options.connection
-    this.tables = new DatabaseTables(name, options, NAME_BYTES_MAX)
+    this.tables = new DatabaseTables(name, options, NAMES)
     this.schema = options.schema === undefined ? '' : `${quoted(this.checkedSchema(options.schema))}.`
     this.connectWithinMs = this.milliseconds('connectWithinMs', options.connectWithinMs ?? 10_000)
     this.statementWithinMs = this.milliseconds('statementWithinMs', options.statementWithinMs ?? 30_000)
@@ -413,10 +422,10 @@ class PostgresSink<T> implements Sink<T> {
   }
 
   private checkedSchema(schema: string): string {
-    if (schema !== '' && Buffer.byteLength(schema) <= NAME_BYTES_MAX && !/[\u0000-\u001f]/.test(schema)) return schema
+    if (isName(schema, NAMES)) return schema
     throw new Fault(
       'OPTION_INVALID',
-      `The sink ${this.name} cannot have the schema ${shown(schema)}: a name is 1 to ${NAME_BYTES_MAX} bytes without control characters.`,
+      `The sink ${this.name} cannot have the schema ${shown(schema)}: a name is ${rulesInWords(NAMES)}.`,
       { option: 'schema' },
     )
   }
@@ -429,7 +438,7 @@ interface ProgressFields {
 }
 
 /** What PostgreSQL would cut off without a word. */
-const NAME_BYTES_MAX = 63
+const NAMES = { bytesMax: 63 }
 
 /** The time that hypertables are divided by: every event has it. */
 const HYPERTABLE_COLUMN = 'receiveTimeUs'

@@ -1,19 +1,22 @@
-import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
-import { gzip as gzipOf } from 'node:zlib'
 import { liveRandom } from '../clock/backoff'
 import { LONGEST_WAIT_MS, type Clock } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import { retryAfterMs } from '../clock/retryAfter'
 import { Fault, messageOf } from '../model/fault'
-import { BatchProgress } from './batchProgress'
+import { BatchProgress, BYTES_PER_UNIT_MAX } from './batchProgress'
 import { ByteDigest } from './byteDigest'
 import { compileEncoder, encodeValue, type JsonSchema } from './encode'
 import { encodeBatch } from './encodeBatch'
-import { HttpPost, type PostAnswer } from './httpPost'
+import type * as httpPost from './httpPost'
+import type { HttpPost, PostAnswer } from './httpPost'
 import { SIGNATURE_HEADER, signatureOf } from './httpSignature'
 import { oneLine } from './jsonLines'
 import { sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
+
+/** What speaks to a network is loaded when a sink is opened: what `import 'millrace'` loads is little. */
+const load = createRequire(__filename)
 
 export interface HttpOptions<T> {
   /** Value to JSON text. Market events: `encodeEvent`. Default: `encodeValue`. */
@@ -140,6 +143,7 @@ export function http<T>(url: string, options: HttpOptions<T> = {}): Sink<T> {
     }
     bytesMax = limits.bodyBytesMax
     post?.close()
+    const { HttpPost } = load('./httpPost') as typeof httpPost
     post = new HttpPost(cleaned(target), { ...limits, clock, env: context.env ?? {}, ca: options.ca })
   }
 
@@ -154,7 +158,10 @@ export function http<T>(url: string, options: HttpOptions<T> = {}): Sink<T> {
   function textsOf(progress: BatchProgress<T>): string[] {
     try {
       const texts = encodeBatch(name, progress.batch, encode ?? encodeValue)
-      const index = texts.findIndex((text) => Buffer.byteLength(text) + FRAME_BYTES > limits.bodyBytesMax)
+      const bytesMax = limits.bodyBytesMax - FRAME_BYTES
+      const isTooLarge = (text: string): boolean =>
+        text.length * BYTES_PER_UNIT_MAX > bytesMax && Buffer.byteLength(text) > bytesMax
+      const index = texts.findIndex(isTooLarge)
       if (index < 0) return format === 'lines' ? texts.map(oneLine) : texts
       throw new Fault(
         'VALUE_INVALID',
@@ -259,7 +266,9 @@ const OWN_HEADERS = [
   SIGNATURE_HEADER.toLowerCase(),
 ]
 
-const gzipped = promisify<Buffer, Buffer>(gzipOf)
+function gzipped(body: Buffer): Promise<Buffer> {
+  return promisify<Buffer, Buffer>(process.getBuiltinModule('node:zlib').gzip)(body)
+}
 
 function parsedUrl(url: string): URL {
   const parsed = URL.parse(url)
@@ -337,6 +346,7 @@ function headersOf<T>(name: string, url: URL, options: HttpOptions<T>): Record<s
 /** Without its value, which may be a secret. */
 function problemOfHeader(header: string, value: unknown): string | undefined {
   if (OWN_HEADERS.includes(header.toLowerCase())) return 'is made by the sink itself'
+  const { validateHeaderName, validateHeaderValue } = process.getBuiltinModule('node:http')
   try {
     validateHeaderName(header)
   } catch {

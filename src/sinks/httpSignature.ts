@@ -1,5 +1,3 @@
-import { createHmac } from 'node:crypto'
-
 export const SIGNATURE_HEADER = 'X-Millrace-Signature'
 
 /**
@@ -15,6 +13,7 @@ export const SIGNATURE_HEADER = 'X-Millrace-Signature'
  *     if (!genuine || !recent) return response.writeHead(401).end()
  */
 export function signatureOf(secret: string, body: Uint8Array, nowUs: number): string {
+  const { createHmac } = process.getBuiltinModule('node:crypto')
   const seconds = Math.floor(nowUs / 1e6)
   return `t=${seconds},v1=${createHmac('sha256', secret).update(`${seconds}.`).update(body).digest('hex')}`
 }

@@ -44,6 +44,8 @@ export type Departure = 'left' | 'slow' | 'silent' | 'loud' | 'malformed' | 'clo
 export interface ClientSurroundings {
   readonly id: number
   readonly address: string
+  /** Holds back what is sent, so that many small messages leave in one piece. */
+  readonly wire: { cork(): void; uncork(): void }
   /** The latest values of the keys that are wanted. */
   readonly latest: (wants: (key: string | undefined) => boolean) => Outgoing[]
   readonly onGone: (departure: Departure) => void
@@ -61,6 +63,7 @@ export class WebsocketClient {
   private beat: Timer
   private deadline: Timer | undefined
   private ending = false
+  private holdsBack = false
   private departure: Departure = 'left'
   private hasGone = false
 
@@ -85,10 +88,11 @@ export class WebsocketClient {
     if (latest.length > 0) this.say({ snapshot: latest.length }, latest)
   }
 
-  /** Takes a value to be sent, if it is wanted. Never waits. */
-  offer(value: Outgoing): void {
-    if (this.ending || !this.wants(value.key)) return
-    this.enqueue(value)
+  /** Takes values to be sent, those that are wanted. Never waits. */
+  offer(values: readonly Outgoing[]): void {
+    this.inOnePiece(() => {
+      for (const value of values) if (!this.ending && this.wants(value.key)) this.enqueue(value)
+    })
   }
 
   /** Sends what waits, says goodbye, and waits for the client to do so, within the deadline of closing. */
@@ -134,17 +138,41 @@ export class WebsocketClient {
 
   private pump(): void {
     const { socket, queue } = this
-    while (socket.readyState === OPEN && socket.bufferedAmount < BUFFERED_MAX) {
-      const next = queue.take()
-      if (next === undefined) {
-        if (this.ending) socket.close(1001, 'the stream has ended')
-        return
+    this.inOnePiece(() => {
+      while (socket.readyState === OPEN && this.hasRoom()) {
+        const next = queue.take()
+        if (next === undefined) {
+          if (this.ending) socket.close(1001, 'the stream has ended')
+          return
+        }
+        const missing = queue.takeMissing()
+        if (missing > 0) socket.send(`{"dropped":${missing}}`)
+        socket.send(next.data, AS_TEXT, this.hasSent)
+        if (next.isWord !== true) this.sent++
       }
-      const missing = queue.takeMissing()
-      if (missing > 0) socket.send(`{"dropped":${missing}}`)
-      socket.send(next.data, AS_TEXT, this.hasSent)
-      if (next.isWord !== true) this.sent++
+    })
+  }
+
+  /** Whether more can be sent; when not, after what is held back has gone to the kernel, which takes it if the reader reads. */
+  private hasRoom(): boolean {
+    if (this.socket.bufferedAmount < BUFFERED_MAX) return true
+    const { wire } = this.surroundings
+    wire.uncork()
+    wire.cork()
+    return this.socket.bufferedAmount < BUFFERED_MAX
+  }
+
+  private inOnePiece(send: () => void): void {
+    if (this.holdsBack) {
+      send()
+      return
     }
+    const { wire } = this.surroundings
+    this.holdsBack = true
+    wire.cork()
+    send()
+    wire.uncork()
+    this.holdsBack = false
   }
 
   private readonly hasSent = (error?: Error): void => {

@@ -1,18 +1,19 @@
-import { createServer, STATUS_CODES, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
-import { WebSocketServer, type WebSocket } from 'ws'
-import { LONGEST_WAIT_MS, type Clock, type Timer } from '../clock/clock'
+import { createRequire } from 'node:module'
+import { LONGEST_WAIT_MS, type Clock } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import { Fault, messageOf } from '../model/fault'
 import { ByteDigest } from './byteDigest'
 import type { ClientPolicy, Outgoing } from './clientQueue'
+import { connectionCounts, type ConnectionCounts } from './connectionCounts'
 import { compileEncoder, encodeValue, type JsonSchema } from './encode'
 import { encodeBatch } from './encodeBatch'
 import { LatestByKey } from './latestByKey'
-import { sinkCounters, type Sink, type SinkContext } from './sink'
-import { keysIn, WebsocketClient, type ClientLook, type Departure } from './websocketClient'
-import { isLoopback, refusalOf, targetOf, type Refusal } from './websocketGate'
+import { sinkCounters, type Sink } from './sink'
+import type * as websocketAudience from './websocketAudience'
+import type { ClientLook } from './websocketClient'
+
+/** Servers are loaded when one is opened: what `import 'millrace'` loads is little. */
+const load = createRequire(__filename)
 
 export interface WebsocketServerOptions<T> {
   /** 0 takes a free one, and keeps it when the run resumes. */
@@ -71,14 +72,6 @@ export interface WebsocketServerSink<T> extends Sink<T> {
   connections(): Readonly<ConnectionCounts>
 }
 
-/** Since the sink was opened first. */
-export interface ConnectionCounts {
-  readonly accepted: number
-  /** Sockets that came to nothing: `full` by `clientsMax`, `late` with their handshake, `invalid` for not asking for a WebSocket. */
-  readonly refused: Readonly<Record<Refusal['why'] | 'full' | 'late' | 'invalid', number>>
-  readonly gone: Readonly<Record<Departure, number>>
-}
-
 /**
  * Serves values to whoever connects by WebSocket: to each reader one JSON text per value.
  *
@@ -107,8 +100,9 @@ export function websocketServer<T>(options: WebsocketServerOptions<T>): Websocke
   const digest = new ByteDigest()
   if (options.digest === true) digest.enable()
   const keyOf = keyed(options.key)
-  const latest = new LatestByKey(settings.snapshotKeys, settings.clientBytesMax / 2)
-  const audience = new Audience(settings, latest)
+  const latest = new LatestByKey(settings.snapshotKeys, settings.bytesMax / 2)
+  const counts = connectionCounts()
+  let audience: websocketAudience.Audience | undefined
   let encode = options.encode
   let port = options.port
   let begun = false
@@ -118,15 +112,15 @@ export function websocketServer<T>(options: WebsocketServerOptions<T>): Websocke
     counters,
     delivery: 'atMostOnce',
     get url() {
-      return audience.port === undefined
+      const listening = audience?.port
+      return listening === undefined
         ? undefined
-        : `ws://${host.includes(':') ? `[${host}]` : host}:${audience.port}${settings.path}`
+        : `ws://${host.includes(':') ? `[${host}]` : host}:${listening}${settings.path}`
     },
-    clients: () => audience.look(),
-    connections: () => audience.counts,
+    clients: () => audience?.look() ?? [],
+    connections: () => structuredClone(counts),
     async open(context) {
       encode ??= options.schema === undefined ? (value: T) => encodeValue(value) : compileEncoder(options.schema)
-      const token = tokenOf(name, host, options, context)
       if (context.resume !== true || !begun) {
         begun = true
         port = options.port
@@ -135,11 +129,13 @@ export function websocketServer<T>(options: WebsocketServerOptions<T>): Websocke
         counters.written = 0
         counters.bytes = 0
       }
+      const { Audience } = load('./websocketAudience') as typeof websocketAudience
+      audience ??= new Audience(settings, latest, counts)
       await audience.close()
-      port = await audience.open(port, token, context)
+      port = await audience.open(port, context)
     },
     async write(batch) {
-      if (audience.port === undefined) {
+      if (audience?.port === undefined) {
         throw new Fault('SINK_REJECTED', `The sink ${name} is not open.`, { sink: name })
       }
       const outgoing = encoded(batch)
@@ -156,7 +152,7 @@ export function websocketServer<T>(options: WebsocketServerOptions<T>): Websocke
       }
       counters.written += batch.length
     },
-    close: () => audience.close(),
+    close: () => audience?.close() ?? Promise.resolve(),
     enableDigest: () => digest.enable(),
     digest: () => digest.value(),
   }
@@ -164,11 +160,8 @@ export function websocketServer<T>(options: WebsocketServerOptions<T>): Websocke
   function encoded(batch: readonly T[]): Outgoing[] {
     return encodeBatch(name, batch, encode ?? encodeValue).map((text, index) => {
       const data = Buffer.from(text)
-      if (data.length > settings.clientBytesMax) {
-        throw unsendable(
-          index,
-          `it has ${data.length} bytes, and at most ${settings.clientBytesMax} may wait for a client`,
-        )
+      if (data.length > settings.bytesMax) {
+        throw unsendable(index, `it has ${data.length} bytes, and at most ${settings.bytesMax} may wait for a client`)
       }
       try {
         return { data, key: keyOf(batch[index]!) }
@@ -186,191 +179,11 @@ export function websocketServer<T>(options: WebsocketServerOptions<T>): Websocke
   }
 }
 
-/** The server and those who listen to it. */
-class Audience {
-  private readonly members = new Set<WebsocketClient>()
-  private readonly refused: Record<keyof ConnectionCounts['refused'], number> = {
-    path: 0,
-    origin: 0,
-    token: 0,
-    full: 0,
-    late: 0,
-    invalid: 0,
-  }
-  private readonly gone: Record<Departure, number> = { left: 0, slow: 0, silent: 0, loud: 0, malformed: 0, closed: 0 }
-  /** Connections that have not become clients. */
-  private readonly strangers = new Map<Duplex, Timer>()
-  private accepted = 0
-  private server: Server | undefined
-  private closing: Promise<void> | undefined
-
-  constructor(
-    private readonly settings: Settings,
-    private readonly latest: LatestByKey,
-  ) {}
-
-  get port(): number | undefined {
-    return (this.server?.address() as AddressInfo | null | undefined)?.port
-  }
-
-  get counts(): ConnectionCounts {
-    return { accepted: this.accepted, refused: { ...this.refused }, gone: { ...this.gone } }
-  }
-
-  look(): ClientLook[] {
-    return [...this.members].map((client) => client.look())
-  }
-
-  /** Hands out values from `begin` on, as many as one turn of the event loop may take; says where it stopped. */
-  offer(values: readonly Outgoing[], begin: number): number {
-    const { capacity } = this.settings
-    const atOnce = Math.min(SENDS_PER_TURN / Math.max(1, this.members.size), capacity / 2)
-    const end = Math.min(values.length, begin + Math.max(1, Math.floor(atOnce)))
-    for (let index = begin; index < end; index++) {
-      const value = values[index]!
-      this.latest.set(value)
-      for (const client of this.members) client.offer(value)
-    }
-    return end
-  }
-
-  /** Resolves with the port. */
-  async open(port: number, token: string | undefined, context: SinkContext): Promise<number> {
-    const { name, host, clientsMax, messageBytesMax } = this.settings
-    const sockets = new WebSocketServer({
-      noServer: true,
-      clientTracking: false,
-      perMessageDeflate: false,
-      maxPayload: messageBytesMax,
-      maxFragments: FRAGMENTS_MAX,
-      maxBufferedChunks: CHUNKS_MAX,
-      autoPong: false,
-    })
-    const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX })
-    server.maxConnections = clientsMax + STRANGERS_MAX
-    server.on('connection', (socket: Socket) => this.meet(socket))
-    server.on('drop', () => this.refused.full++)
-    server.on('request', (request, response) => {
-      this.refused.invalid++
-      request.resume()
-      response.writeHead(426, { connection: 'close', upgrade: 'websocket' }).end('A WebSocket is served here.\n')
-    })
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      this.refuse(socket, error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400, 'invalid')
-    })
-    sockets.on('wsClientError', (_error, socket) => this.refuse(socket, 400, 'invalid'))
-    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-      socket.on('error', () => socket.destroy())
-      const refusal = refusalOf(request, { ...this.settings, token })
-      if (refusal !== undefined) this.refuse(socket, refusal.status, refusal.why)
-      else if (this.server !== server || this.members.size >= clientsMax) this.refuse(socket, 503, 'full')
-      else {
-        const keys = keysOf(request, this.settings.keysMax)
-        if (typeof keys === 'string') this.refuse(socket, 400, 'invalid')
-        else sockets.handleUpgrade(request, socket, head, (websocket) => this.welcome(websocket, socket, keys))
-      }
-    })
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause) => reject(unheard(name, host, port, cause)))
-      server.listen(port, host, resolve)
-    })
-    server.removeAllListeners('error')
-    server.on('error', (cause) => context.onFault?.(unheard(name, host, port, cause)))
-    this.server = server
-    return (server.address() as AddressInfo).port
-  }
-
-  close(): Promise<void> {
-    const { server } = this
-    if (server !== undefined) {
-      this.server = undefined
-      this.closing = new Promise<void>((resolve) => server.close(() => resolve()))
-      for (const client of this.members) client.finish()
-      for (const stranger of this.strangers.keys()) stranger.destroy()
-    }
-    return this.closing ?? Promise.resolve()
-  }
-
-  /** Until it has shaken hands a connection is a stranger, who is not waited for long. */
-  private meet(socket: Socket): void {
-    const { clock, handshakeWithinMs } = this.settings
-    const timer = clock.after(handshakeWithinMs, () => {
-      this.refused.late++
-      socket.destroy()
-    })
-    this.strangers.set(socket, timer)
-    socket.once('close', () => this.know(socket))
-  }
-
-  private know(socket: Duplex): void {
-    this.strangers.get(socket)?.cancel()
-    this.strangers.delete(socket)
-  }
-
-  /** The deadline of its handshake goes on, should it not take its leave. */
-  private refuse(socket: Duplex, status: number, why: keyof ConnectionCounts['refused']): void {
-    this.refused[why]++
-    if (!socket.writable) {
-      socket.destroy()
-      return
-    }
-    const challenge = status === 401 ? 'WWW-Authenticate: Bearer\r\n' : ''
-    const words = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${challenge}Connection: close\r\nContent-Length: 0\r\n\r\n`
-    socket.end(words, () => socket.destroy())
-  }
-
-  private welcome(websocket: WebSocket, socket: Socket, keys: ReadonlySet<string> | undefined): void {
-    this.know(socket)
-    const { remoteAddress = '?', remotePort = 0 } = socket
-    const client = new WebsocketClient(
-      websocket,
-      this.settings,
-      {
-        id: ++this.accepted,
-        address: `${remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`,
-        latest: (wants) => this.latest.of(wants),
-        onGone: (departure) => {
-          this.gone[departure]++
-          this.members.delete(client)
-        },
-      },
-      keys,
-    )
-    this.members.add(client)
-  }
-}
-
-/** What is handed to sockets between two turns of the event loop: some 20 ms. */
-const SENDS_PER_TURN = 2_048
-const HEADER_BYTES_MAX = 8_192
-/** Connections beyond the clients: those that shake hands, and those that are told that there is no room. */
-const STRANGERS_MAX = 64
-/** Of one message, and of what has come of it. */
-const FRAGMENTS_MAX = 64
-const CHUNKS_MAX = 1_024
-
-interface Settings {
-  readonly name: string
-  readonly host: string
-  readonly path: string
-  readonly origins: readonly string[]
-  readonly clock: Clock
-  readonly capacity: number
-  readonly bytesMax: number
-  readonly onFull: ClientPolicy
-  readonly clientBytesMax: number
-  readonly clientsMax: number
-  readonly snapshotKeys: number
-  readonly keysMax: number
-  readonly messageBytesMax: number
-  readonly messagesMax: number
-  readonly pingMs: number
-  readonly pongWithinMs: number
-  readonly handshakeWithinMs: number
-  readonly closeWithinMs: number
-}
-
-function settingsOf<T>(name: string, host: string, options: WebsocketServerOptions<T>): Settings {
+function settingsOf<T>(
+  name: string,
+  host: string,
+  options: WebsocketServerOptions<T>,
+): websocketAudience.AudienceSettings & { readonly snapshotKeys: number } {
   const invalid = (option: string, should: string): Fault =>
     new Fault('OPTION_INVALID', `The sink ${name} has ${option} = ${shown(options, option)}: it should be ${should}.`, {
       sink: name,
@@ -411,7 +224,8 @@ function settingsOf<T>(name: string, host: string, options: WebsocketServerOptio
     capacity,
     bytesMax: clientBytesMax,
     onFull,
-    clientBytesMax,
+    token: options.token,
+    tokenEnv: options.tokenEnv,
     clientsMax: whole('clientsMax', 64),
     snapshotKeys,
     keysMax: key === undefined ? 0 : whole('subscriptionsMax', 256),
@@ -431,35 +245,6 @@ function shown(options: object, option: string): string {
     : ((JSON.stringify(value) as string | undefined) ?? 'missing').slice(0, 80)
 }
 
-function tokenOf<T>(
-  name: string,
-  host: string,
-  { token, tokenEnv }: WebsocketServerOptions<T>,
-  { env }: SinkContext,
-): string | undefined {
-  const found = token ?? (tokenEnv === undefined ? undefined : env?.[tokenEnv])
-  if (found !== undefined && found !== '') return found
-  if (token === undefined && tokenEnv === undefined && isLoopback(host)) return undefined
-  const why =
-    token !== undefined
-      ? 'has an empty token'
-      : tokenEnv !== undefined
-        ? `takes its token from the environment variable ${tokenEnv}, which is not set`
-        : `listens on ${host}, where others can reach it, and has no token: give one (token, tokenEnv), or listen on 127.0.0.1`
-  throw new Fault('OPTION_INVALID', `The sink ${name} ${why}.`, {
-    sink: name,
-    option: tokenEnv === undefined ? 'token' : 'tokenEnv',
-  })
-}
-
-/** What a client subscribes to by the address that it asks for. A sentence when that is not understood. */
-function keysOf({ url }: IncomingMessage, keysMax: number): ReadonlySet<string> | undefined | string {
-  const asked = targetOf(url)?.searchParams.get('subscribe') ?? '*'
-  if (asked === '*') return undefined
-  const found = keysIn(asked.split(','), keysMax)
-  return typeof found === 'string' ? found : found.keys
-}
-
 function keyed<T>(key: WebsocketServerOptions<T>['key']): (value: T) => string | undefined {
   if (key === undefined) return () => undefined
   const read =
@@ -473,13 +258,4 @@ function keyed<T>(key: WebsocketServerOptions<T>['key']): (value: T) => string |
     if (typeof found === 'string' || typeof found === 'number') return String(found)
     throw new TypeError(`it is a ${typeof found}, and should be a text or a number`)
   }
-}
-
-function unheard(name: string, host: string, port: number, cause: unknown): Fault {
-  return new Fault(
-    'SINK_REJECTED',
-    `The sink ${name} cannot listen on ${host}:${port}: ${messageOf(cause)}. Free the port, or choose another.`,
-    { sink: name, host, port },
-    { cause },
-  )
 }

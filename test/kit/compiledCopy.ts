@@ -46,9 +46,9 @@ function copyOf(folder: string, source: string): string {
   return path.join(folder, path.relative(ROOT, source).replace(/\.ts$/, '.js'))
 }
 
-/** What a module imports by a relative path, and the entries that it starts elsewhere by their place beside it. */
+/** What a module imports or loads by a relative path, and the entries that it starts elsewhere by their place beside it. */
 function sourcesIn(text: string, folder: string): string[] {
-  const imported = [...text.matchAll(/(?:require|import)\("(\.[^"]*)"\)|(?:require|import)\('(\.[^']*)'\)/g)].map(
+  const imported = [...text.matchAll(/(?:require|import|load)\("(\.[^"]*)"\)|(?:require|import|load)\('(\.[^']*)'\)/g)].map(
     ([, double, single]) => (double ?? single)!,
   )
   const started = [...text.matchAll(/__dirname((?:, '[^']*')+)\)/g)].map(([, parts]) =>

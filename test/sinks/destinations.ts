@@ -20,6 +20,7 @@ import { gunzipSync } from 'node:zlib'
 import { decompressFrame } from 'lz4-napi'
 import { csv } from '../../src/sinks/csv'
 import { duckdb } from '../../src/sinks/duckdb'
+import { http } from '../../src/sinks/http'
 import { jsonLines } from '../../src/sinks/jsonLines'
 import { jsonReport } from '../../src/sinks/jsonReport'
 import { parquet } from '../../src/sinks/parquet'
@@ -163,6 +164,12 @@ export const SERVED = {
     delivery: 'effectivelyOnce',
     sink: ({ url }: Place) => postgres<Row>({ connection: url! }),
     read: ({ url }: Place) => postgresRows(url!),
+  },
+  http: {
+    // With a receiver that honours the keys, which is what it takes.
+    delivery: 'effectivelyOnce',
+    sink: ({ url }: Place) => http<Row>(url!, { name: 'hook', gzip: true }),
+    read: async ({ url }: Place) => (await (await fetch(url!)).json()) as Row[],
   },
 } as const satisfies Readonly<Record<string, Destination>>
 

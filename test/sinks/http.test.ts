@@ -13,6 +13,7 @@ import { memory } from '../../src/sinks/memory'
 import type { Sink } from '../../src/sinks/sink'
 import { conformsAsSink, row, rows, type Row } from './conformance'
 import { HttpReceiver, SELF_SIGNED, type Received } from './httpReceiver'
+import { survivesKills } from './killed'
 import { faultOf, until } from './support'
 
 describe('http', () => {
@@ -214,6 +215,18 @@ describe('http', () => {
       await drained(100, http<Row>(receiver.url), { batchMax: 11 })
       expect(kept).to.deep.equal(rows(100))
     })
+  })
+
+  survivesKills('http', async () => {
+    const own = await HttpReceiver.start()
+    const kept: unknown[] = []
+    own.reply = ({ method, headers, values }) => {
+      if (method === 'GET') return { status: 200, body: JSON.stringify(kept) }
+      const [first] = /\d+(?=-\d+$)/.exec(String(headers['idempotency-key']))!
+      kept.push(...values.slice(Math.max(0, kept.length - Number(first))))
+      return 200
+    }
+    return { place: { outDir: '', url: own.url }, remove: () => own.stop() }
   })
 
   describe('refusals', () => {

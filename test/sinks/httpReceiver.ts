@@ -13,6 +13,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { gunzipSync } from 'node:zlib'
 
 export interface Received {
+  readonly method: string
   readonly path: string
   readonly headers: IncomingHttpHeaders
   /** As it came. */
@@ -91,6 +92,7 @@ export class HttpReceiver {
     request.on('end', () => {
       const raw = Buffer.concat(pieces)
       const received: Received = {
+        method: request.method ?? '',
         path: request.url ?? '',
         headers: request.headers,
         raw,
@@ -115,6 +117,7 @@ export class HttpReceiver {
 }
 
 function valuesOf(headers: IncomingHttpHeaders, raw: Buffer): unknown[] {
+  if (raw.length === 0) return []
   const text = (headers['content-encoding'] === 'gzip' ? gunzipSync(raw) : raw).toString()
   if (headers['content-type'] !== 'application/x-ndjson') return JSON.parse(text) as unknown[]
   return text

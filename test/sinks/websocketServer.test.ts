@@ -277,6 +277,16 @@ describe('websocketServer', () => {
       expect(look!.waitingBytes).to.be.within(200_000, 300_000)
     })
 
+    it('is none that keeps reading: a batch of more than may wait goes to the kernel meanwhile', async () => {
+      const sink = await sinkOf({ capacity: 4, clientBytesMax: 130_000 })
+      const quick = await readerOf(sink)
+      for (let first = 0; first < 100; first += 10) {
+        await sink.write(wide(10, first))
+        await quick.hears(first + 10)
+      }
+      expect(quick.heard).to.deep.equal(wide(100))
+    })
+
     it('does not keep a drain from ending: everything is written, the ledger balances', async () => {
       const sink = websocketServer<Row>({ port: 0, capacity: 20, onFull: 'dropOldest', closeWithinMs: 50 })
       sinks.push(sink)

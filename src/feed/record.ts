@@ -10,6 +10,7 @@
  *        records have the same time, so sorting several recordings by time gives back the order in which they happened.
  */
 import { isUtf8 } from 'node:buffer'
+import type { Lineage } from '../model/events'
 
 export type SessionRecord = OpenRecord | OutRecord | InRecord | CloseRecord | RestRecord | GapRecord
 
@@ -21,15 +22,6 @@ interface RecordBase {
   readonly exchange: string
   /** Of records that were read from a recording, where it was asked for. */
   readonly lineage?: Lineage
-}
-
-/** Where in which recording something stands. */
-export interface Lineage {
-  readonly file: string
-  /** Counts from 0; of a gzip file its members. */
-  readonly block: number
-  /** Counts from 1, which is the header. */
-  readonly line: number
 }
 
 /** The connection was established. */

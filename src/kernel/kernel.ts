@@ -13,6 +13,7 @@ import { KERNEL_BASE64 } from './wasm'
 /** What both kernels export. Addresses and counts are whole numbers. */
 export interface KernelCode {
   hashOf(from: number, length: number, salt: number): number
+  quote(to: number, from: number, end: number): number
   scan(chain: number, start: number, end: number, table: number, receiveTimeUs: number): number
   change(book: number, asks: number, from: number, to: number, log: number): number
   update(book: number, bids: number, asks: number, log: number, stop: number, found: number): number

@@ -80,6 +80,17 @@ export function bytesUntil(at: i32, stop: i32): i32 {
   return count
 }
 
+/** How many of eight bytes stand before the first that a JSON string must escape; 8 when none is. */
+export function plainBytes(at: i32): i32 {
+  let count = 0
+  while (count < 8) {
+    const byte = bytes[at + count]!
+    if (byte < 32 || byte === 34 || byte === 92) break
+    count++
+  }
+  return count
+}
+
 /** How many of the eight bytes from an address are digits, up to the first that is none. */
 export function digitsAt(at: i32): i32 {
   if (areDigits(view.getInt32(at, true))) {

@@ -25,6 +25,17 @@ export interface EventBase {
   readonly instrument: string | undefined
   readonly exchangeTimeUs: number | undefined
   readonly receiveTimeUs: number
+  /** Of what is replayed, where it was asked for: the frame that the event was made of. */
+  readonly lineage?: Lineage
+}
+
+/** Where in which recording something stands. */
+export interface Lineage {
+  readonly file: string
+  /** Counts from 0; of a gzip file its members. */
+  readonly block: number
+  /** Counts from 1, which is the header. */
+  readonly line: number
 }
 
 /** An execution. `side` is the aggressor's. */

@@ -27,6 +27,12 @@ export interface RunOptions {
   readonly replay?: readonly string[]
   /** Of a replay: `max` (default), `real`, or a multiple such as `10x`. */
   readonly speed?: string
+  /** Of a replay: begins with the first records of this time or later, microseconds since 1970. As of `replay()`. */
+  readonly fromUs?: number
+  /** Of a replay: ends before the first records of this time or later. */
+  readonly toUs?: number
+  /** Of a replay: each event says of which line of which recording it was made. Default false. */
+  readonly lineage?: boolean
   /** The run stops by itself after so many seconds; a replay also at its end. */
   readonly seconds?: number
   /** The folder for sinks' relative paths; default `out`. */

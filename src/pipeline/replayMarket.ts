@@ -5,6 +5,7 @@ import { pace, type Speed } from '../feed/recording/pace'
 import { readHeader } from '../feed/recording/recordingReader'
 import { Readiness } from '../feed/readiness'
 import { Sessions } from '../feed/sessions'
+import type { Lineage, MarketEvent } from '../model/events'
 import { messageOf, Fault } from '../model/fault'
 import type { ConnectionView, Market, MarketOutput } from './market'
 import type { Wish } from './wish'
@@ -13,6 +14,11 @@ export interface ReplayMarketOptions {
   readonly files: readonly string[]
   readonly exchange: string | undefined
   readonly speed: Speed
+  /** Only what is between these times, microseconds since 1970. */
+  readonly fromUs?: number | undefined
+  readonly toUs?: number | undefined
+  /** Each event says of which line of which recording it was made. */
+  readonly lineage?: boolean | undefined
   readonly wishes: readonly Wish[]
   /** The machine's time. */
   readonly clock: Clock
@@ -105,12 +111,13 @@ export class ReplayMarket implements Market {
   }
 
   private async read(output: MarketOutput): Promise<void> {
-    const { files, exchange, speed, clock } = this.options
+    const { files, exchange, speed, clock, fromUs, toUs, lineage = false } = this.options
     const { signal } = this.stopping
     const records = pace(
       replayRecords(files, {
         ...(exchange === undefined ? {} : { exchange }),
         onFault: (fault) => output.fault(fault),
+        ...{ fromUs, toUs, lineage },
       }),
       { speed, clock, signal },
     )
@@ -120,6 +127,7 @@ export class ReplayMarket implements Market {
           if (signal.aborted) return
           output.record(record)
           const events = this.sessions.apply(record)
+          if (lineage) trace(events, record.lineage)
           if (events.length > 0) output.events(record, events)
           this.readiness.resolve()
           const wait = this.held ?? this.options.ready()
@@ -144,6 +152,12 @@ export class ReplayMarket implements Market {
 }
 
 const STOP_MS = 2_000
+
+/** Events that have just been made, and were handed to nobody yet, are told what of. */
+function trace(events: readonly MarketEvent[], lineage: Lineage | undefined): void {
+  if (lineage === undefined) return
+  for (const event of events) (event as { lineage?: Lineage }).lineage = lineage
+}
 
 function unreadable(thrown: unknown): Fault {
   if (thrown instanceof Fault) return thrown

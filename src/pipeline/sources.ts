@@ -157,9 +157,25 @@ export interface ReplayOptions extends Partial<FeedOptions> {
   readonly speed?: string
   /** The exchange whose protocol the recording speaks, where its header names another. */
   readonly exchange?: string
+  /** Begins with the first records of this time or later, integer microseconds since 1970. */
+  readonly fromUs?: number
+  /** Ends before the first records of this time or later. */
+  readonly toUs?: number
+  /** Each event says of which line of which recording it was made (`event.lineage`). Default false. */
+  readonly lineage?: boolean
 }
 
-/** The same from recordings, with their REST files; everything in them unless instruments or channels are named. */
+/**
+ * The same from recordings, with their REST files; everything in them unless instruments or channels are named.
+ *
+ * From a time (`fromUs`), each file is sought by its index; a file without one is read once for it, which takes some seconds
+ * a gigabyte, and the index is kept beside it. The openings of connections that are open then come first, with the lists of
+ * instruments that hold. Nothing of the data before is read, so a book that was built from a snapshot before `fromUs` is
+ * silent until the recording brings its next one: it is never made of deltas alone.
+ *
+ * Gaps   where lines of a recording are missing or damaged, a `gap` notice without a symbol travels in their place; books
+ *        whose exchange sends neither numbers nor checksums are emptied there, the others tell by these
+ */
 export function replay(files: string | readonly string[], options: ReplayOptions = {}): MarketSource {
   const wish: Wish = {
     exchanges: options.exchanges ?? [...EXCHANGES.keys()],
@@ -173,6 +189,7 @@ export function replay(files: string | readonly string[], options: ReplayOptions
       files: typeof files === 'string' ? [files] : files,
       exchange: options.exchange,
       speed: parseSpeed(options.speed ?? 'max'),
+      ...{ fromUs: options.fromUs, toUs: options.toUs, lineage: options.lineage },
       wishes: [wish],
       clock: liveClock,
       ready: turnEvery(8),

@@ -92,6 +92,7 @@ export function startRun(description: PipelineDescription, options: RunOptions):
         files: options.replay!,
         exchange: options.exchange,
         speed,
+        ...{ fromUs: options.fromUs, toUs: options.toUs, lineage: options.lineage },
         wishes,
         clock: liveClock,
         ready,

@@ -31,7 +31,8 @@ export function encodeEvent(event: MarketEvent): string {
     encode = compileEvent(event.kind)
     eventEncoders.set(event.kind, encode)
   }
-  return encode(event)
+  const text = encode(event)
+  return event.lineage === undefined ? text : `${text.slice(0, -1)},"lineage":${JSON.stringify(event.lineage)}}`
 }
 
 const eventEncoders = new Map<unknown, (event: unknown) => string>()

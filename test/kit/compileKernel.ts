@@ -26,6 +26,16 @@ const MEMORY = `
   const hits = (word - 0x0101010101010101) & ~word & 0x8080808080808080
   return hits === 0 ? 8 : <i32>(ctz<u64>(hits) >> 3)
 }
+@inline export function plainBytes(at: i32): i32 {
+  const word = load<u64>(at)
+  const quotes = word ^ 0x2222222222222222
+  const slashes = word ^ 0x5C5C5C5C5C5C5C5C
+  // A borrow only reaches bytes behind the first that is found.
+  const hits =
+    (((quotes - 0x0101010101010101) & ~quotes) | ((slashes - 0x0101010101010101) & ~slashes) | ((word - 0x2020202020202020) & ~word)) &
+    0x8080808080808080
+  return hits === 0 ? 8 : <i32>(ctz<u64>(hits) >> 3)
+}
 @inline export function digitsAt(at: i32): i32 {
   // What a digit is to '0' is less than ten; a carry only reaches bytes behind the first that is none.
   const word = load<u64>(at) ^ 0x3030303030303030
@@ -90,7 +100,7 @@ const COMPILER: string = 'assemblyscript/asc'
 
 const KERNEL = path.resolve(__dirname, '../../src/kernel')
 
-const SOURCES = ['main', 'scan', 'desk', 'books', 'digits', 'text', 'layout']
+const SOURCES = ['main', 'scan', 'desk', 'books', 'digits', 'text', 'quote', 'layout']
 
 /** Functions that are to be compiled into their callers are marked by a comment, since TypeScript has no word for it. */
 function sourceFor(text: string): string {

@@ -4,6 +4,8 @@ import { replayRecords } from '../../feed/recording/mergeRecordings'
 import { Fault } from '../../model/fault'
 import { EXIT, optionsHelp, parse, print, say, UsageError, type Command, type OptionSpec } from '../command'
 import { faultLog } from '../faultLog'
+import { indexProgress } from '../indexProgress'
+import { span, SPAN_OPTIONS } from '../instant'
 import { onInterrupt } from '../onInterrupt'
 import { progressLine } from '../progressLine'
 import { table } from '../table'
@@ -13,6 +15,7 @@ const OPTIONS = {
     value: 'ID',
     meaning: 'the exchange whose protocol the recording speaks, where its header names another',
   },
+  ...SPAN_OPTIONS,
   json: { meaning: 'print the report as one JSON object (millrace-audit/1)' },
 } satisfies Record<string, OptionSpec>
 
@@ -28,6 +31,9 @@ ${optionsHelp(OPTIONS)}
 
   millrace audit session.ndjson.gz
   millrace audit binance-us.ws1.ndjson.gz --exchange binance --json
+  millrace audit day.ndjson.gz --from 2026-08-24T14:30:00Z --to 2026-08-24T15:00:00Z
+
+An audit from a time begins without books: each is silent until the recording brings its next snapshot.
 
 Exit status: 0 clean; 1 frames were unreadable, checksums failed or deltas are missing; 2 wrong usage.`,
   async run(args) {
@@ -37,14 +43,18 @@ Exit status: 0 clean; 1 frames were unreadable, checksums failed or deltas are m
     const exchange = parsed.text('exchange')
     if (exchange !== undefined) exchangeById(exchange)
     const log = faultLog(process.stderr.isTTY)
-    const records = replayRecords(files, { onFault: log.add, ...(exchange === undefined ? {} : { exchange }) })
+    const { fromUs, toUs } = span(parsed)
+    const isPart = fromUs !== undefined || toUs !== undefined
+    const indexing = indexProgress(process.stderr)
+    const records = replayRecords(files, { onFault: log.add, exchange, fromUs, toUs, onProgress: indexing.update })
     let timeUs = 0
     const audited = new Audit(exchangeById, (fault) => log.add(dated(fault, timeUs)))
-    const progress = progressLine(process.stderr, await totalLines(records))
+    const progress = progressLine(process.stderr, isPart ? 0 : await totalLines(records))
     const interrupted = new AbortController()
     const release = onInterrupt(() => interrupted.abort())
     try {
       for await (const batch of records) {
+        indexing.end()
         for (const record of batch) {
           timeUs = record.timeUs
           audited.take(record)
@@ -53,6 +63,7 @@ Exit status: 0 clean; 1 frames were unreadable, checksums failed or deltas are m
         if (interrupted.signal.aborted) break
       }
     } finally {
+      indexing.end()
       progress.end()
       release()
     }

@@ -3,16 +3,23 @@ import { open } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { exchangeById } from '../../exchanges/exchanges'
 import { RECORDING_FORMAT } from '../../feed/recording/recordingHeader'
-import { replayRecords } from '../../feed/recording/mergeRecordings'
+import { replayRecords, type ReplayRecordsOptions } from '../../feed/recording/mergeRecordings'
 import { Sessions } from '../../feed/sessions'
 import type { SessionRecord } from '../../feed/record'
+import type { Lineage, MarketEvent } from '../../model/events'
 import { Fault } from '../../model/fault'
 import { encodeEvent } from '../../sinks/encode'
 import { EXIT, optionsHelp, parse, say, UsageError, type Command, type OptionSpec } from '../command'
 import { faultLog } from '../faultLog'
+import { indexProgress } from '../indexProgress'
+import { span, SPAN_OPTIONS } from '../instant'
 
 const OPTIONS = {
   exchange: { value: 'ID', meaning: 'the exchange whose frames these are; needed for text files and standard input' },
+  ...SPAN_OPTIONS,
+  lineage: {
+    meaning: 'say of each event which line of which recording it was made of: lineage: { file, block, line }',
+  },
   json: { meaning: 'also print, for each frame without events, an object { kind: "ignored", reason }' },
 } satisfies Record<string, OptionSpec>
 
@@ -37,14 +44,22 @@ Exit status: 0 done; 1 some frames could not be read; 2 wrong usage.`,
     if (files.length === 0) throw new UsageError('Name a recording, a text file of frames, or - for standard input.')
     const exchange = parsed.text('exchange')
     if (exchange !== undefined) exchangeById(exchange)
-    const printer = new Printer(parsed.flag('json'))
+    const { fromUs, toUs } = span(parsed)
+    const isPart = fromUs !== undefined || toUs !== undefined
+    const lineage = parsed.flag('lineage')
+    const printer = new Printer(parsed.flag('json'), lineage)
     for (const file of files) {
-      if (file !== '-' && (await isRecording(file))) await decodeRecording(file, exchange, printer)
+      if (file !== '-' && (await isRecording(file))) await decodeRecording(file, { exchange, fromUs, toUs }, printer)
       else {
         if (exchange === undefined) {
           throw new UsageError(
             `${file === '-' ? 'Standard input' : file} is not a recording: say with --exchange whose frames these are.`,
           )
+        }
+        if (isPart || lineage) {
+          const what = isPart ? 'times' : 'blocks'
+          const which = isPart ? '--from and --to are' : '--lineage is'
+          throw new UsageError(`${which} for recordings; a text file of frames has no ${what}.`)
         }
         await decodeText(file, exchange, printer)
       }
@@ -54,6 +69,7 @@ Exit status: 0 done; 1 some frames could not be read; 2 wrong usage.`,
   },
 }
 
+const DONE = Promise.resolve()
 /** Frames of a text file are stamped with this time: the file knows none. Events say so by their receive time. */
 const NO_TIME_US = 0
 
@@ -61,16 +77,25 @@ class Printer {
   unreadable = 0
   private text: string[] = []
 
-  constructor(private readonly json: boolean) {}
+  constructor(
+    private readonly json: boolean,
+    private readonly lineage: boolean,
+  ) {}
 
-  async event(line: string): Promise<void> {
+  events(events: readonly MarketEvent[], lineage: Lineage | undefined): Promise<void> {
+    const of = this.lineage && lineage !== undefined ? { lineage } : undefined
+    for (const event of events) this.text.push(encodeEvent(of === undefined ? event : { ...event, ...of }))
+    return this.text.length >= 512 ? this.flush() : DONE
+  }
+
+  async line(line: string): Promise<void> {
     this.text.push(line)
     if (this.text.length >= 512) await this.flush()
   }
 
   async ignored(file: string, line: number, reason: string): Promise<void> {
     say(`${file}:${line}: ${reason}`)
-    if (this.json) await this.event(JSON.stringify({ kind: 'ignored', reason, file, line }))
+    if (this.json) await this.line(JSON.stringify({ kind: 'ignored', reason, file, line }))
   }
 
   /** Waits for a reader that is slower than the decoder. */
@@ -105,17 +130,24 @@ async function isRecording(file: string): Promise<boolean> {
   }
 }
 
-async function decodeRecording(file: string, exchange: string | undefined, printer: Printer): Promise<void> {
+async function decodeRecording(
+  file: string,
+  part: Pick<ReplayRecordsOptions, 'exchange' | 'fromUs' | 'toUs'>,
+  printer: Printer,
+): Promise<void> {
   const log = faultLog(false)
   const sessions = new Sessions({ protocolOf: exchangeById, guarded: false })
-  let line = 1
-  for await (const batch of replayRecords([file], {
-    onFault: log.add,
-    ...(exchange === undefined ? {} : { exchange }),
-  })) {
-    for (const record of batch) await show(sessions, record, file, ++line, printer)
+  const indexing = indexProgress(process.stderr)
+  const records = replayRecords([file], { ...part, onFault: log.add, lineage: true, onProgress: indexing.update })
+  try {
+    for await (const batch of records) {
+      indexing.end()
+      for (const record of batch) await show(sessions, record, record.lineage ?? { file, block: 0, line: 0 }, printer)
+    }
+  } finally {
+    indexing.end()
+    log.close()
   }
-  log.close()
 }
 
 async function decodeText(file: string, exchange: string, printer: Printer): Promise<void> {
@@ -124,24 +156,18 @@ async function decodeText(file: string, exchange: string, printer: Printer): Pro
   let line = 0
   for await (const frame of framesOf(file)) {
     line++
-    if (frame.trim() !== '') await show(sessions, { ...base, data: frame }, file, line, printer)
+    if (frame.trim() !== '') await show(sessions, { ...base, data: frame }, { file, block: 0, line }, printer)
   }
 }
 
-async function show(
-  sessions: Sessions,
-  record: SessionRecord,
-  file: string,
-  line: number,
-  printer: Printer,
-): Promise<void> {
+async function show(sessions: Sessions, record: SessionRecord, place: Lineage, printer: Printer): Promise<void> {
   const events = sessions.apply(record)
-  for (const event of events) await printer.event(encodeEvent(event))
+  if (events.length > 0) await printer.events(events, place)
   if (record.dir !== 'in') return
   const session = sessions.session(record.connection)
   if (events.length > 0 || session?.reason === undefined) return
   if (/^[A-Z_]+: /.test(session.reason)) printer.unreadable++
-  await printer.ignored(file, line, session.reason)
+  await printer.ignored(place.file, place.line, session.reason)
 }
 
 /** A document of this size may be one frame spread over lines. */

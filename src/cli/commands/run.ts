@@ -1,4 +1,5 @@
 import type { RunOptions } from '../../pipeline/pipeline'
+import { openIndex } from '../../feed/recording/recordingIndex'
 import type { RunSummary } from '../../pipeline/runSummary'
 import {
   EXIT,
@@ -13,6 +14,8 @@ import {
 } from '../command'
 import { faultLog } from '../faultLog'
 import { checkGraphFile, graphFile } from '../graphFile'
+import { indexProgress } from '../indexProgress'
+import { span } from '../instant'
 import { loadPipeline } from '../loadPipeline'
 import { onInterrupt } from '../onInterrupt'
 import { runReport } from '../runReport'
@@ -27,6 +30,9 @@ const OPTIONS = {
     multiple: true,
   },
   speed: { value: 'SPEED', meaning: 'of a replay: max (default), real, or a multiple such as 10x' },
+  from: { value: 'TIME', meaning: 'of a replay: begin at this time (ISO 8601, or microseconds since 1970)' },
+  to: { value: 'TIME', meaning: 'of a replay: end before this time' },
+  lineage: { meaning: 'of a replay: each event says which line of which recording it was made of' },
   seconds: { value: 'N', meaning: 'stop after N seconds' },
   out: { value: 'DIR', meaning: 'folder for what sinks write (default out)' },
   seed: { value: 'N', meaning: 'of the simulator (default 1)' },
@@ -54,6 +60,9 @@ ${optionsHelp(OPTIONS)}
   millrace run pipelines/market-monitor.ts --seconds 20
   millrace run pipelines/market-monitor.ts --live --record today.ndjson.gz
   millrace run pipelines/market-monitor.ts --replay today.ndjson.gz --speed 10x --json
+  millrace run pipelines/market-monitor.ts --replay today.ndjson.gz --from 2026-08-24T14:30:00Z --to 2026-08-24T15:00Z
+
+A replay from a time begins without books: each is silent until the recording brings its next snapshot.
 
 Exit status: 0 done; 1 ran, but faults were not repaired; 2 wrong usage or an invalid pipeline.`,
   async run(args) {
@@ -64,6 +73,7 @@ Exit status: 0 done; 1 ran, but faults were not repaired; 2 wrong usage or an in
     const [file] = parsed.positionals
     const pipeline = loadPipeline(file)
     const log = faultLog(canDraw(process.stderr))
+    if (options.fromUs !== undefined) await makeIndexes(options.replay ?? [])
     const handle = pipeline.start({ ...options, onFault: log.add })
     const picture = drawn === undefined ? undefined : graphFile(drawn, () => handle.graph(), log.add)
     const view = terminalView(() => handle.status(), process.stderr)
@@ -87,9 +97,23 @@ Exit status: 0 done; 1 ran, but faults were not repaired; 2 wrong usage or an in
   },
 }
 
+/** A run from a time looks it up in an index; where one has to be made first, it is said while nothing else is shown yet. */
+async function makeIndexes(files: readonly string[]): Promise<void> {
+  for (const file of files) {
+    const indexing = indexProgress(process.stderr)
+    try {
+      await openIndex(file, { onProgress: indexing.update })
+    } finally {
+      indexing.end()
+    }
+  }
+}
+
 /** Options that mean something in one mode only: with another they would be a promise not kept. */
 const ONLY_WITH: Readonly<Partial<Record<keyof typeof OPTIONS, '--replay' | '--simulate'>>> = {
   speed: '--replay',
+  from: '--replay',
+  to: '--replay',
   exchange: '--replay',
   seed: '--simulate',
   rate: '--simulate',
@@ -111,6 +135,10 @@ function optionsOf(parsed: ParsedArgs): RunOptions {
       throw new UsageError(`--${option} goes with ${of}; this run is ${mode}.`)
     }
   }
+  if (parsed.flag('lineage') && mode !== '--replay') {
+    throw new UsageError(`--lineage goes with --replay; this run is ${mode}.`)
+  }
+  const { fromUs, toUs } = span(parsed)
   const seconds = parsed.number('seconds', { min: 0.001, max: 1e9 })
   const seed = parsed.number('seed', { min: 0, max: 2 ** 32 - 1, integer: true })
   const rate = parsed.number('rate', { min: 1, max: 50_000 })
@@ -122,6 +150,9 @@ function optionsOf(parsed: ParsedArgs): RunOptions {
     ...(parsed.flag('live') ? { live: true } : {}),
     ...(parsed.flag('simulate') ? { simulate: true } : {}),
     ...(replayed.length > 0 ? { replay: [...replayed, ...further] } : {}),
+    ...(fromUs === undefined ? {} : { fromUs }),
+    ...(toUs === undefined ? {} : { toUs }),
+    ...(parsed.flag('lineage') ? { lineage: true } : {}),
     ...(seconds === undefined ? {} : { seconds }),
     ...(seed === undefined ? {} : { seed }),
     ...(rate === undefined ? {} : { messagesPerSecond: rate }),

@@ -1,6 +1,7 @@
 /**
  * Writes the index of a recording while that is being recorded. A block is noted once all of it was handed to the file
- * system, so that an index never promises what is not there.
+ * system, so that an index never promises what is not there; some blocks at once, because whoever opens an index reads
+ * what it lacks from the recording.
  *
  * Errors  an index can be made again from its recording, so nothing about it ever stops one: what fails is one fault, and
  *         the index ends there
@@ -23,8 +24,9 @@ export interface IndexFileOptions {
 
 export class IndexFile {
   private readonly path: string
-  /** Lines that are not written yet; a few at most, because they come one a block. */
+  /** Lines that are not written yet. */
   private pending = ''
+  private pendingBlocks = 0
   private writing: Promise<void> | undefined
   private file: WritableFile | undefined
   private position = 0
@@ -59,8 +61,10 @@ export class IndexFile {
     this.number += 1
     this.line += totals.lines
     this.offset = end
+    if (this.failed) return
     this.pending += blockLine({ ...totals, number, offset, length: end - offset, firstLine: line })
-    this.write()
+    this.pendingBlocks += 1
+    if (this.pendingBlocks >= BLOCKS_AT_ONCE) this.write()
   }
 
   /**
@@ -71,8 +75,10 @@ export class IndexFile {
    */
   async end(header: Buffer, bytes: number): Promise<void> {
     this.pending += blockLine(headerBlock(header)) + endLine(this.number, this.line - 1, bytes)
-    this.write()
-    await this.writing
+    while (this.pending !== '' && !this.failed) {
+      this.write()
+      await this.writing
+    }
     await this.file?.close().catch(() => undefined) // all of it was taken
     this.file = undefined
   }
@@ -94,6 +100,7 @@ export class IndexFile {
         this.file ??= await this.options.openFile(this.path)
         const bytes = Buffer.from(this.pending, 'utf8')
         this.pending = ''
+        this.pendingBlocks = 0
         for (let at = 0; at < bytes.length;) {
           const { bytesWritten } = await this.file.write(bytes, at, bytes.length - at, this.position)
           if (bytesWritten === 0) throw new Error('no byte of it was taken')
@@ -102,9 +109,9 @@ export class IndexFile {
         }
       }
     } catch (cause) {
+      this.pending = ''
       this.fail(cause)
     }
-    this.pending = ''
   }
 
   private fail(cause: unknown): void {
@@ -118,6 +125,9 @@ export class IndexFile {
     }
   }
 }
+
+/** Of 256 KiB of text, or ten seconds, each. */
+const BLOCKS_AT_ONCE = 8
 
 function headerBlock(bytes: Buffer): RecordingBlock {
   const sha256 = createHash('sha256').update(bytes).digest('hex')

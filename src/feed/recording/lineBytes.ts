@@ -1,3 +1,5 @@
+import { kernel } from '../../kernel/kernel'
+
 /**
  * Memory that lines are written to, one after another, as they will stand in the file. It grows for a line that is longer
  * than what is left of it.
@@ -47,6 +49,30 @@ export class LineBytes {
     this.length += this.memory.write(text, this.length, 'utf8')
   }
 
+  /**
+   * UTF-8 text as the inside of a JSON string.
+   *
+   * @returns false, and nothing is written, when a control character is in it
+   */
+  quoted(text: Uint8Array): boolean {
+    const start = this.length
+    const { code } = kernel()
+    const from = room()
+    const to = from + PIECE_BYTES + SLACK
+    for (let at = 0; at < text.length; at += PIECE_BYTES) {
+      const { bytes } = kernel()
+      const piece = text.length <= PIECE_BYTES ? text : text.subarray(at, at + PIECE_BYTES)
+      bytes.set(piece, from)
+      const end = code.quote(to, from, from + piece.length)
+      if (end < 0) {
+        this.length = start
+        return false
+      }
+      this.raw(bytes.subarray(to, end))
+    }
+    return true
+  }
+
   /** A whole number below 2^31, with zeros before it where it has fewer digits. */
   digits(value: number, count: number): void {
     this.makeRoom(count)
@@ -67,6 +93,16 @@ export class LineBytes {
     this.memory.copy(grown, 0, 0, this.length)
     this.memory = grown
   }
+}
+
+/** Text that the kernel quotes at once; a character may be cut between two pieces. */
+const PIECE_BYTES = 32 * 1_024
+const SLACK = 16
+let kernelRoom: number | undefined
+
+/** In the kernel's memory: for a piece, and behind it for what it becomes. */
+function room(): number {
+  return (kernelRoom ??= kernel().allocate(3 * PIECE_BYTES + 2 * SLACK))
 }
 
 /** Characters up to which a loop is faster than a call. */

@@ -255,16 +255,15 @@ export class LineFile {
     }
     const { block } = this
     block.add(totals, bytes.length)
-    if (!(await this.writeBlockPart(await this.pack(this.gzip, bytes)))) return false
+    const packed = await this.pack(this.gzip, bytes)
     const isWhole = block.textBytes >= blockBytes || clock.nowUs() - this.blockSinceUs >= blockEveryMs * 1_000
-    return !isWhole || this.endBlock()
+    return isWhole ? this.endBlock(packed) : this.writeBlockPart(packed)
   }
 
   private async writeBlockPart(packed: readonly Buffer[]): Promise<boolean> {
-    for (const bytes of packed) {
-      if (!(await this.write(bytes))) return false
-      this.block?.packed(bytes)
-    }
+    const bytes = packed.length === 1 ? packed[0]! : Buffer.concat(packed)
+    if (!(await this.write(bytes))) return false
+    this.block?.packed(bytes)
     return true
   }
 
@@ -275,8 +274,12 @@ export class LineFile {
     })
   }
 
-  /** Ends the gzip member, and notes the block. */
-  private async endBlock(): Promise<boolean> {
+  /**
+   * Ends the gzip member, and notes the block.
+   *
+   * @param last  of it, not written yet
+   */
+  private async endBlock(last: readonly Buffer[] = []): Promise<boolean> {
     const { gzip, block } = this
     if (gzip === undefined || block === undefined) return true
     const packed = await new Promise<readonly Buffer[]>((resolve, reject) => {
@@ -286,7 +289,7 @@ export class LineFile {
         resolve(this.packed.splice(0))
       })
     })
-    if (!(await this.writeBlockPart(packed))) return false
+    if (!(await this.writeBlockPart([...last, ...packed]))) return false
     gzip.reset()
     this.block = undefined
     this.index?.add(block.totals(), this.position)
@@ -414,7 +417,7 @@ export class LineFile {
           this.position = 0
           while (this.position < header.length) await this.writeSome(header, this.position)
           await this.index?.end(header, position)
-        }
+        } else this.index?.leave()
       }
       await this.file?.close()
       return true

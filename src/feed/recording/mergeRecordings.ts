@@ -10,7 +10,7 @@ import { realpath } from 'node:fs/promises'
 import { Fault } from '../../model/fault'
 import { compareTimes, type SessionRecord } from '../record'
 import { DONE, Turns, type RecordBatches } from './recordBatches'
-import { readRecording, type ReadingCounters, type RecordingReader } from './recordingReader'
+import { readRecording, type ReadingCounters, type ReadOptions, type RecordingReader } from './recordingReader'
 import { restFileOf } from './restFile'
 
 export interface ReplayRecordsOptions {
@@ -18,6 +18,14 @@ export interface ReplayRecordsOptions {
   readonly onFault: (fault: Fault) => void
   /** Speaks of every record as of this exchange, whatever the files say. */
   readonly exchange?: string | undefined
+  /** Begins with the first records of this time or later, microseconds since 1970, as `ReadOptions` says. */
+  readonly fromUs?: number | undefined
+  /** Ends before the first records of this time or later. */
+  readonly toUs?: number | undefined
+  /** Says of each record where it stands. Default false. */
+  readonly lineage?: boolean | undefined
+  /** Is told how far the reading of a file is that has no index, when one must be made to begin at `fromUs`. */
+  readonly onProgress?: ReadOptions['onProgress']
   /** `auto`, the default: the REST files that belong to the sessions. Or these and no others. */
   readonly restFiles?: 'auto' | readonly string[] | undefined
 }
@@ -144,9 +152,10 @@ class Replay implements ReplayedRecords {
   }
 
   private member(file: string): Member {
-    const { onFault, exchange } = this.options
+    const { onFault, exchange, fromUs, toUs, lineage, onProgress } = this.options
+    const renumber = (connection: number): number => renumbered(member, connection)
     const member: Member = {
-      reader: readRecording(file, { onFault, exchange, renumber: (connection) => renumbered(member, connection) }),
+      reader: readRecording(file, { onFault, exchange, fromUs, toUs, lineage, onProgress, renumber }),
       sessions: new Set(),
       number: undefined,
       stride: 1,

@@ -6,6 +6,7 @@
  *        what follows on its connection. `dir` has two words more: `close` (`code`, `reason`) and `gap` (`lost`: lines
  *        that the recorder had no room for; of all connections where it has no `c`).
  */
+import { isUtf8 } from 'node:buffer'
 import { textOf, type RecordTime, type RestRole, type SessionRecord } from '../record'
 import { LineBytes } from './lineBytes'
 import { redactUrl } from './redactUrl'
@@ -29,6 +30,8 @@ export function writeLine(out: LineBytes, record: SessionRecord, venue: string |
   let binary = false
   switch (record.dir) {
     case 'in': {
+      const { data } = record
+      if (record.isText === true && typeof data !== 'string' && isUtf8(data) && writeQuoted(out, data)) break
       const text = textOf(record)
       binary = text === undefined
       if (text === undefined) out.ascii(`,"b64":"${base64(record.data as Uint8Array)}"`)
@@ -74,6 +77,18 @@ const HEADS = {
   gap: '","dir":"gap"',
   rest: '","dir":"rest"',
 } as const satisfies Record<SessionRecord['dir'], string>
+
+/** False, and nothing is written, for text with control characters. */
+function writeQuoted(out: LineBytes, text: Uint8Array): boolean {
+  const start = out.length
+  out.ascii(',"raw":"')
+  if (out.quoted(text)) {
+    out.ascii('"')
+    return true
+  }
+  out.cut(start)
+  return false
+}
 
 function writeText(out: LineBytes, key: string, value: string): void {
   out.ascii(key)

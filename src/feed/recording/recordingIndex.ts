@@ -129,7 +129,8 @@ export async function openIndex(file: string, options: OpenIndexOptions = {}): P
   const sidecar = await readSidecar(file)
   const known = typeof sidecar === 'string' ? undefined : await fitting(file, bytes, sidecar)
   if (sidecar === 'broken' || (typeof sidecar !== 'string' && known === undefined)) {
-    tell(options, `The index ${indexPathOf(file)} is not of this recording: it is made anew from the recording.`)
+    const message = `The index ${indexPathOf(file)} is not of this recording: it is made anew from the recording.`
+    options.onFault?.(new Fault('RECORD_UNREADABLE', message, { path: indexPathOf(file) }))
   }
   const { header, text } = await headerOf(file, known)
   const start = known === undefined ? START : behind(known)
@@ -336,10 +337,15 @@ async function readSidecar(file: string): Promise<IndexContent | 'missing' | 'br
 async function fitting(file: string, bytes: number, content: IndexContent): Promise<IndexContent | undefined> {
   const blocks = content.blocks.filter((block) => endOf(block) <= bytes)
   const broken = content.broken.filter((block) => endOf(block) <= bytes)
-  // The first block is rewritten when a recording ends, so it tells nothing; the last cannot be right by chance.
+  // What the last block hashes to cannot be right by chance.
   const last = blocks.at(-1)
-  if (last === undefined || last.number === 0) return undefined
-  if (sha256Of(await bytesOf(file, last.offset, last.length)) !== last.sha256) return undefined
+  if (last === undefined) return undefined
+  if ((await sha256OfRange(file, last.offset, last.length)) !== last.sha256) return undefined
+  const [first] = blocks
+  // A recorder rewrites the first block when the recording ends, and may not have come to noting that.
+  if (content.ended === undefined && first?.number === 0 && first.length <= WINDOW_BYTES) {
+    blocks[0] = { ...first, sha256: await sha256OfRange(file, 0, first.length) }
+  }
   return { ...content, blocks, broken }
 }
 
@@ -630,10 +636,7 @@ async function save(index: BlockIndex, header: string, options: OpenIndexOptions
     await rename(temporary, file)
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => undefined)
-    tell(options, `The index ${file} cannot be kept: ${fileProblem(cause)} It is made again the next time.`, cause)
+    const message = `The index ${file} cannot be kept: ${fileProblem(cause)} It is made again the next time.`
+    options.onFault?.(new Fault('SINK_REJECTED', message, { path: file }, { cause }))
   }
-}
-
-function tell({ onFault }: OpenIndexOptions, message: string, cause?: unknown): void {
-  onFault?.(new Fault('SINK_REJECTED', message, {}, { cause }))
 }

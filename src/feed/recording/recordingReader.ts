@@ -19,7 +19,8 @@ import { readFile } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { CounterSpecs } from '../../metrics/counters'
 import { Fault, messageOf } from '../../model/fault'
-import type { GapRecord, Lineage, SessionRecord } from '../record'
+import type { Lineage } from '../../model/events'
+import type { GapRecord, SessionRecord } from '../record'
 import { ConnectionVenues } from './connectionVenues'
 import { openBlocks, statBlocks, type BlockPart, type BrokenPart, type FileBlocks, type FileEnd } from './fileBlocks'
 import { parseIndex, type IndexContent } from './indexLines'
@@ -616,10 +617,13 @@ class Reader implements RecordingReader, LineContext {
   ): Promise<RecordingHeader | undefined> {
     if (broken === undefined) return undefined
     const suspect = Buffer.concat(broken.suspect).toString('utf8').split('\n', 1)[0]!
-    for (const text of [(await this.readSidecar())?.header, suspect]) {
+    const sidecar = await this.readSidecar()
+    for (const text of [sidecar?.header, suspect]) {
       if (text === undefined) continue
       try {
-        const header = parseHeader(text, this.path)
+        const said = parseHeader(text, this.path)
+        // The index took the header down when the recording began.
+        const header = { ...said, ended: said.ended || sidecar?.ended !== undefined }
         this.begin(header)
         return header
       } catch {

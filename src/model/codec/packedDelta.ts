@@ -1,4 +1,4 @@
-import type { BookChange, Level, LevelDigits } from '../events'
+import type { BookChange, Lineage, Level, LevelDigits } from '../events'
 
 /** What is said of a delta beside its levels, as numbers; NaN is what was not sent. */
 export interface PackedHead {
@@ -48,6 +48,8 @@ const NUMBERS = 4_096
  * the numbers of a few hundred others; `plain` gives a delta that stands alone.
  */
 export class PackedDelta implements BookChange {
+  declare readonly lineage?: Lineage
+
   constructor(
     readonly exchange: string,
     private readonly of: PackedOf,

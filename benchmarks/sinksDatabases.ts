@@ -4,16 +4,18 @@
  * Why      where a desk asks its questions; and the dearest place to be held back by
  * Input    a million trades into a new table. Ours gets batches of up to 8,192 rows, each of which is a transaction with how far the
  *          run has come; PostgreSQL runs on the same machine, without waiting for its disk
- * Variants of `sinks.duckdb`, `sinks.postgres`
+ *          QuestDB is its protocol alone, in batches of 512: a process that answers as one would and keeps nothing
+ * Variants of `sinks.duckdb`, `sinks.postgres`, `sinks.questdb`
  *          `plain`               the library's own best: the appender of @duckdb/node-api with columns of 2,048 rows; one `COPY`
- *                                of text for all rows by pg-copy-streams, 512 rows a chunk
- *          `duckdb`, `postgres`  our sinks, through their queue, acknowledged
+ *                                of text for all rows by pg-copy-streams, 512 rows a chunk;
+ *                                the `Sender` of @questdb/nodejs-client over HTTP
+ *          `duckdb`, `postgres`, `questdb`  our sinks, through their queue, acknowledged
  * Measures `time` ns a row, until everything is committed and closed; `cpu` ns a row of this process (DuckDB is in it,
  *          PostgreSQL is not); `size` bytes a row at the destination; `loopDelay` milliseconds by which the loop was late
  * Baseline `plain`. The aim is a ratio above 0.77: no more than 1.3 times its time
  */
 import { once } from 'node:events'
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import path from 'node:path'
 import { Client } from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
@@ -21,7 +23,9 @@ import type { Trade } from '../src/model/events'
 import { duckdb } from '../src/sinks/duckdb'
 import { EVENT_FIELDS, type FieldType } from '../src/sinks/eventFields'
 import { postgres } from '../src/sinks/postgres'
-import { hasPostgres, PostgresServer } from '../test/kit/postgresServer'
+import { questdb } from '../src/sinks/questdb'
+import { POSTGRES_FOLDER, PostgresServer } from '../test/kit/postgresServer'
+import { OtherSide } from './kit/otherSide'
 import { batchesOf, perRow, perRowInFile, ROW_MEASURES, sinkIntoFile, throughDrain } from './kit/tradeRows'
 import { measure, type Sample } from './kit/variants'
 
@@ -32,9 +36,8 @@ const CHUNK_ROWS = 2_048
 
 function duckdbAppender(): Promise<Sample> {
   return perRowInFile(async (folder, rows) => {
-    const { BIGINT, BOOLEAN, DOUBLE, DuckDBDataChunk, DuckDBInstance, DuckDBTimestampTZValue, TIMESTAMPTZ, VARCHAR } =
+    const { BOOLEAN, DOUBLE, DuckDBDataChunk, DuckDBInstance, DuckDBTimestampTZValue, TIMESTAMPTZ, VARCHAR } =
       await import('@duckdb/node-api')
-    void BIGINT
     const types = { text: VARCHAR, number: DOUBLE, timeUs: TIMESTAMPTZ, boolean: BOOLEAN } as const
     mkdirSync(folder)
     const file = path.join(folder, 'trades.duckdb')
@@ -44,7 +47,7 @@ function duckdbAppender(): Promise<Sample> {
     const columns = FIELDS.map(([name, type]) => `"${name}" ${typeOf(type).toString()}`)
     await connection.run(`CREATE TABLE trades (${columns.join(', ')})`)
     const appender = await connection.createAppender('trades')
-    for (let batch of chunksOf(rows)) {
+    for (const batch of batchesOf(rows, CHUNK_ROWS)) {
       const chunk = DuckDBDataChunk.create(
         FIELDS.map(([, type]) => typeOf(type)),
         batch.length,
@@ -52,22 +55,17 @@ function duckdbAppender(): Promise<Sample> {
       for (const [at, [name, type]] of FIELDS.entries()) {
         const values =
           type === 'timeUs'
-            ? batch.map((trade) => new DuckDBTimestampTZValue(BigInt(trade[name] as number)))
+            ? batch.map((trade) => new DuckDBTimestampTZValue(BigInt(trade[name as 'receiveTimeUs'])))
             : batch.map((trade) => trade[name] as string | number | boolean)
         chunk.setColumnValues(at, values)
       }
       appender.appendDataChunk(chunk)
-      batch = []
     }
     appender.closeSync()
     connection.closeSync()
     instance.closeSync()
     return file
   })
-}
-
-function chunksOf(rows: number): Iterable<readonly Trade[]> {
-  return batchesOf(rows, CHUNK_ROWS)
 }
 
 const SQL_TYPES: Partial<Record<FieldType, string>> = {
@@ -78,7 +76,7 @@ const SQL_TYPES: Partial<Record<FieldType, string>> = {
 }
 
 /** Microseconds as PostgreSQL reads them in text. */
-function timeText(timeUs: number): string {
+function timeText(timeUs = 0): string {
   const text = new Date(timeUs / 1_000).toISOString()
   return `${text.slice(0, 19)}.${String(timeUs % 1_000_000).padStart(6, '0')}Z`
 }
@@ -111,14 +109,23 @@ function ourCopy(server: PostgresServer): Promise<Sample> {
 /** Writes the table `trades`, and says how large it is; each time it is a new one. */
 function inTable(server: PostgresServer, write: (rows: number) => Promise<void>): Promise<Sample> {
   return perRow(async (rows) => {
-    await server.query('DROP TABLE IF EXISTS trades')
+    await queried(server, 'DROP TABLE IF EXISTS trades')
     await write(rows)
-    const [found] = await server.query(
-      `SELECT count(*)::integer AS rows, pg_total_relation_size('trades')::integer AS bytes FROM trades`,
-    )
-    if (found?.['rows'] !== rows) throw new Error(`There are ${String(found?.['rows'])} of ${rows} rows.`)
-    return found['bytes'] as number
+    const size = `SELECT count(*)::integer AS rows, pg_total_relation_size('trades')::integer AS bytes FROM trades`
+    const [found] = (await queried(server, size)) as { readonly rows: number; readonly bytes: number }[]
+    if (found?.rows !== rows) throw new Error(`There are ${found?.rows} of ${rows} rows.`)
+    return found.bytes
   })
+}
+
+async function queried(server: PostgresServer, sql: string): Promise<unknown[]> {
+  const client = new Client({ connectionString: server.url })
+  await client.connect()
+  try {
+    return (await client.query<Record<string, unknown>>(sql)).rows
+  } finally {
+    await client.end()
+  }
 }
 
 async function withServer(run: (server: PostgresServer) => Promise<Sample>): Promise<Sample> {
@@ -131,7 +138,60 @@ async function withServer(run: (server: PostgresServer) => Promise<Sample>): Pro
   }
 }
 
+async function plainLines(): Promise<Sample> {
+  const { Sender } = await import('@questdb/nodejs-client')
+  return intoQuestDb(async (port, rows) => {
+    const sender = await Sender.fromConfig(`http::addr=127.0.0.1:${port};auto_flush=off;`)
+    for (const batch of batchesOf(rows)) {
+      for (const trade of batch) {
+        await sender
+          .table('trades')
+          .symbol('kind', trade.kind)
+          .symbol('exchange', trade.exchange)
+          .symbol('symbol', trade.symbol)
+          .symbol('instrument', trade.instrument)
+          .symbol('side', trade.side!)
+          .timestampColumn('exchangeTimeUs', trade.exchangeTimeUs!, 'us')
+          .stringColumn('id', trade.id!)
+          .floatColumn('price', trade.price)
+          .floatColumn('size', trade.size)
+          .booleanColumn('history', false)
+          .at(trade.receiveTimeUs, 'us')
+      }
+      await sender.flush()
+    }
+    await sender.close()
+  })
+}
+
+function ourLines(): Promise<Sample> {
+  return intoQuestDb((port, rows) => throughDrain(questdb<Trade>({ url: `http://127.0.0.1:${port}` }), rows, {}))
+}
+
+async function intoQuestDb(write: (port: number, rows: number) => Promise<void>): Promise<Sample> {
+  const server = await OtherSide.start('questdb')
+  try {
+    return await perRow(async (rows) => {
+      const before = await server.had()
+      await write(server.port, rows)
+      return (await server.had()).bytes - before.bytes
+    })
+  } finally {
+    await server.stop()
+  }
+}
+
 void measure(__filename, [
+  {
+    name: 'sinks.questdb',
+    measures: ROW_MEASURES,
+    baseline: 'plain',
+    again: false,
+    variants: [
+      { name: 'plain', run: plainLines },
+      { name: 'questdb', run: ourLines },
+    ],
+  },
   {
     name: 'sinks.duckdb',
     measures: ROW_MEASURES,
@@ -147,7 +207,7 @@ void measure(__filename, [
     measures: ROW_MEASURES,
     baseline: 'plain',
     again: false,
-    missing: () => (hasPostgres() ? undefined : 'PostgreSQL is not installed'),
+    missing: () => (existsSync(POSTGRES_FOLDER) ? undefined : 'PostgreSQL is not installed'),
     variants: [
       { name: 'plain', run: () => withServer(plainCopy) },
       { name: 'postgres', run: () => withServer(ourCopy) },

@@ -14,7 +14,7 @@
  */
 import { once } from 'node:events'
 import { Agent, request, type IncomingMessage } from 'node:http'
-import { WebSocketServer } from 'ws'
+import { WebSocketServer, type WebSocket } from 'ws'
 import type { Trade } from '../src/model/events'
 import { http } from '../src/sinks/http'
 import type { Sink } from '../src/sinks/sink'
@@ -73,7 +73,7 @@ async function plainWebsocket(): Promise<Sample> {
   await once(server, 'listening')
   const connected = once(server, 'connection')
   const reader = await OtherSide.start('websocket', `ws://127.0.0.1:${(server.address() as { port: number }).port}/`)
-  const [socket] = (await connected) as [import('ws').WebSocket]
+  const [socket] = (await connected) as [WebSocket]
   const flow = new Flow(reader)
   try {
     return await received(reader, async (rows) => {

@@ -24,6 +24,7 @@ import { firstRefused } from './refusedRow'
 import { PROGRESS_TABLE, RunProgress, type ProgressRow } from './runProgress'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
 import { fieldOf, type Cell, type Column, type TableRows } from './table'
+import { nextTurn } from './turn'
 
 export interface DuckDbOptions extends TableOptions {
   readonly name?: string
@@ -408,6 +409,8 @@ class RowSource {
   private indexes: readonly number[] | undefined
   private at = 0
   private refusal: unknown
+  /** Of text columns that hold few distinct texts in this batch: an enumeration of them. */
+  private readonly dictionaries = new Map<string, DuckDBType>()
 
   constructor(private readonly api: DuckDb) {
     const { BIGINT, BOOLEAN, DOUBLE, TIMESTAMPTZ, VARCHAR } = api
@@ -425,7 +428,9 @@ class RowSource {
     this.function = api.DuckDBTableFunction.create({
       name: this.name,
       bindFunction: (info) => {
-        for (const { name, type } of this.rows?.table.columns ?? []) info.addResultColumn(name, this.types[type])
+        for (const { name, type } of this.rows?.table.columns ?? []) {
+          info.addResultColumn(name, this.dictionaries.get(name) ?? this.types[type])
+        }
       },
       initFunction: (info) => info.setMaxThreads(1),
       mainFunction: (_, chunk) => this.fill(chunk),
@@ -439,6 +444,7 @@ class RowSource {
     this.indexes = indexes
     this.at = 0
     this.refusal = undefined
+    await this.findDictionaries()
     try {
       await insert()
     } catch (cause) {
@@ -448,16 +454,45 @@ class RowSource {
     }
   }
 
+  /**
+   * A text costs a call into the library, a number of an enumeration nothing: names of exchanges and symbols go as those, and
+   * DuckDB makes them texts again on its threads.
+   */
+  private async findDictionaries(): Promise<void> {
+    this.dictionaries.clear()
+    if (this.values.length < DICTIONARY_ROWS_MIN) return
+    for (const { name, type } of this.rows!.table.columns) {
+      if (type !== 'text') continue
+      const texts = await this.distinctTexts(name)
+      if (texts !== undefined) this.dictionaries.set(name, this.api.ENUM([...texts]))
+    }
+  }
+
+  /** Undefined where there are too many, or one that an enumeration cannot hold. */
+  private async distinctTexts(name: string): Promise<ReadonlySet<string> | undefined> {
+    const texts = new Set<string>()
+    for (let at = 0; at < this.values.length; at++) {
+      const text = fieldOf(this.values[at], name)
+      if (typeof text === 'string' && !texts.has(text)) {
+        if (texts.size === DICTIONARY_TEXTS_MAX || !/^[ -~]{1,64}$/.test(text)) return undefined
+        texts.add(text)
+      }
+      if (at % TURN_ROWS === TURN_ROWS - 1) await nextTurn()
+    }
+    return texts.size === 0 ? undefined : texts
+  }
+
   private fill(chunk: DuckDBDataChunk): void {
     try {
       const { columns } = this.rows!.table
       const count = this.sliceLength(columns)
       chunk.rowCount = count
       if (count === 0) return
-      for (let at = 0; at < count; at++) {
-        this.rows!.checkFields(this.values[this.at + at], this.indexOf(this.at + at))
+      const values = this.values.slice(this.at, this.at + count)
+      if (!this.rows!.table.leavesOut) {
+        for (const [at, value] of values.entries()) this.rows!.checkFields(value, this.indexOf(this.at + at))
       }
-      for (const [at, column] of columns.entries()) this.fillColumn(chunk.getColumnVector(at), column, count)
+      for (const [at, column] of columns.entries()) this.fillColumn(chunk.getColumnVector(at), column, values)
       this.at += count
     } catch (cause) {
       this.refusal = cause
@@ -465,12 +500,17 @@ class RowSource {
     }
   }
 
-  private fillColumn(vector: DuckDBVector, column: Column, count: number): void {
-    const rows = this.rows!
-    const toValue = this.converterOf(column.type)
-    for (let at = 0; at < count; at++) {
-      const value = this.values[this.at + at]
-      const cell = rows.cell(column, fieldOf(value, column.name), this.indexOf(this.at + at))
+  private fillColumn(vector: DuckDBVector, { name, type }: Column, values: readonly unknown[]): void {
+    const plain = PLAIN_TYPES[type]
+    const toValue = this.converterOf(type)
+    for (let at = 0; at < values.length; at++) {
+      const field = fieldOf(values[at], name)
+      // Almost every cell is what its column is, and passes without a look at what else it might be.
+      if (typeof field === plain && (plain !== 'number' || Number.isFinite(field))) {
+        vector.setItem(at, field as DuckDBValue)
+        continue
+      }
+      const cell = this.rows!.cell({ name, type }, field, this.indexOf(this.at + at))
       vector.setItem(at, cell === null ? null : toValue === undefined ? (cell as DuckDBValue) : toValue(cell))
     }
     vector.flush()
@@ -511,6 +551,19 @@ class RowSource {
     return left
   }
 }
+
+/** Where a field of this type is the column's value as it is. */
+const PLAIN_TYPES: Readonly<Partial<Record<FieldType, string>>> = {
+  text: 'string',
+  number: 'number',
+  boolean: 'boolean',
+}
+
+/** For fewer rows the enumeration costs more than it spares. */
+const DICTIONARY_ROWS_MIN = 256
+const DICTIONARY_TEXTS_MAX = 200
+/** Under a millisecond of looking at texts. */
+const TURN_ROWS = 16_384
 
 /** What DuckDB takes at once. */
 const CHUNK_ROWS = 2_048

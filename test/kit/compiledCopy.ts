@@ -48,9 +48,9 @@ function copyOf(folder: string, source: string): string {
 
 /** What a module imports or loads by a relative path, and the entries that it starts elsewhere by their place beside it. */
 function sourcesIn(text: string, folder: string): string[] {
-  const imported = [...text.matchAll(/(?:require|import|load)\("(\.[^"]*)"\)|(?:require|import|load)\('(\.[^']*)'\)/g)].map(
-    ([, double, single]) => (double ?? single)!,
-  )
+  const imported = [
+    ...text.matchAll(/(?:require|import|load)\("(\.[^"]*)"\)|(?:require|import|load)\('(\.[^']*)'\)/g),
+  ].map(([, double, single]) => (double ?? single)!)
   const started = [...text.matchAll(/__dirname((?:, '[^']*')+)\)/g)].map(([, parts]) =>
     path.join(...[...parts!.matchAll(/'([^']*)'/g)].map(([, part]) => part!)),
   )

@@ -92,6 +92,24 @@ describe('duckdb', () => {
     expect(await sink.query('SELECT * FROM rows ORDER BY rowid')).to.deep.equal(many)
   })
 
+  it('writes texts alike, whether a batch has few distinct ones, many, none, or odd ones among them', async () => {
+    const columns = { few: 'text', many: 'text', odd: 'text', none: 'text' } as const
+    const sink = sinkOf<unknown>({ columns })
+    const oddities = ['', 'a\0b', '日本', "it's", null, 'x'.repeat(1_000)]
+    const values = Array.from({ length: 3_000 }, (_, n) => ({
+      few: n % 7 === 0 ? null : `few ${n % 5}`,
+      many: `${n}`,
+      odd: n < 2_500 ? 'even' : oddities[n % oddities.length],
+      none: null,
+    }))
+    await sink.open(context)
+    await sink.write(values)
+    await sink.write(values.map((value) => ({ ...value, few: `other ${value.many.length}` })))
+    const found = await sink.query('SELECT * FROM rows ORDER BY rowid')
+    expect(found.slice(0, 3_000)).to.deep.equal(values)
+    expect(found[5_999]).to.deep.equal({ ...values[2_999], few: 'other 4' })
+  })
+
   it('is read while it is written: what is acknowledged, and by statements that read alone', async () => {
     const sink = sinkOf<Row>()
     await sink.open(context)

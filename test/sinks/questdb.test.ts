@@ -270,8 +270,8 @@ function questRowOf(event: MarketEvent, hasArrays: boolean): QuestRow {
     const field = (event as unknown as Record<string, QuestValue | undefined>)[name]
     if (field === undefined || name === 'receiveTimeUs') continue
     const levels = field as unknown as [number, number][]
-    if (type === 'timeUs') values[name] = { timeUs: String(field) }
-    else if (type === 'integer') values[name] = { integer: String(field) }
+    if (type === 'timeUs') values[name] = { timeUs: JSON.stringify(field) }
+    else if (type === 'integer') values[name] = { integer: JSON.stringify(field) }
     else if (type === 'json' || (type === 'levels' && !hasArrays)) values[name] = JSON.stringify(field)
     else if (type !== 'levels') values[name] = field
     else if (levels.length > 0) values[name] = [levels.map(([price]) => price), levels.map(([, size]) => size)]

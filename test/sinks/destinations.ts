@@ -171,11 +171,6 @@ export const SERVED = {
     sink: ({ url }: Place) => http<Row>(url!, { name: 'hook', gzip: true }),
     read: async ({ url }: Place) => (await (await fetch(url!)).json()) as Row[],
   },
-  postgres: {
-    delivery: 'effectivelyOnce',
-    sink: ({ url }: Place) => postgres<Row>({ connection: url! }),
-    read: ({ url }: Place) => postgresRows(url!),
-  },
 } as const satisfies Readonly<Record<string, Destination>>
 
 /** Destinations that promise what they do not keep, each of which the proof must find out. */

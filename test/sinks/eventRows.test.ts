@@ -134,7 +134,7 @@ function readCsv(text: string): { text: string; quoted: boolean }[][] {
 function inCell(type: FieldType, value: unknown): unknown {
   const said = inJson(value)
   if (said === undefined || said === null) return undefined
-  if (typeof said === 'string') return said.toWellFormed()
+  if (typeof said === 'string') return Buffer.from(said).toString()
   return type === 'levels' || type === 'json' ? JSON.parse(encodeValue(value)) : said
 }
 

@@ -28,7 +28,8 @@ const LIVES = 10
 const ACKNOWLEDGEMENTS_MAX = 30
 const MICROSECONDS_MAX = 4_000
 const BATCH_MAX = 400
-const ROWS_LAST = 50
+/** More than a batch: of one that goes to several folders some may have it already, and the others get it now. */
+const ROWS_LAST = 2 * BATCH_MAX
 /** Rows of one life that is killed before it comes so far. */
 const ENDLESS = 1_000_000
 /** A life that says nothing for so long is none. */

@@ -39,6 +39,15 @@ export type { FeedOptions } from './pipeline/wish'
 export { recording, type RecordingOptions } from './pipeline/recordingSink'
 export { fromFrames, type FromFramesOptions } from './feed/fromFrames'
 export type { SessionRecord } from './feed/record'
+export { frameAt, openIndex, verifyRecording } from './feed/recording/recordingFiles'
+export type { FrameAtOptions } from './feed/recording/frameAt'
+export type {
+  BrokenBlock,
+  OpenIndexOptions,
+  RecordingBlock,
+  RecordingIndex,
+  RecordingVerification,
+} from './feed/recording/recordingIndex'
 export { startSimulator } from './simulator/startSimulator'
 export type { RunningSimulator, SimulatorOptions } from './simulator/simulator'
 

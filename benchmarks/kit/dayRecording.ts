@@ -13,7 +13,9 @@ export const DAY_US = 86_400_000_000
 
 const SYMBOLS = ['BTCUSDT', 'ETHUSDT', 'SOLUSDT'] as const
 /** Frames between two looks at whether the disk keeps up. */
-const PORTION = 50_000
+const PORTION = 100_000
+/** Looks in a row at which nothing more is written. */
+const QUIET = 4
 
 /** Frames one after another, without end. */
 export function marketFrames(seed: number): () => string {
@@ -69,9 +71,10 @@ export async function writeDay(file: string, frames: number): Promise<number> {
     const record: SessionRecord = { ...base, timeUs, dir: 'in', data: Buffer.from(next()), isText: true }
     writer.write(record)
     if (sent % PORTION === 0) {
-      for (let before = -1; before !== writer.counters.bytes;) {
+      for (let quiet = 0, before = -1; quiet < QUIET;) {
+        quiet = before === writer.counters.bytes ? quiet + 1 : 0
         before = writer.counters.bytes
-        await wait(10)
+        await wait(20)
       }
     }
   }

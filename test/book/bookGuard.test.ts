@@ -42,6 +42,32 @@ describe('BookGuard', () => {
   const linked = (prevSeq: number, seq: number): BookChange => delta([], [], { prevSeq, seq })
   const ranged = (firstSeq: number, seq: number): BookChange => delta([], [], { firstSeq, seq })
 
+  describe('where frames of a recording are missing', () => {
+    it('empties a book that neither numbers nor checksums vouch for, once', () => {
+      const { guard, said, faults, counts } = guarded({ sequencing: unnumbered, crossingMeansLoss: true })
+      guard.interrupted('before there is a book')
+      guard.receive(snapshot([], []))
+      guard.interrupted('3 lines are missing')
+      guard.interrupted('and again')
+      expect(said).to.deep.equal(['snapshot -', 'gap', 'BOOK_GAP'])
+      expect(faults[0]!.message).to.match(/BTC\/USD.*3 lines are missing/)
+      expect(guard.state).to.equal('awaitingSnapshot')
+      expect(counts.gaps).to.equal(1)
+    })
+
+    it('leaves it to numbers and checksums where there are any', () => {
+      const numbered = guarded()
+      numbered.guard.receive(snap(5))
+      numbered.guard.interrupted('nothing of this book')
+      numbered.guard.receive(linked(5, 6))
+      expect(numbered.said).to.deep.equal(['snapshot 5', 'delta 6'])
+      const checked = guarded({ sequencing: unnumbered, checksum: krakenChecksum })
+      checked.guard.receive(snapshot([], []))
+      checked.guard.interrupted('nothing of this book')
+      expect(checked.guard.state).to.equal('live')
+    })
+  })
+
   describe('of a book whose snapshots come in the stream', () => {
     it('lets nothing through before the snapshot', () => {
       const { guard, said, counts } = guarded()

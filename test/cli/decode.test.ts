@@ -41,6 +41,24 @@ describe('millrace decode', function () {
     expect(ran.status).to.equal(0)
   })
 
+  it('tells of each event where it comes from, and begins and ends when it is told to', async () => {
+    const received = [1, 2, 3, 4].map((second) => ({ t: `172297440${second}000000000`, dir: 'in', raw: TRADE }))
+    const lines = [{ format: 'millrace-recording/1', venue: 'binance' }, ...received]
+    await writeFile(file('a.ndjson'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+    const span = ['--from', new Date(1_722_974_402_000).toISOString(), '--to', '1722974404000000']
+    const ran = await millrace(['decode', file('a.ndjson'), '--lineage', ...span])
+    expect(ran.status, ran.err).to.equal(0)
+    expect(objects(ran).map(({ lineage }) => lineage)).to.deep.equal(
+      [3, 4].map((line) => ({ file: file('a.ndjson'), block: 0, line })),
+    )
+    const plain = await millrace(['decode', file('a.ndjson'), ...span])
+    expect(objects(plain)[0]).to.not.have.property('lineage')
+    expect(objects(plain)).to.have.length(2)
+    const wrong = await millrace(['decode', file('a.ndjson'), '--from', 'yesterday'])
+    expect(wrong.status).to.equal(2)
+    expect(wrong.err).to.include('--from is a time such as')
+  })
+
   it('names the line of each frame that cannot be read, goes on, and exits 1', async () => {
     await writeFile(file('some.txt'), `${TRADE}\nnonsense\n{"e":"trade","p":"NaN"}\n${'['.repeat(5_000)}\n${TRADE}\n`)
     const ran = await millrace(['decode', file('some.txt'), '--exchange', 'binance', '--json'])

@@ -75,6 +75,22 @@ describe('Sessions', () => {
     ])
   })
 
+  it('say where frames of a connection are missing, in order with the data', () => {
+    const gap = (connection: number): SessionRecord => ({
+      ...{ dir: 'gap', exchange: 'bybit', connection, timeUs: 5, ns: 0, lost: 7 },
+      reason: 'the disk was slow',
+    })
+    const { events } = play([
+      received('bybit', bybitTrade('BTCUSDT'), { connection: 1 }),
+      gap(1),
+      gap(2),
+      received('bybit', bybitTrade('BTCUSDT'), { connection: 1 }),
+    ])
+    expect(said(events)).to.deep.equal(['bybit trade BTCUSDT', 'bybit gap ', 'bybit trade BTCUSDT'])
+    expect(events[1]).to.include({ code: 'gap', receiveTimeUs: 5 })
+    expect(events[1]).to.deep.include({ details: { lost: 7, reason: 'the disk was slow' } })
+  })
+
   it('give nothing for what was sent', () => {
     const { events } = play([{ ...received('bybit', 'x'), dir: 'out', data: bybitTrade('BTCUSDT') }])
     expect(events).to.deep.equal([])

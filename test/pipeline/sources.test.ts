@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { firstValueFrom, take, toArray } from 'rxjs'
 import type { SessionRecord } from '../../src/feed/record'
+import { frameAt } from '../../src/feed/recording/frameAt'
 import type { Batch, MarketEvent } from '../../src/model/events'
 import { Fault } from '../../src/model/fault'
 import {
@@ -13,6 +14,7 @@ import {
   simulatorOptionsOf,
 } from '../../src/pipeline/sources'
 import { wishOf } from '../../src/pipeline/wish'
+import { encodeEvent } from '../../src/sinks/encode'
 import { eventually } from '../kit/eventually'
 import { trade } from '../kit/marketEvents'
 import { recordingOf, temporaryFolder } from '../feed/recording/recordings'
@@ -171,6 +173,35 @@ describe('replay', () => {
   it('gives the wished channels alone', async () => {
     const path = await recordingOf(file('a.ndjson'), [tradeAt(1, 'BTC/USD')])
     expect(kinds(await firstValueFrom(replay(path, { channel: 'book' }).pipe(toArray())))).to.deep.equal([])
+  })
+
+  it('gives what is between two times alone, and says of each event where it comes from when asked to', async () => {
+    const path = await recordingOf(
+      file('a.ndjson'),
+      [1, 2, 3, 4].map((t) => tradeAt(t, `${t}/USD`)),
+    )
+    const part = { fromUs: 2_000_000, toUs: 4_000_000 }
+    const traced = await firstValueFrom(replay(path, { ...part, lineage: true }).pipe(toArray()))
+    expect(kinds(traced)).to.deep.equal(['trade 2/USD', 'trade 3/USD'])
+    const events = traced.flatMap((batch) => [...batch])
+    expect(events.map(({ lineage }) => lineage)).to.deep.equal([3, 4].map((line) => ({ file: path, block: 0, line })))
+    expect(JSON.parse(encodeEvent(events[0]!))).to.deep.include({ symbol: '2/USD', lineage: events[0]!.lineage })
+    const frame = await frameAt(path, 3)
+    expect(frame).to.include({ dir: 'in', data: tradeAt(2, '2/USD').raw })
+
+    const plain = (await firstValueFrom(replay(path, part).pipe(toArray()))).flatMap((batch) => [...batch])
+    expect(plain).to.have.length(2)
+    for (const event of plain) {
+      expect(event).to.not.have.property('lineage')
+      expect(encodeEvent(event)).to.not.include('lineage')
+    }
+  })
+
+  it('refuses times that are none', async () => {
+    const path = await recordingOf(file('a.ndjson'), [tradeAt(1, 'A/USD')])
+    expect(await failureOf(replay(path, { fromUs: 1.5 }))).to.match(/fromUs is 1.5; give whole microseconds/)
+    expect(await failureOf(replay(path, { toUs: NaN }))).to.match(/toUs is NaN/)
+    expect(await failureOf(replay(path, { fromUs: 5, toUs: 5 }))).to.match(/toUs is not after fromUs/)
   })
 
   it('reads no further when it is left', async () => {

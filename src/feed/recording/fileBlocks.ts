@@ -206,7 +206,10 @@ class GzipBlocks implements FileBlocks {
   /** The file has ended within the member, unless what was taken for it is in truth others behind a damaged one. */
   private async cut(member: Member, parts: BlockPart[]): Promise<void> {
     const next = await this.findMember(member.offset + 1)
-    if (next !== undefined) return this.skipTo(next, member, 'it has no end', parts)
+    if (next !== undefined) {
+      this.skipTo(next, member, 'it has no end', parts)
+      return
+    }
     this.release(member, parts)
     this.leave(member)
     this.end = { end: 'cut' }
@@ -214,7 +217,10 @@ class GzipBlocks implements FileBlocks {
 
   private async breakOff(member: Member, reason: string, parts: BlockPart[]): Promise<void> {
     const next = await this.findMember(member.offset + 1)
-    if (next !== undefined) return this.skipTo(next, member, reason, parts)
+    if (next !== undefined) {
+      this.skipTo(next, member, reason, parts)
+      return
+    }
     this.leave(member)
     this.end = this.damaged(reason, member)
   }

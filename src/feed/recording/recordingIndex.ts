@@ -13,7 +13,7 @@ import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { Fault, messageOf } from '../../model/fault'
 import { fileProblem } from '../../model/fileFault'
-import { openBlocks, statBlocks, type BlockPart } from './fileBlocks'
+import { openBlocks, statBlocks } from './fileBlocks'
 import { blockLine, brokenLine, endLine, indexHeaderLine, parseIndex, type IndexContent } from './indexLines'
 import { parseHeader, type RecordingHeader } from './recordingHeader'
 import { isNoRecord, recordOf, type LineContext } from './recordLine'
@@ -431,7 +431,7 @@ async function* scanMembers(
         }
         return
       }
-      for (const part of parts as readonly BlockPart[]) {
+      for (const part of parts) {
         if (part.part === 'text') {
           sum.push(part.bytes)
           check?.push(part.bytes)

@@ -87,7 +87,7 @@ export const READING_COUNTERS = {
   bytes: { unit: 'bytes', meaning: 'text of recordings that was read, unpacked' },
 } as const satisfies CounterSpecs<ReadingCounters>
 
-/** @throws `OPTION_INVALID` for a limit that is none */
+/** @throws `OPTION_INVALID` for a limit or a time that is none */
 export function readRecording(path: string, options: ReadOptions): RecordingReader {
   const { lineBytesMax = LINE_BYTES_MAX } = options
   if (!(Number.isSafeInteger(lineBytesMax) && lineBytesMax > 0)) {
@@ -96,7 +96,19 @@ export function readRecording(path: string, options: ReadOptions): RecordingRead
       value: lineBytesMax,
     })
   }
+  checkTimes(options)
   return new Reader(path, options, lineBytesMax)
+}
+
+function checkTimes({ fromUs, toUs }: ReadOptions): void {
+  for (const [option, value] of Object.entries({ fromUs, toUs })) {
+    if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) continue
+    const message = `${option} is ${value}; give whole microseconds since 1970.`
+    throw new Fault('OPTION_INVALID', message, { option, value })
+  }
+  if (fromUs !== undefined && toUs !== undefined && toUs <= fromUs) {
+    throw new Fault('OPTION_INVALID', 'toUs is not after fromUs: nothing is between them.', { fromUs, toUs })
+  }
 }
 
 /** @throws `RECORDING_INVALID` when the file is not a recording that can be read */

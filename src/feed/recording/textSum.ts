@@ -56,9 +56,9 @@ export class TextSum {
   }
 
   private otherLine(line: string): void {
-    let wire: Readonly<Record<string, unknown>>
+    let wire: Readonly<Record<string, unknown>> | null
     try {
-      wire = JSON.parse(line) as Readonly<Record<string, unknown>>
+      wire = JSON.parse(line) as Readonly<Record<string, unknown>> | null
     } catch {
       return // the reader says so when it comes here
     }

@@ -120,11 +120,27 @@ const HEADLINES: readonly Headline[] = [
   },
   {
     title: 'Rows into files',
-    against: 'x `JSON.stringify` and a stream',
+    against: 'x a compiled encoder and a stream',
     rows: [
+      ['sinks.time.plain', 'fast-json-stringify and a write stream, 512 rows a chunk'],
       ['sinks.time.stringifyStream', '`JSON.stringify` and a write stream'],
       ['sinks.time.jsonLines', '`drain` into `jsonLines`'],
-      ['sinks.time.csv', '`drain` into `csv`'],
+    ],
+  },
+  {
+    title: 'Rows into sinks, each beside what its library does by itself',
+    against: 'x the plain library',
+    rows: [
+      ['sinks.gzip.time.jsonLines', '`jsonLines`, gzip'],
+      ['sinks.csv.time.csv', '`csv`'],
+      ['sinks.csvGzip.time.csv', '`csv`, gzip'],
+      ['sinks.parquet.time.parquet', '`parquet`; hyparquet-writer'],
+      ['sinks.arrow.time.arrow', '`arrow`; apache-arrow'],
+      ['sinks.duckdb.time.duckdb', '`duckdb`; its appender'],
+      ['sinks.postgres.time.postgres', '`postgres`; `COPY` by pg-copy-streams'],
+      ['sinks.questdb.time.questdb', '`questdb`; its client'],
+      ['sinks.http.time.http', '`http`; node:http'],
+      ['sinks.websocket.time.websocketServer', '`websocketServer`; ws'],
     ],
   },
   {

@@ -7,6 +7,7 @@
  * Like a socket it hands over at most what fits into one read of 64 KiB, then lets the loop turn.
  */
 import { performance } from 'node:perf_hooks'
+import { setTimeout as elapsed } from 'node:timers/promises'
 import { LatencyHistogram, type LatencySummary } from '../../src/metrics/histogram'
 import { loopDelay, type LoopDelaySummary } from '../../src/metrics/loopDelay'
 
@@ -72,6 +73,8 @@ export async function paced(
   const due = Math.floor(endedMs / everyMs)
   const handled = sent - Math.max(0, countsFrom)
   for (let index = sent; index < due; index++) latency.record((endedMs - index * everyMs) * 1_000)
+  // The loop may have stood still until now: that is recorded when it turns.
+  await elapsed(10 * RESOLUTION_MS)
   const loopDelayMs = delay.read()
   delay.stop()
   return {

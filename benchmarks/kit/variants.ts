@@ -34,6 +34,8 @@ export interface Benchmark {
   /** The name of the variant that others are compared with. */
   readonly baseline: string
   readonly variants: readonly Variant[]
+  /** What it lacks on this machine, if anything; then it is left out, and said so. */
+  readonly missing?: () => string | undefined
   readonly nodeArgs?: readonly string[]
   /** False where a neighbour on the curve shows the noise already. */
   readonly again?: false
@@ -75,6 +77,11 @@ async function runVariant(benchmarks: readonly Benchmark[], wanted: string): Pro
 
 async function compare(file: string, benchmark: Benchmark): Promise<void> {
   const { name, variants, baseline } = benchmark
+  const missing = benchmark.missing?.()
+  if (missing !== undefined) {
+    console.error(`${name} is left out: ${missing}.`)
+    return
+  }
   const taking = variants.filter(({ name: variant, peer }) => {
     if (peer === undefined || isInstalled(peer)) return true
     console.error(`${name}: ${variant} is left out, because ${peer} is not installed.`)

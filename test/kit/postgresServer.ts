@@ -16,7 +16,7 @@ import { eventually } from './eventually'
 const run = promisify(execFile)
 
 /** Where Debian has its versions. */
-const INSTALLED = '/usr/lib/postgresql'
+export const POSTGRES_FOLDER = '/usr/lib/postgresql'
 
 export const POSTGRES_PASSWORD = 'p@ss/w:rd%41"x'
 
@@ -35,7 +35,7 @@ export class PostgresServer {
   static async start(): Promise<PostgresServer | string> {
     const bin = await binaries()
     if (bin === undefined)
-      return `PostgreSQL is not installed (apt-get install postgresql): ${INSTALLED} has no version`
+      return `PostgreSQL is not installed (apt-get install postgresql): ${POSTGRES_FOLDER} has no version`
     const user = process.getuid?.() === 0 ? await userOf('postgres') : undefined
     if (process.getuid?.() === 0 && user === undefined)
       return 'PostgreSQL does not run as root, and there is no user postgres'
@@ -117,11 +117,11 @@ export class PostgresServer {
 
 /** Of the newest version. */
 async function binaries(): Promise<string | undefined> {
-  const versions = await readdir(INSTALLED).catch(() => [])
+  const versions = await readdir(POSTGRES_FOLDER).catch(() => [])
   return versions
-    .filter((version) => existsSync(path.join(INSTALLED, version, 'bin', 'initdb')))
+    .filter((version) => existsSync(path.join(POSTGRES_FOLDER, version, 'bin', 'initdb')))
     .sort((one, other) => Number(other) - Number(one))
-    .map((version) => path.join(INSTALLED, version, 'bin'))[0]
+    .map((version) => path.join(POSTGRES_FOLDER, version, 'bin'))[0]
 }
 
 async function userOf(name: string): Promise<{ uid: number; gid: number } | undefined> {

@@ -6,20 +6,25 @@
  */
 import { DuckDBInstance } from '@duckdb/node-api'
 import { existsSync } from 'node:fs'
-import { appendFile, mkdir, readFile, readdir } from 'node:fs/promises'
+import { appendFile, mkdir, open, readFile, readdir, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { liveClock } from '../../src/clock/liveClock'
+import type { WritableFile } from '../../src/feed/recording/lineFile'
+import { readRecording } from '../../src/feed/recording/recordingReader'
+import { openRecording, type RecordingWriter } from '../../src/feed/recording/recordingWriter'
+import type { Fault } from '../../src/model/fault'
+import { arrow } from '../../src/sinks/arrow'
 import { Client } from 'pg'
 import { gunzipSync } from 'node:zlib'
 import { decompressFrame } from 'lz4-napi'
-import { arrow } from '../../src/sinks/arrow'
 import { csv } from '../../src/sinks/csv'
 import { duckdb } from '../../src/sinks/duckdb'
 import { http } from '../../src/sinks/http'
 import { jsonLines } from '../../src/sinks/jsonLines'
 import { jsonReport } from '../../src/sinks/jsonReport'
-import { postgres } from '../../src/sinks/postgres'
 import { parquet } from '../../src/sinks/parquet'
+import { postgres } from '../../src/sinks/postgres'
 import { sinkCounters, type Delivery, type Sink } from '../../src/sinks/sink'
 import { arrowRows, query, sqlText } from './columns'
 import type { Row } from './conformance'
@@ -32,6 +37,8 @@ export interface Place {
 
 export interface Destination {
   readonly delivery: Delivery
+  /** The most rows of a batch, where many would take long. */
+  readonly batchMax?: number
   /** Makes the sink; nothing is opened yet. */
   sink(place: Place): Sink<Row>
   /**
@@ -99,6 +106,17 @@ export const DESTINATIONS = {
       return report === '' ? [] : [JSON.parse(report) as Row]
     },
   },
+  recording: {
+    delivery: 'atLeastOnce',
+    batchMax: 20,
+    sink: recordingOf,
+    read: async ({ outDir }, torn) => {
+      const files = (await names({ outDir })).filter((name) => /^rows\.\d+\.ndjson\.gz$/.test(name)).sort()
+      const recorded = await Promise.all(files.map((name) => recordedRows(path.join(outDir, name))))
+      if (!torn && recorded.at(-1)?.ended !== true) throw new Error('The last recording was not finished.')
+      return recorded.flatMap(({ rows }) => rows)
+    },
+  },
   duckdb: {
     delivery: 'effectivelyOnce',
     sink: () => duckdb<Row>('rows.duckdb'),
@@ -142,16 +160,16 @@ export const DESTINATIONS = {
 
 /** Destinations that need a server, whose address is the place's. */
 export const SERVED = {
+  postgres: {
+    delivery: 'effectivelyOnce',
+    sink: ({ url }: Place) => postgres<Row>({ connection: url! }),
+    read: ({ url }: Place) => postgresRows(url!),
+  },
   http: {
     // With a receiver that honours the keys, which is what it takes.
     delivery: 'effectivelyOnce',
     sink: ({ url }: Place) => http<Row>(url!, { name: 'hook', gzip: true }),
     read: async ({ url }: Place) => (await (await fetch(url!)).json()) as Row[],
-  },
-  postgres: {
-    delivery: 'effectivelyOnce',
-    sink: ({ url }: Place) => postgres<Row>({ connection: url! }),
-    read: ({ url }: Place) => postgresRows(url!),
   },
 } as const satisfies Readonly<Record<string, Destination>>
 
@@ -222,6 +240,91 @@ async function postgresRows(url: string): Promise<Row[]> {
   } finally {
     await client.end()
   }
+}
+
+/**
+ * The writer of recordings, which is no sink: a row is a frame, and acknowledged when the file has it. Each life has a file of
+ * its own, because a recording is not gone on with.
+ */
+function recordingOf({ outDir }: Place): Sink<Row> {
+  const counters = sinkCounters()
+  const record = { dir: 'in', ns: 0, connection: 0, exchange: 'kraken' } as const
+  let writer: RecordingWriter | undefined
+  let frames: FlushedFile | undefined
+  let timeUs = 0
+  return {
+    name: 'recording',
+    counters,
+    async open({ onFault = () => undefined }) {
+      const file = path.join(outDir, `rows.${String((await names({ outDir })).length).padStart(4, '0')}.ndjson.gz`)
+      writer ??= await openRecording(
+        file,
+        { venues: ['kraken'] },
+        {
+          clock: liveClock,
+          onFault,
+          flushBytes: 1,
+          retry: { minMs: 1, maxMs: 5, atMost: 1_000_000, withinMs: 1_000_000 },
+          openFile: async (name) => (frames = new FlushedFile(await open(name, 'w'))),
+        },
+      )
+    },
+    async write(batch) {
+      for (const row of batch) writer!.write({ ...record, timeUs: ++timeUs, data: JSON.stringify(row) })
+      while (frames!.flushes < timeUs) await setImmediate()
+      counters.written += batch.length
+    },
+    async close() {
+      await writer?.close()
+      writer = undefined
+    },
+  }
+}
+
+/** Counts how often compressed text was flushed to the file: after each frame, when no frame waits for another. */
+class FlushedFile implements WritableFile {
+  flushes = 0
+  /** The last four bytes of the file. */
+  private end = ''
+  private bytesSince = 0
+
+  constructor(private readonly file: FileHandle) {}
+
+  async write(bytes: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }> {
+    const written = await this.file.write(bytes, offset, length, position)
+    const text = Buffer.from(bytes.subarray(offset, offset + written.bytesWritten)).toString('hex')
+    this.end = (this.end + text).slice(-FLUSHED.length)
+    this.bytesSince += written.bytesWritten
+    // What fitted to the byte is followed by one more empty block.
+    if (this.end === FLUSHED && this.bytesSince > EMPTY_BLOCK_BYTES) {
+      this.flushes++
+      this.bytesSince = 0
+    }
+    return written
+  }
+
+  close(): Promise<void> {
+    return this.file.close()
+  }
+}
+
+/** The empty block by which zlib ends what it flushes. */
+const FLUSHED = '0000ffff'
+const EMPTY_BLOCK_BYTES = 6
+
+/** A file that was cut before its header was whole, holds no rows yet. */
+async function recordedRows(file: string): Promise<{ readonly rows: Row[]; readonly ended: boolean }> {
+  const rows: Row[] = []
+  const faults: Fault[] = []
+  const reader = readRecording(file, { onFault: (fault) => faults.push(fault) })
+  const header = await reader.header().catch(() => undefined)
+  if (header === undefined) return { rows, ended: false }
+  for await (const batch of reader) {
+    for (const record of batch) if (record.dir === 'in') rows.push(JSON.parse(String(record.data)) as Row)
+  }
+  const worse = faults.find(({ code }) => code !== 'RECORDING_CUT')
+  if (worse !== undefined) throw worse
+  return { rows, ended: header.ended && faults.length === 0 }
 }
 
 /** The file is opened for writing, as whoever opens it next would: so the log of a writer that was killed is replayed. */

@@ -103,7 +103,7 @@ export async function liveAndDie(
       run: isOnce ? 'killed' : undefined,
       first,
       count: isLast ? (isOnce ? history.written : 0) + ROWS_LAST : ENDLESS,
-      batchMax: 1 + below(BATCH_MAX),
+      batchMax: 1 + below(destination.batchMax ?? BATCH_MAX),
     }
     const moment = isLast
       ? undefined

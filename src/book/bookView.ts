@@ -1,7 +1,7 @@
 import type { Level } from '../model/events'
+import { wholeText } from '../model/wholeText'
 import { type Epoch, type UndoneSide } from './bookLog'
 import type { Level2Book } from './level2Book'
-import { seqText, timeText } from './wholeText'
 
 /** Which book something is of. */
 export interface OfBook {
@@ -143,11 +143,11 @@ export class BookView implements BookViewHead {
   /** The text that `JSON.stringify` makes of it, to the character, many times faster. */
   toJSONText(): string {
     const { exchangeTimeUs, seq } = this
-    const time = exchangeTimeUs === undefined ? '' : `,"exchangeTimeUs":${timeText(exchangeTimeUs)}`
+    const time = exchangeTimeUs === undefined ? '' : `,"exchangeTimeUs":${wholeText(exchangeTimeUs)}`
     const [bids, asks] = this.levels()
     const sides = this.epoch.sidesText(this.position, bids, asks)
-    const end = seq === undefined ? '}' : `,"seq":${seqText(seq)}}`
-    return `${this.epoch.nameText}${time},"receiveTimeUs":${timeText(this.receiveTimeUs)},${sides}${end}`
+    const end = seq === undefined ? '}' : `,"seq":${wholeText(seq)}}`
+    return `${this.epoch.nameText}${time},"receiveTimeUs":${wholeText(this.receiveTimeUs)},${sides}${end}`
   }
 
   /** True when the best bid is at or above the best ask: rare and short on healthy books. */

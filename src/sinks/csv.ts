@@ -1,5 +1,6 @@
+import { wholeText } from '../model/wholeText'
 import { compileRow } from './compileRows'
-import { encodeValue, wholeText } from './encode'
+import { encodeValue } from './encode'
 import { EVENT_FIELDS, ENGINE_FIELDS, eventKindOf } from './eventFields'
 import { FileAppender, type AppendOptions, type FileRows } from './fileAppender'
 import { sinkCounters, type Sink } from './sink'

@@ -1,7 +1,7 @@
 /**
  * Values to JSON text, truthfully.
  *
- * Three ways: {@link encodeEvent} for market events (the contract's fields and no others, compiled from `EVENT_FIELDS`),
+ * Three ways: {@link encodeEvent} for market events (the contract's fields and no others, those of `EVENT_FIELDS`),
  * {@link compileEncoder} for values with a JSON schema (compiled by fast-json-stringify), {@link encodeValue} for anything
  * else; {@link encodeAny} chooses between the first and the last.
  *
@@ -15,7 +15,6 @@ import { createRequire } from 'node:module'
 import type buildEncoder from 'fast-json-stringify'
 import { EVENT_KINDS, type MarketEvent } from '../model/events'
 import { Fault, messageOf } from '../model/fault'
-import { compileObject } from './compileRows'
 import { ENGINE_FIELDS, EVENT_FIELDS, eventKindOf, type FieldType } from './eventFields'
 
 /** A JSON schema as plain data. It comes from a pipeline's code, never from outside: it is compiled to code. */
@@ -26,76 +25,143 @@ export type JsonSchema = Readonly<Record<string, unknown>>
  * as null is; a value of another type than its field's is written as what it is.
  */
 export function encodeEvent(event: MarketEvent): string {
-  let encode = eventEncoders.get(event.kind)
-  if (encode === undefined) {
-    encode = compileEvent(event.kind)
-    eventEncoders.set(event.kind, encode)
-  }
-  const text = encode(event)
-  return event.lineage === undefined ? text : `${text.slice(0, -1)},"lineage":${JSON.stringify(event.lineage)}}`
-}
-
-const eventEncoders = new Map<unknown, (event: unknown) => string>()
-
-function compileEvent(kind: MarketEvent['kind']): (event: unknown) => string {
-  const fields = Object.entries<FieldType>(EVENT_FIELDS[kind]).filter(([name]) => name !== 'kind' && name !== 'history')
-  const encode = compileObject(
-    `{"kind":${JSON.stringify(kind)}`,
-    fields.map(([name, type]) => ({ name, text: JSON_TEXTS[type] })),
-  )
-  if (kind !== 'trade') return encode
-  // Of live trades, which are nearly all, it is not said that they are no history.
-  return (event) => {
-    const text = encode(event)
-    return (event as { history?: unknown }).history === true ? `${text.slice(0, -1)},"history":true}` : text
-  }
-}
-
-const JSON_TEXTS: Readonly<Record<FieldType, (field: unknown) => string>> = {
-  text: jsonText,
-  number: (field) => (typeof field === 'number' && Number.isFinite(field) ? `${field}` : encodeValue(field)),
-  integer: jsonWhole,
-  timeUs: jsonWhole,
-  boolean: (field) => (field === true ? 'true' : field === false ? 'false' : encodeValue(field)),
-  levels: jsonLevels,
-  json: (field) => encodeValue(field),
-}
-
-function jsonText(field: unknown): string {
-  if (typeof field !== 'string') return encodeValue(field)
-  return NEEDS_ESCAPES.test(field) ? JSON.stringify(field) : `"${field}"`
-}
-
-const NEEDS_ESCAPES = /[\u0000-\u001f"\\\ud800-\udfff]/
-
-function jsonWhole(field: unknown): string {
-  return typeof field === 'number' && Number.isFinite(field) ? wholeText(field) : encodeValue(field)
-}
-
-/**
- * `String(number)`, in a third of the time for the whole numbers of microseconds since 1970: the engine writes integers above
- * 32 bits as it writes fractions, digit by digit until they are told apart from their neighbours.
- */
-export function wholeText(number: number): string {
-  if (!(number >= 1e12 && number < 2e15)) return `${number}`
-  const high = Math.floor(number / 1e6)
-  const low = number - high * 1e6
-  const thousands = Math.floor(low / 1e3)
-  const rest = DIGITS[low - thousands * 1e3]
-  // A fraction has no text in the table.
-  return rest === undefined ? `${number}` : `${high}${DIGITS[thousands]!}${rest}`
-}
-
-/** `000` to `999` */
-const DIGITS: readonly string[] = Array.from({ length: 1_000 }, (_, number) => String(number).padStart(3, '0'))
-
-function jsonLevels(field: unknown): string {
+  const written = writtenOf(event)
+  if (event.kind === 'notice') return encodeValue(written)
   try {
-    return Array.isArray(field) ? JSON.stringify(field) : encodeValue(field)
+    return JSON.stringify(written)
   } catch {
-    return encodeValue(field)
+    return encodeValue(written)
   }
 }
+
+/** What is written of an event. A literal for each kind: of one shape, and written down, it costs `JSON.stringify` the least. */
+function writtenOf(event: MarketEvent): object {
+  const { exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, lineage } = event
+  switch (event.kind) {
+    case 'trade': {
+      const { kind, id, side, price, size } = event
+      // Of live trades, which are nearly all, it is not said that they are no history.
+      const history = event.history ? true : undefined
+      return {
+        kind,
+        exchange,
+        symbol,
+        instrument,
+        exchangeTimeUs,
+        receiveTimeUs,
+        id,
+        side,
+        price,
+        size,
+        history,
+        lineage,
+      } satisfies Written<'trade'>
+    }
+    case 'snapshot':
+    case 'delta': {
+      const { kind, bids, asks, seq, prevSeq } = event
+      return {
+        kind,
+        exchange,
+        symbol,
+        instrument,
+        exchangeTimeUs,
+        receiveTimeUs,
+        bids,
+        asks,
+        seq,
+        prevSeq,
+        lineage,
+      } satisfies Written<'snapshot' | 'delta'>
+    }
+    case 'ticker': {
+      const { kind, bidPrice, bidSize, askPrice, askSize, lastPrice } = event
+      return {
+        kind,
+        exchange,
+        symbol,
+        instrument,
+        exchangeTimeUs,
+        receiveTimeUs,
+        bidPrice,
+        bidSize,
+        askPrice,
+        askSize,
+        lastPrice,
+        lineage,
+      } satisfies Written<'ticker'>
+    }
+    case 'candle': {
+      const { kind, openTimeUs, intervalUs, open, high, low, close, volume, closed } = event
+      return {
+        kind,
+        exchange,
+        symbol,
+        instrument,
+        exchangeTimeUs,
+        receiveTimeUs,
+        openTimeUs,
+        intervalUs,
+        open,
+        high,
+        low,
+        close,
+        volume,
+        closed,
+        lineage,
+      } satisfies Written<'candle'>
+    }
+    case 'derivative': {
+      const { kind, markPrice, indexPrice, fundingRate, nextFundingTimeUs, openInterest } = event
+      return {
+        kind,
+        exchange,
+        symbol,
+        instrument,
+        exchangeTimeUs,
+        receiveTimeUs,
+        markPrice,
+        indexPrice,
+        fundingRate,
+        nextFundingTimeUs,
+        openInterest,
+        lineage,
+      } satisfies Written<'derivative'>
+    }
+    case 'liquidation': {
+      const { kind, side, price, size } = event
+      return {
+        kind,
+        exchange,
+        symbol,
+        instrument,
+        exchangeTimeUs,
+        receiveTimeUs,
+        side,
+        price,
+        size,
+        lineage,
+      } satisfies Written<'liquidation'>
+    }
+    case 'notice': {
+      const { kind, code, details } = event
+      return {
+        kind,
+        exchange,
+        symbol,
+        instrument,
+        exchangeTimeUs,
+        receiveTimeUs,
+        code,
+        details,
+        lineage,
+      } satisfies Written<'notice'>
+    }
+  }
+}
+
+/** All fields of a kind, and where it came from. */
+type Written<K extends MarketEvent['kind']> = Record<keyof (typeof EVENT_FIELDS)[K] | 'lineage', unknown>
 
 /**
  * JSON text of any value: market events as {@link encodeEvent} writes them, with the fields that a stage has added behind;

@@ -6,7 +6,7 @@ import { Kernel } from '../../src/kernel/kernel'
 import { ASKS, PRICES, SIZES, SLOT_BYTES, TEXT_SLOTS } from '../../src/kernel/layout'
 import { encodeValue } from '../../src/sinks/encode'
 import { Random } from '../../src/simulator/random'
-import { seqText, timeText } from '../../src/book/wholeText'
+import { wholeText } from '../../src/model/wholeText'
 import { delta, snapshot } from '../kit/marketEvents'
 
 /** Numbers as exchanges write them, and others. */
@@ -162,8 +162,7 @@ describe('whole numbers as text', () => {
     )
     fc.assert(
       fc.property(any, (number) => {
-        expect(timeText(number)).to.equal(String(number))
-        expect(seqText(number)).to.equal(String(number))
+        expect(wholeText(number)).to.equal(String(number))
       }),
       { numRuns: 20_000, seed: 3 },
     )

@@ -4,6 +4,7 @@
  * Books of six exchanges are kept and verified, summarised in order per instrument, compared across exchanges; trades become
  * one-second bars; liquidations and the process's own resources are streams beside them. It leaves under `out/`:
  *
+ *     report.html           a page for people: prices, spreads, depth, bars, latencies, faults and the ledger of every edge
  *     market-monitor.json   the whole picture, rewritten every two seconds
  *     bars-1s.jsonl         trade bars per exchange and instrument
  *     quotes.csv            every change of a cross-exchange quote
@@ -17,6 +18,7 @@ import {
   countEvents,
   csv,
   feed,
+  htmlReport,
   jsonLines,
   jsonReport,
   mergeMapByKey,
@@ -39,6 +41,9 @@ const EXCHANGES = ['binance', 'binance-futures', 'bybit', 'kraken', 'okx', 'coin
 const INSTRUMENTS = ['BTC-USDT', 'ETH-USDT', 'BTC-USDT-PERP', 'ETH-USDT-PERP']
 
 const REPORT_EVERY_MS = 2_000
+const PAGE_EVERY_MS = 5_000
+/** The page's picture of depth is made of the books as they stand this often. */
+const DEPTH_EVERY_MS = 250
 /** Instruments on exchanges that the report's tables hold at most. */
 const ROWS_MAX = 1_000
 
@@ -138,6 +143,20 @@ export default pipeline('market-monitor', ({ source, merge, sink }) => {
   })
 
   const resources = source('resources', processMetrics({ everyMs: 1_000 }), { capacity: 16, onFull: 'dropOldest' })
+  const depth = books.through(
+    'depth',
+    collectLatest({
+      key: (view: BookView) => `${view.exchange} ${view.instrument ?? view.symbol}`,
+      everyMs: DEPTH_EVERY_MS,
+      capacity: ROWS_MAX,
+    }),
+  )
+  const page = merge('page', notices, summaries, depth, trades, bars1s, quotes, liquidations, resources)
+  sink(page, htmlReport('out/report.html', { everyMs: PAGE_EVERY_MS }), {
+    capacity: 50_000,
+    onFull: 'dropOldest',
+    name: 'report-html',
+  })
   sink(resources, jsonLines('out/resources.jsonl'), { capacity: 100, onFull: 'dropOldest', name: 'resources-jsonl' })
 })
 

@@ -54,6 +54,7 @@ const RIM = [
 
 /** Files, sockets and threads, standard output, and what drives virtual time from outside. */
 const TURNS = [
+  'feed/recording/foreign/foreignReader.ts',
   'feed/recording/recordingIndex.ts',
   'feed/recording/recordingReader.ts',
   'simulator/exchangeServer.ts',

@@ -20,7 +20,7 @@ import {
 } from '../kernel/layout'
 import type { Level } from '../model/events'
 import type { OfBook, PriceLevel } from './bookView'
-import { columnsText, putColumns } from './levelsText'
+import { columnsText, putColumns, sidesText, TEXT_LEVELS } from './levelsText'
 
 /** Levels of one side that never change, best first. */
 export interface FrozenSide {
@@ -171,6 +171,22 @@ export class Epoch {
     side.cut(wanted)
     this.read[index] = { position, n: wanted, side }
     return side
+  }
+
+  /** So many of the best levels of both sides as JSON, as they were at a position: `"bids":[…],"asks":[…]`. */
+  sidesText(position: number, bids: number, asks: number): string {
+    const now = this.now(position)
+    const count = (ofAsks: boolean): number => (ofAsks ? asks : bids)
+    if (bids > TEXT_LEVELS || asks > TEXT_LEVELS) {
+      const text = (ofAsks: boolean): string =>
+        now?.text(ofAsks, count(ofAsks)) ?? this.sideAt(position, ofAsks, count(ofAsks)).text(count(ofAsks))
+      return `"bids":${text(false)},"asks":${text(true)}`
+    }
+    return sidesText(
+      (ofAsks) =>
+        now?.putTop(ofAsks, count(ofAsks)) ??
+        this.sideAt(position, ofAsks, count(ofAsks)).putTop(ofAsks, count(ofAsks)),
+    )
   }
 
   /** The levels with which this epoch ended, or as they are now. */

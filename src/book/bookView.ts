@@ -1,7 +1,7 @@
 import type { Level } from '../model/events'
 import { type Epoch, type UndoneSide } from './bookLog'
 import type { Level2Book } from './level2Book'
-import { seqText, sidesText, TEXT_LEVELS, timeText } from './levelsText'
+import { seqText, timeText } from './wholeText'
 
 /** Which book something is of. */
 export interface OfBook {
@@ -144,23 +144,10 @@ export class BookView implements BookViewHead {
   toJSONText(): string {
     const { exchangeTimeUs, seq } = this
     const time = exchangeTimeUs === undefined ? '' : `,"exchangeTimeUs":${timeText(exchangeTimeUs)}`
-    const end = seq === undefined ? '}' : `,"seq":${seqText(seq)}}`
-    return `${this.epoch.nameText}${time},"receiveTimeUs":${timeText(this.receiveTimeUs)},${this.sidesText()}${end}`
-  }
-
-  private sidesText(): string {
-    const { depthMax } = this
     const [bids, asks] = this.levels()
-    const now = this.epoch.now(this.position)
-    if (bids > TEXT_LEVELS || asks > TEXT_LEVELS) {
-      const text = (ofAsks: boolean): string =>
-        now?.text(ofAsks, depthMax) ?? this.side(ofAsks, depthMax).text(depthMax)
-      return `"bids":${text(false)},"asks":${text(true)}`
-    }
-    return sidesText((ofAsks) => {
-      const count = ofAsks ? asks : bids
-      return now?.putTop(ofAsks, count) ?? this.side(ofAsks, depthMax).putTop(ofAsks, count)
-    })
+    const sides = this.epoch.sidesText(this.position, bids, asks)
+    const end = seq === undefined ? '}' : `,"seq":${seqText(seq)}}`
+    return `${this.epoch.nameText}${time},"receiveTimeUs":${timeText(this.receiveTimeUs)},${sides}${end}`
   }
 
   /** True when the best bid is at or above the best ask: rare and short on healthy books. */

@@ -14,6 +14,8 @@ export interface Command {
   readonly summary: string
   /** What `--help` prints: usage, options, examples. */
   readonly help: string
+  /** The same of a command with commands of its own, of the one that is named; undefined where none is. */
+  readonly helpFor?: (args: readonly string[]) => Promise<string | undefined>
   /** Resolves with the exit status. */
   run(args: readonly string[]): Promise<number>
 }

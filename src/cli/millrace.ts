@@ -19,6 +19,14 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'says how far recordings can be trusted',
     load: async () => (await import('./commands/audit.js')).audit,
   },
+  report: {
+    summary: 'makes a page with tables and charts of recordings',
+    load: async () => (await import('./commands/report.js')).report,
+  },
+  recording: {
+    summary: 'looks at recordings, verifies, cuts, merges and converts them',
+    load: async () => (await import('./commands/recording.js')).recording,
+  },
   decode: {
     summary: 'prints recorded frames as events',
     load: async () => (await import('./commands/decode.js')).decode,
@@ -64,7 +72,8 @@ async function main(args: readonly string[]): Promise<number> {
     }
     const explained = commandNamed(topic)
     if (explained === undefined) return EXIT.usage
-    print((await explained.load()).help)
+    const command = await explained.load()
+    print((await command.helpFor?.(rest.slice(1))) ?? command.help)
     return EXIT.done
   }
   if (name === '--version' || name === '-v') {
@@ -75,7 +84,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (entry === undefined) return EXIT.usage
   const command = await entry.load()
   if (rest.includes('--help') || rest.includes('-h')) {
-    print(command.help)
+    print((await command.helpFor?.(rest)) ?? command.help)
     return EXIT.done
   }
   try {

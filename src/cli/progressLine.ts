@@ -2,7 +2,8 @@
 import { performance } from 'node:perf_hooks'
 
 export interface ProgressLine {
-  update(done: number): void
+  /** @param share  of the work, from 0 to 1, where its total is not known in records */
+  update(done: number, share?: number): void
   end(): void
 }
 
@@ -15,7 +16,7 @@ export function progressLine(stream: NodeJS.WriteStream, total: number): Progres
   let drawnMs = startedMs
   let drawn = false
   return {
-    update(done) {
+    update(done, share) {
       if (!stream.isTTY) return
       const nowMs = performance.now()
       if (nowMs - drawnMs < DRAW_EVERY_MS) return
@@ -23,8 +24,9 @@ export function progressLine(stream: NodeJS.WriteStream, total: number): Progres
       drawn = true
       const seconds = (nowMs - startedMs) / 1_000
       const rate = `${Math.round(done / seconds).toLocaleString('en')} records/s`
-      const far = total > 0 ? `${((Math.min(done, total) / total) * 100).toFixed(0).padStart(3)} %  ` : `${done}  `
-      const left = total > done && done > 0 ? `, ${((seconds * (total - done)) / done).toFixed(0)} s left` : ''
+      const part = share ?? (total > 0 ? Math.min(done, total) / total : undefined)
+      const far = part === undefined ? `${done}  ` : `${(part * 100).toFixed(0).padStart(3)} %  `
+      const left = part !== undefined && part > 0 ? `, ${((seconds * (1 - part)) / part).toFixed(0)} s left` : ''
       stream.write(`\x1b[2K\r${far}${rate}${left}`)
     },
     end() {

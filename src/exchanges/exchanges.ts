@@ -9,6 +9,7 @@ import { bybit } from './bybit'
 import { coinbase } from './coinbase'
 import { kraken } from './kraken'
 import { okx } from './okx'
+import { exchangeOfNormalised, normalised } from './normalised'
 import type { ExchangeProtocol } from './protocol'
 
 /** By id, in the order in which tables list them. */
@@ -33,7 +34,8 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
 ])
 
 /**
- * The exchange of this name, however its letters are cased and its words joined.
+ * The exchange of this name, however its letters are cased and its words joined; `normalised:NAME` is its data as somebody
+ * else has decoded it, also of an exchange that is not in the list.
  *
  * @throws `Fault` OPTION_INVALID that names the nearest exchanges
  */
@@ -41,6 +43,8 @@ export function exchangeById(id: string): ExchangeProtocol {
   const name = id.trim().toLowerCase().replaceAll('_', '-')
   const exchange = EXCHANGES.get(ALIASES.get(name) ?? name)
   if (exchange !== undefined) return exchange
+  const decoded = exchangeOfNormalised(name)
+  if (decoded !== undefined) return normalised(decoded, EXCHANGES.get(decoded))
   throw new Fault('OPTION_INVALID', noSuch('exchange', id, EXCHANGES.keys()), {
     exchange: id.slice(0, 64),
     known: [...EXCHANGES.keys()],

@@ -64,13 +64,19 @@ export class Audit {
   private readonly crossed = new Map<string, number>()
 
   /** @param onFault  is told of each fault in the data while its record is being taken */
-  constructor(protocolOf: (exchange: string) => ExchangeProtocol, onFault?: (fault: Fault) => void) {
+  constructor(
+    private readonly protocolOf: (exchange: string) => ExchangeProtocol,
+    onFault?: (fault: Fault) => void,
+  ) {
     this.sessions = new Sessions({ protocolOf, ...(onFault === undefined ? {} : { onFault }) })
   }
 
-  take(record: SessionRecord): void {
+  /** Gives the events of the record, for whoever looks on. */
+  take(record: SessionRecord): readonly MarketEvent[] {
     this.sessions.countsOf(record.exchange)
-    for (const event of this.sessions.apply(record)) this.see(event)
+    const events = this.sessions.apply(record)
+    for (const event of events) this.see(event)
+    return events
   }
 
   report(files: readonly string[]): AuditReport {
@@ -105,9 +111,11 @@ export class Audit {
   private reportOf(exchange: string, files: readonly string[]): AuditReport {
     const counts: SessionCounts = this.sessions.countsOf(exchange)
     const { guard } = counts
+    // Events have the exchange's own id, whatever name its recording has for it.
+    const { id } = this.protocolOf(exchange)
     const books: [string, AuditBook][] = []
     const taken = new Set<string>()
-    for (const [key, book] of this.booksOf(exchange)) {
+    for (const [key, book] of this.booksOf(id)) {
       // Two markets of an exchange may spell an instrument alike: the second is shown by its unified name.
       const name = taken.has(book.symbol) ? key : book.symbol
       taken.add(name)
@@ -136,7 +144,7 @@ export class Audit {
         gaps: guard.gaps + this.sessions.unjoined(exchange),
         stale: guard.stale,
       },
-      crossed: this.crossed.get(exchange) ?? 0,
+      crossed: this.crossed.get(id) ?? 0,
       inexactNumbers: counts.inexactNumbers,
       books: Object.fromEntries(books),
       faults: Object.fromEntries(counts.faults),

@@ -51,7 +51,11 @@ export interface CloseRecord extends RecordBase {
   readonly reason: string
 }
 
-export type RestRole = 'instruments' | 'book-snapshot' | 'poll'
+/**
+ * `book-state` was asked of nobody: it is what a book was, as millrace had made it of the lines before a cut
+ * (`recording/bookState.ts`).
+ */
+export type RestRole = 'instruments' | 'book-snapshot' | 'poll' | 'book-state'
 
 /** A REST answer became known. `connection` is -1 where the recording does not say which connection asked. */
 export interface RestRecord extends RecordBase {

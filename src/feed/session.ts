@@ -15,6 +15,7 @@ import { Fault, messageOf, type FaultCode } from '../model/fault'
 import type { InstrumentTable } from '../model/instrument'
 import type { InRecord } from './record'
 import { KeptBook, type TouchedBooks } from './bookKeeper'
+import { writeBookState } from './recording/bookState'
 import { BETWEEN, DOUBTED, MISSED, READ, TAKEN } from '../kernel/layout'
 import type { DeltaPacking } from './deltaPacking'
 import { Scanner, type ReadShape, type Slot } from './scanner'
@@ -348,6 +349,14 @@ export class Session {
     // An answer that cannot be read is no lost change: a book that is live stays so.
     const atStake = this.bookState(symbol) === 'live' ? undefined : symbol
     this.decode('book', atStake, () => rest.decode(parseWireJson(body, this.protocol), symbol, writer), 'snapshot')
+    return writer.take()
+  }
+
+  /** A book as it was before a cut of its recording. */
+  restored(body: string, timeUs: number): MarketEvent[] {
+    const { writer } = this
+    writer.receiveTimeUs = timeUs
+    this.decode('book', undefined, () => writeBookState(body, writer), 'poll')
     return writer.take()
   }
 

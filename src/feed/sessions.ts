@@ -153,6 +153,7 @@ export class Sessions {
       return []
     }
     if (record.role === 'poll') return this.sessionOf(record, undefined).polled(record.url, record.body, record.timeUs)
+    if (record.role === 'book-state') return this.sessionOf(record, undefined).restored(record.body, record.timeUs)
     const symbol = protocol.book.snapshot?.symbolOf(record.url)
     if (symbol === undefined) return []
     const session = this.claimant(record, symbol)

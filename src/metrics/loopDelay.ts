@@ -16,6 +16,8 @@ export interface LoopDelaySummary {
 export interface LoopDelay {
   /** The delays since the last `read`, or since the start. */
   read(): LoopDelaySummary
+  /** The same, which the next `read` then tells once more. */
+  look(): LoopDelaySummary
   /** Stops looking. May be called twice. */
   stop(): void
 }
@@ -28,16 +30,19 @@ export function loopDelay(resolutionMs = 10): LoopDelay {
   const delayMs = (betweenNs: number): number =>
     Math.max(0, Math.round(betweenNs / 1_000 - resolutionMs * 1_000) / 1_000)
 
+  const look = (): LoopDelaySummary =>
+    histogram.count === 0
+      ? { p50: 0, p99: 0, max: 0 }
+      : {
+          p50: delayMs(histogram.percentile(50)),
+          p99: delayMs(histogram.percentile(99)),
+          max: delayMs(histogram.max),
+        }
+
   return {
+    look,
     read() {
-      const summary =
-        histogram.count === 0
-          ? { p50: 0, p99: 0, max: 0 }
-          : {
-              p50: delayMs(histogram.percentile(50)),
-              p99: delayMs(histogram.percentile(99)),
-              max: delayMs(histogram.max),
-            }
+      const summary = look()
       histogram.reset()
       return summary
     },

@@ -26,7 +26,10 @@ export interface Host {
 }
 
 export interface ProcessWatch {
+  /** The processor since the beginning; the loop's delays since then, or since `read` was called last. */
   read(): ProcessCost
+  /** The same so far, for whoever looks on the way. */
+  look(): ProcessCost
   stop(): void
 }
 
@@ -47,16 +50,18 @@ export const liveHost: Host = {
     const loop = loopDelay()
     const startedMs = performance.now()
     const started = process.cpuUsage()
+    const costWith = (loopDelayMs: LoopDelaySummary): ProcessCost => {
+      const { user, system } = process.cpuUsage(started)
+      const seconds = (performance.now() - startedMs) / 1_000
+      return {
+        cpuPercent: Math.round(((user + system) / 1e6 / seconds) * 1_000) / 10,
+        rssBytes: process.memoryUsage.rss(),
+        loopDelayMs,
+      }
+    }
     return {
-      read() {
-        const { user, system } = process.cpuUsage(started)
-        const seconds = (performance.now() - startedMs) / 1_000
-        return {
-          cpuPercent: Math.round(((user + system) / 1e6 / seconds) * 1_000) / 10,
-          rssBytes: process.memoryUsage.rss(),
-          loopDelayMs: loop.read(),
-        }
-      },
+      read: () => costWith(loop.read()),
+      look: () => costWith(loop.look()),
       stop: () => loop.stop(),
     }
   },

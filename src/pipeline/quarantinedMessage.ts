@@ -162,7 +162,7 @@ function inputOf(read: Record<string, unknown>): InputIdentity {
   return { ...known, values: Number.isSafeInteger(values) ? (values as number) : known.values }
 }
 
-const ROLES: readonly unknown[] = ['instruments', 'book-snapshot', 'poll'] satisfies RestRole[]
+const ROLES: readonly unknown[] = ['instruments', 'book-snapshot', 'poll', 'book-state'] satisfies RestRole[]
 
 function isFrame(frame: unknown): frame is QuarantinedFrame {
   if (!isObject(frame)) return false

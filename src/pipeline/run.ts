@@ -18,6 +18,7 @@ import type { BookName } from '../feed/liveFeed'
 import { Readiness } from '../feed/readiness'
 import { kept, type SessionRecord } from '../feed/record'
 import { LatencyHistogram } from '../metrics/histogram'
+import type { FaultLook, InstrumentLook, RunLook } from '../sinks/runLook'
 import { runWithSpawn } from '../workers/currentSpawn'
 import type { MarketEvent } from '../model/events'
 import { asSentence, errorOf, Fault, messageOf, type FaultCode } from '../model/fault'
@@ -88,6 +89,9 @@ const TURN_BUDGET_MS = 8
 /** What a killed run still gives a batch that a sink has in hand, and the list of what its stages failed on. */
 const LAST_WRITE_MS = 500
 
+/** Faults that are remembered one by one; of those before them the number stays. */
+const FAULTS_MAX = 200
+
 /** Sentences about unrepaired faults that a summary holds at most. */
 const PROBLEMS_MAX = 100
 
@@ -100,6 +104,8 @@ export class Run {
   private readonly dispatcher: Dispatcher
   private readonly monitor = new Monitor()
   private readonly faults = new Map<FaultCode, number>()
+  /** The last ones, oldest first. */
+  private readonly latestFaults: FaultLook[] = []
   /** By what they are about. */
   private readonly problems = new Map<string, string>()
   private readonly latency = new LatencyHistogram()
@@ -113,6 +119,8 @@ export class Run {
   private quietTimer: Timer | undefined
   private watch: ProcessWatch | undefined
   private readonly books = { live: 0, gaps: 0, resyncs: 0 }
+  /** Of the books when the end was decided, by the keys of the rows. */
+  private endStates: Map<string, InstrumentLook['state']> | undefined
   private records = 0
   private eventCount = 0
   /** Edges that hold the market back, how often it was held back, since when, and for how long before that. */
@@ -256,6 +264,31 @@ export class Run {
       quarantine: this.quarantined(),
       held: this.held(),
     }
+  }
+
+  /** What sinks are shown that report on the run. */
+  private look(): RunLook {
+    return {
+      ...this.status(),
+      rows: this.rowsUntilTheEnd(),
+      sinks: this.graph?.sinkLooks() ?? [],
+      latestFaults: this.latestFaults.slice(),
+      receiveToSink: { ...this.latency.summary(), buckets: this.latency.buckets() },
+      process: this.watch!.look(),
+    }
+  }
+
+  /** The rows with the states that they had when the end was decided, once it was: after that every connection is closed. */
+  private rowsUntilTheEnd(): RunLook['rows'] {
+    const { rows } = this.monitor
+    const { endStates } = this
+    if (endStates === undefined) return rows
+    return new Map(
+      [...rows].map(([key, { exchange, name, state, events, trades, gaps, resyncs }]) => {
+        const atEnd = endStates.get(key) ?? state
+        return [key, { exchange, name, state: atEnd, events, trades, gaps, resyncs }]
+      }),
+    )
   }
 
   /** What pictures are drawn from. */
@@ -469,6 +502,7 @@ export class Run {
       pressure: this.pressure,
       outerPressure: this.outerPressure,
       observe: (_, value) => this.monitor.observe(value),
+      look: () => this.look(),
       onWritten,
     })
     const nodes = description.nodes.filter((node) => node.kind === 'source')
@@ -595,6 +629,9 @@ export class Run {
 
   private fault(fault: Fault): void {
     this.faults.set(fault.code, (this.faults.get(fault.code) ?? 0) + 1)
+    const { code, message } = fault
+    this.latestFaults.push({ timeUs: this.options.host.clock.nowUs(), code, message })
+    if (this.latestFaults.length > FAULTS_MAX) this.latestFaults.shift()
     this.options.onFault(fault)
   }
 
@@ -606,11 +643,14 @@ export class Run {
   /** The state of the books when the end was decided: closing the connections voids them all. */
   private judgeBooks(): void {
     const { books } = this
-    for (const row of this.monitor.rows.values()) {
+    const isReplay = this.options.mode === 'replay'
+    this.endStates = new Map()
+    for (const [key, row] of this.monitor.rows) {
+      this.endStates.set(key, isReplay && row.state === 'down' ? 'closed' : row.state)
       books.gaps += row.gaps
       books.resyncs += row.resyncs
       // A recording ends with its connections closed; live, a book that is down now was lost.
-      if (row.state === 'live' || (row.state === 'down' && this.options.mode === 'replay')) books.live++
+      if (row.state === 'live' || (row.state === 'down' && isReplay)) books.live++
       else if (row.state === 'gap')
         this.problem(`The book of ${row.name} on ${row.exchange} had a gap that was not repaired.`)
       else if (row.state === 'down')

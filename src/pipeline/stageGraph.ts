@@ -17,6 +17,7 @@ import { runWithClock } from '../clock/currentClock'
 import type { BookName } from '../feed/liveFeed'
 import { errorOf, Fault, messageOf } from '../model/fault'
 import { Drain, isBatch, type DrainResult } from '../sinks/drain'
+import type { RunLook, SinkLook } from '../sinks/runLook'
 import type { Sink } from '../sinks/sink'
 import { runWithSpawn } from '../workers/currentSpawn'
 import {
@@ -62,6 +63,8 @@ export interface StageGraphOptions {
   readonly outerPressure: Pressure
   /** Looks at every value that a source or stage emits. Must be quick. */
   readonly observe: (node: string, value: unknown) => void
+  /** The run as it stands, for sinks that report on it. */
+  readonly look?: () => RunLook
   /** Called with values that are safe at a sink. */
   readonly onWritten: ((values: readonly unknown[]) => void) | undefined
 }
@@ -118,6 +121,9 @@ interface Group {
 /** Of the time to end, what a sink has left for writing and closing when what leads to it does not end. */
 const CLOSING_SHARE = 0.3
 
+/** Of the time to end, what is left for sinks that report on the run when the others do not end. */
+const REPORTING_SHARE = 0.3
+
 /** Detached branches whose accounts a summary still shows; those of earlier ones are forgotten. */
 const DETACHED_MAX = 100
 
@@ -129,7 +135,11 @@ export class StageGraph {
   private stageEdges: WiredEdge[] = []
   private sinks: WiredSink[] = []
   private readonly groups = new Map<string, Group>()
-  private readonly detached: { readonly edges: EdgeReport[]; readonly sinks: SinkReport[] }[] = []
+  private readonly detached: {
+    readonly edges: EdgeReport[]
+    readonly sinks: SinkReport[]
+    readonly sinkLooks: SinkLook[]
+  }[] = []
 
   constructor(
     private readonly description: PipelineDescription,
@@ -260,11 +270,17 @@ export class StageGraph {
   }
 
   sinkReports(): SinkReport[] {
-    const reports = this.nodes.flatMap((node) => {
-      const sink = this.sinks.find(({ name }) => name === node.name)
-      return sink === undefined ? [] : [sinkReport(sink)]
-    })
-    return [...reports, ...this.detached.flatMap(({ sinks }) => sinks)]
+    return [...this.sinksInOrder().map(sinkReport), ...this.detached.flatMap(({ sinks }) => sinks)]
+  }
+
+  /** The same for a sink that reports on the run. */
+  sinkLooks(): SinkLook[] {
+    return [...this.sinksInOrder().map(sinkLook), ...this.detached.flatMap(({ sinkLooks }) => sinkLooks)]
+  }
+
+  /** The sinks in the order in which they are described. */
+  private sinksInOrder(): WiredSink[] {
+    return this.nodes.flatMap((node) => this.sinks.find(({ name }) => name === node.name) ?? [])
   }
 
   stageReports(): StageReport[] {
@@ -570,10 +586,11 @@ export class StageGraph {
       receipts: this.receiptsFor(node),
       run: options.runId,
       env: options.host.env,
+      ...(options.look === undefined ? {} : { look: options.look }),
       deadLetters: edge.deadLetters,
       onFault: (fault) => options.onFault(fault, name),
       ...(edge.retry === undefined ? {} : { retry: edge.retry }),
-      ...(options.onWritten === undefined ? {} : { onWritten: options.onWritten }),
+      ...(options.onWritten === undefined || sink.reportsOnRun === true ? {} : { onWritten: options.onWritten }),
     })
   }
 
@@ -614,7 +631,11 @@ export class StageGraph {
     await this.finishSinks(sinks, Math.max(0, (deadlineUs - clock.nowUs()) / 1_000))
     this.stopStages(names)
     for (const { graph, way } of this.stageEdges) if (names.has(graph.to)) await way?.close('stopped')
-    this.detached.push({ edges: edgesOf(branch.nodes, this), sinks: sinks.map(sinkReport) })
+    this.detached.push({
+      edges: edgesOf(branch.nodes, this),
+      sinks: sinks.map(sinkReport),
+      sinkLooks: sinks.map(sinkLook),
+    })
     if (this.detached.length > DETACHED_MAX) this.detached.shift()
     this.nodes = this.nodes.filter(({ name }) => !names.has(name))
     this.sinks = this.sinks.filter(({ name }) => !names.has(name))
@@ -626,8 +647,18 @@ export class StageGraph {
     for (const { name } of branch.groups) this.groups.delete(name)
   }
 
-  /** Each sink is finished when what leads to it has ended; one that waits in vain keeps no other from its end. */
+  /** What reports on the run is finished last, to tell how the others have ended; a share of the time is kept for it. */
   private async finishSinks(sinks: readonly WiredSink[], deadlineMs: number): Promise<void> {
+    const { clock } = this.options.host
+    const deadlineUs = clock.nowUs() + deadlineMs * 1_000
+    const reports = sinks.filter(({ sink }) => sink.reportsOnRun === true)
+    const others = sinks.filter((each) => !reports.includes(each))
+    await this.finishTogether(others, reports.length === 0 ? deadlineMs : deadlineMs * (1 - REPORTING_SHARE))
+    await this.finishTogether(reports, Math.max(0, (deadlineUs - clock.nowUs()) / 1_000))
+  }
+
+  /** Each sink is finished when what leads to it has ended; one that waits in vain keeps no other from its end. */
+  private async finishTogether(sinks: readonly WiredSink[], deadlineMs: number): Promise<void> {
     const { host, onFault } = this.options
     const deadlineUs = host.clock.nowUs() + deadlineMs * 1_000
     await Promise.all(
@@ -749,6 +780,11 @@ function edgesOf(nodes: readonly NodeDescription[], graph: StageGraph): EdgeRepo
 function sinkReport({ name, sink, result }: WiredSink): SinkReport {
   const { written, bytes, failed } = sink.counters
   return { name, written, bytes, failed, ...(result?.digest === undefined ? {} : { digest: result.digest }) }
+}
+
+function sinkLook({ name, sink }: WiredSink): SinkLook {
+  const { written, bytes, failed, retries } = sink.counters
+  return { name, written, bytes, failed, retries }
 }
 
 function sumOf(accounts: readonly Readonly<Ledger>[]): Ledger {

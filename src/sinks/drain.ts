@@ -24,6 +24,7 @@ import { askedWaitMs } from '../clock/retryAfter'
 import type { Batch } from '../model/events'
 import { errorOf, Fault, messageOf } from '../model/fault'
 import { deadLetter, type DeadLetter } from './deadLetter'
+import type { RunLook } from './runLook'
 import { DEFAULT_OUT_DIR, type BatchKey, type Sink, type SinkContext } from './sink'
 
 export interface DrainOptions<T> extends EdgeOptions<T> {
@@ -60,6 +61,8 @@ export interface DrainOptions<T> extends EdgeOptions<T> {
   readonly run?: string | undefined
   /** Where values go that were given up: those the sink refused for longer than the retry budget, and those without a form. */
   readonly deadLetters?: Sink<DeadLetter<T>> | undefined
+  /** The run that this is a part of, for sinks that report on it. */
+  readonly look?: () => RunLook
   /** Where it matters to whoever reads the sink what was dropped. */
   readonly receipts?: Receipts<readonly T[] | T> | undefined
 }
@@ -227,6 +230,7 @@ export class Drain<T> {
       clock: options.streamClock ?? this.clock,
       env: options.env,
       onFault: (fault) => this.report(fault),
+      ...(options.look === undefined ? {} : { look: options.look }),
     }
     sink.counters.failed = 0
     sink.counters.retries = 0

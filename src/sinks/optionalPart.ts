@@ -10,8 +10,6 @@ export const OPTIONAL_PARTS = {
   '@bokuweb/zstd-wasm': { version: '0.0.27', use: 'zstd files on Node below 22.15' },
   '@duckdb/node-api': { version: '1.5.6-r.1', use: 'the sinks duckdb and parquet' },
   'apache-arrow': { version: '21.2.0', use: 'the sink arrow' },
-  'hyparquet-compressors': { version: '1.1.2', use: 'compressed Parquet' },
-  'hyparquet-writer': { version: '0.17.0', use: 'Parquet without DuckDB' },
   'lz4-napi': { version: '2.10.0', use: 'lz4 files' },
   pg: { version: '8.23.1', use: 'the sink postgres' },
   'pg-copy-streams': { version: '7.0.0', use: 'the sink postgres' },

@@ -9,12 +9,18 @@ import path from 'node:path'
 import type { Clock } from '../clock/clock'
 import type { CounterSpecs } from '../metrics/counters'
 import { Fault } from '../model/fault'
+import type { RunLook } from './runLook'
 
 export interface Sink<T> {
   readonly name: string
   readonly counters: SinkCounters
   /** What is promised of a value that was acknowledged. Default `atLeastOnce`. */
   readonly delivery?: Delivery
+  /**
+   * True for a sink that reports on the whole run. It is finished after the others, so that it tells how they ended; and what
+   * it is given is in no latency, for it is not written one by one.
+   */
+  readonly reportsOnRun?: boolean
   /** Resolves when writes can be accepted. After `close` it may be opened again, for another run or to resume this one. */
   open(context: SinkContext): Promise<void>
   /**
@@ -79,6 +85,8 @@ export interface SinkContext {
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
   /** Takes failures that happen between writes, on a timer of the sink's own. */
   readonly onFault?: (fault: Fault) => void
+  /** The run as it stands, for sinks that report on it; undefined where there is none. */
+  readonly look?: () => RunLook
 }
 
 /** Plain fields, counted where the thing happens and read by whoever samples. */

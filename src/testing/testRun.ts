@@ -24,7 +24,7 @@ import type { MarketEvent } from '../model/events'
 import { Fault } from '../model/fault'
 import { noSuch } from '../model/nearest'
 import { describePipeline, type PipelineBuilder, type PipelineDescription } from '../pipeline/description'
-import { liveHost, type ProcessWatch } from '../pipeline/host'
+import { liveHost } from '../pipeline/host'
 import type { ConnectionView, Market, MarketOutput } from '../pipeline/market'
 import type { Pipeline } from '../pipeline/pipeline'
 import { Run } from '../pipeline/run'
@@ -32,6 +32,7 @@ import type { RunMode, RunStatus, RunSummary } from '../pipeline/runSummary'
 import { FrameSource, MarketSource } from '../pipeline/sources'
 import { DEFAULT_OUT_DIR, type Sink } from '../sinks/sink'
 import { AssertionError } from './assertionError'
+import { NO_COST } from './noCost'
 import { sinkProbe } from './sinkProbe'
 
 export interface TestRunOptions {
@@ -410,11 +411,6 @@ const ENDS_WITHIN_MS = 60_000
 
 /** Faults that are kept. */
 const FAULTS_MAX = 10_000
-
-const NO_COST: ProcessWatch = {
-  read: () => ({ cpuPercent: 0, rssBytes: 0, loopDelayMs: { p50: 0, p99: 0, max: 0 } }),
-  stop: () => undefined,
-}
 
 /** A market on which happens what the test says. */
 class TestMarket implements Market {

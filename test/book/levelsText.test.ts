@@ -1,12 +1,12 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { seqText, timeText } from '../../src/book/levelsText'
 import { BookView } from '../../src/book/bookView'
 import { Level2Book } from '../../src/book/level2Book'
 import { Kernel } from '../../src/kernel/kernel'
 import { ASKS, PRICES, SIZES, SLOT_BYTES, TEXT_SLOTS } from '../../src/kernel/layout'
 import { encodeValue } from '../../src/sinks/encode'
 import { Random } from '../../src/simulator/random'
+import { seqText, timeText } from '../../src/book/wholeText'
 import { delta, snapshot } from '../kit/marketEvents'
 
 /** Numbers as exchanges write them, and others. */

@@ -113,6 +113,7 @@ describe('millrace', function () {
       })
       expect(graph.nodes.filter(({ kind }) => kind === 'sink').map(({ name }) => name)).to.have.members([
         'report-json',
+        'report-html',
         'bars-jsonl',
         'quotes-csv',
         'liquidations-jsonl',

@@ -25,6 +25,35 @@ describe('a latency histogram', () => {
     expect(histogram.max).to.be.closeTo(3.6e9, 3.6e6)
   })
 
+  it('tells how latencies are spread, each in one bucket around it', () => {
+    const histogram = new LatencyHistogram()
+    for (const us of [0, 3, 3, 4, 1_000, 3_600_000_000, 1e12, NaN]) histogram.record(us)
+    expect(histogram.buckets().map(({ fromUs, count }) => [fromUs, count])).to.deep.equal([
+      [0, 1],
+      [3, 2],
+      [4, 1],
+      [896, 1],
+      [3_221_225_472, 2],
+    ])
+    const other = new LatencyHistogram()
+    other.record(5)
+    other.merge(histogram)
+    expect(other.buckets().reduce((sum, { count }) => sum + count, 0)).to.equal(8)
+    other.reset()
+    expect(other.buckets()).to.deep.equal([])
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 3_600_000_000 }), (us) => {
+        const one = new LatencyHistogram()
+        one.record(us)
+        const [bucket, ...more] = one.buckets()
+        expect(more).to.deep.equal([])
+        expect(us).to.be.within(bucket!.fromUs, bucket!.toUs - 1)
+        expect(bucket!.toUs - bucket!.fromUs).to.be.at.most(Math.max(1, us / 4))
+      }),
+      { numRuns: 200 },
+    )
+  })
+
   it('is right to three digits', () => {
     fc.assert(
       fc.property(

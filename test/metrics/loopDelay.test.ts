@@ -17,7 +17,9 @@ describe('the delay of the event loop', () => {
       held()
       await turns() // and after: it looks in turns of the loop, and timers alone may all be served in one
       clearInterval(timer)
+      const looked = delay.look()
       const summary = delay.read()
+      expect(looked).to.deep.equal(summary)
       expect(looks).to.be.above(0)
       expect(summary.max).to.be.above(50)
       expect(summary.p50).to.be.within(0, summary.max)

@@ -190,6 +190,30 @@ describe('StageGraph', () => {
     ])
   })
 
+  it('finishes what reports on the run after the other sinks, and measures no latency by it', async () => {
+    const said: string[] = []
+    const sinkOf = (name: string, reportsOnRun: boolean): Sink<number> => ({
+      ...memory<number>({ capacity: 5, name }),
+      reportsOnRun,
+      close: () => {
+        said.push(`${name} closed`)
+        return Promise.resolve()
+      },
+    })
+    const { graph } = wired(
+      ({ source, sink }) => {
+        const n = source('n', NEVER as Observable<number>, roomy)
+        sink(n, sinkOf('report', true), { ...atOnce, name: 'report' })
+        sink(n, sinkOf('rows', false), { ...atOnce, name: 'rows' })
+      },
+      'out',
+      (values) => said.push(`${values.length} written`),
+    )
+    graph.source('n').offer(undefined, 1)
+    await graph.finish(1_000)
+    expect(said).to.deep.equal(['1 written', 'rows closed', 'report closed'])
+  })
+
   it('waits for stages that do not end no longer than it may', async () => {
     const kept = memory<number>({ capacity: 5 })
     const { graph, clock } = wired(({ source, sink }) => {

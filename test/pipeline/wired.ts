@@ -7,7 +7,11 @@ import type { StageFailure } from '../../src/pipeline/stageRunner'
 import { liveHost } from '../../src/pipeline/host'
 
 /** A pipeline wired to a dispatcher whose turn lasts as long as the test lets it, and to a clock that the test moves. */
-export function wired(build: (builder: PipelineBuilder) => void, outDir = 'out') {
+export function wired(
+  build: (builder: PipelineBuilder) => void,
+  outDir = 'out',
+  onWritten?: (values: readonly unknown[]) => void,
+) {
   const clock = new VirtualClock()
   const nowMs = { value: 0 }
   const faults: string[] = []
@@ -52,7 +56,7 @@ export function wired(build: (builder: PipelineBuilder) => void, outDir = 'out')
       },
     },
     observe: (node, value) => observed.push(`${node} ${String(value)}`),
-    onWritten: undefined,
+    onWritten,
   })
   return { graph, dispatcher, clock, nowMs, faults, failures, escalated, refreshed, observed, pressed }
 }

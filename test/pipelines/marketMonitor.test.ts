@@ -11,6 +11,7 @@ import type { MarketEvent } from '../../src/model/events'
 import type { Pipeline } from '../../src/pipeline/pipeline'
 import type { RunSummary } from '../../src/pipeline/runSummary'
 import { expectBalanced } from '../../src/testing/ledger'
+import { dataOf } from '../sinks/report/page'
 import { eventsOf, runUntil, shippedPipeline } from './pipelines'
 
 const EXCHANGES = ['binance', 'binance-futures', 'bybit', 'kraken', 'okx', 'coinbase']
@@ -117,6 +118,19 @@ describe('The pipeline market-monitor', function () {
     expect(resources.length, 'one a second').to.be.within(3, summary.seconds + 1)
   })
 
+  it('leaves a page that shows every book, trade and edge of the run', async () => {
+    const page = await readFile(path.join(folder, 'out/report.html'), 'utf8')
+    const { instruments } = dataOf(page)
+    const shown = new Map(instruments.map((each) => [`${each.exchange} ${each.name}`, each]))
+    for (const { exchange, instrument } of (await report()).books) {
+      const { mid, heat, bars, trades } = shown.get(`${exchange} ${instrument}`)!
+      for (const drawn of [mid, heat, trades]) expect(drawn?.t.length, instrument).to.be.greaterThan(0)
+      expect(bars.length, instrument).to.be.greaterThan(0)
+    }
+    expect(page).to.contain(`The accounts of all ${summary.edges.length} edges balance.`)
+    for (const { name } of summary.sinks) expect(page).to.contain(`<td>${name}</td>`)
+  })
+
   it('gives the same bars, quotes, liquidations and report when its recording is replayed', async () => {
     const again = await pipeline.run({ replay: [path.join(folder, 'run.ndjson')], out: path.join(folder, 'again') })
     expect(again.mode).to.equal('replay')
@@ -148,7 +162,7 @@ describe('The pipeline market-monitor', function () {
 
 interface MarketReport {
   readonly format: string
-  readonly books: { readonly exchange: string; readonly imbalance: number }[]
+  readonly books: { readonly exchange: string; readonly instrument: string; readonly imbalance: number }[]
   readonly quotes: { readonly instrument: string }[]
   readonly activity: { readonly exchange: string }[]
 }

@@ -81,6 +81,7 @@ describe('the counters of a sink', () => {
       'sink.bytes 0 bytes',
       'sink.failed 0 batches',
       'sink.retries 0 attempts',
+      'sink.deadLettered 0 values',
     ])
   })
 })

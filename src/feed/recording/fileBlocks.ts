@@ -19,6 +19,8 @@ import { gzipHeaderLength } from './gzipHeader'
 export interface FileBlocks {
   /** The next parts, or how the file ended. Not to be called again before it has settled, nor after the end. */
   next(): Promise<readonly BlockPart[] | FileEnd>
+  /** How far the file was read, in bytes. */
+  readonly position: number
   close(): Promise<void>
 }
 
@@ -110,7 +112,7 @@ const TRAILER_BYTES = 8
 class PlainBlocks implements FileBlocks {
   constructor(
     private readonly handle: FileHandle,
-    private position: number,
+    public position: number,
   ) {}
 
   async next(): Promise<readonly BlockPart[] | FileEnd> {
@@ -131,7 +133,7 @@ class PlainBlocks implements FileBlocks {
 class GzipBlocks implements FileBlocks {
   /** Bytes of the file that were read and not used, and where the first of them stands. */
   private ahead: Buffer = Buffer.alloc(0)
-  private position: number
+  position: number
   private number: number
   private member: Member | undefined
   private end: FileEnd | undefined

@@ -123,6 +123,11 @@ export class LineFile {
     this.whenGivenUp = new Promise((resolve) => (this.resolveGivenUp = () => resolve(false)))
   }
 
+  /** Text that waits for the disk, in bytes. */
+  get waiting(): number {
+    return this.chunkBytes + this.pending.length
+  }
+
   /** Creates the file with its header; where it is not called, the first chunk does so. Rejects when it cannot be. */
   async create(): Promise<void> {
     this.file = await this.options.openFile(this.path)

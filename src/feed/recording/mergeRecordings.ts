@@ -33,6 +33,8 @@ export interface ReplayRecordsOptions {
 export interface ReplayedRecords extends RecordBatches {
   /** The files that are read, sessions first, each with its header and counters. `next` opens them otherwise. */
   open(): Promise<readonly RecordingReader[]>
+  /** The same once they are opened; none before. */
+  readonly readers: readonly RecordingReader[]
   /** Of all files together. */
   readonly counters: Readonly<ReadingCounters>
 }
@@ -55,7 +57,7 @@ export function mergeRecordings(sources: readonly RecordBatches[]): RecordBatche
 class Replay implements ReplayedRecords {
   private readonly turns = new Turns()
   private opening: Promise<readonly RecordingReader[]> | undefined
-  private readers: readonly RecordingReader[] = []
+  readers: readonly RecordingReader[] = []
   private merged: RecordBatches | undefined
   private closed = false
 

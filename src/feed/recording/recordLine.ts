@@ -283,7 +283,7 @@ function isCount(lost: unknown): lost is number {
 }
 
 function isRole(role: string): role is RestRole {
-  return role === 'instruments' || role === 'book-snapshot' || role === 'poll'
+  return role === 'instruments' || role === 'book-snapshot' || role === 'poll' || role === 'book-state'
 }
 
 function isDigits(text: string): boolean {

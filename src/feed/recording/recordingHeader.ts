@@ -31,6 +31,8 @@ export interface RecordingHeader {
   readonly ended: boolean
   /** REST files: the names of the sessions they belong to; undefined where the file does not say. */
   readonly forSessions: readonly string[] | undefined
+  /** Of a recording that was made from others: how, in millrace's words; undefined of one that was recorded. */
+  readonly made: Readonly<Record<string, unknown>> | undefined
 }
 
 /**
@@ -82,6 +84,7 @@ export function parseHeader(text: string, path: string): RecordingHeader {
     subscribed: subscribedOf(wire.subscribed),
     ended: wire.ended !== false,
     forSessions: textsOf(wire.for_sessions),
+    made: recordOf(wire.made),
   }
 }
 
@@ -95,6 +98,7 @@ export interface NewHeader {
   readonly subscribed?: Readonly<Record<string, readonly string[]>> | undefined
   readonly startedUs: number
   readonly forSessions?: readonly string[] | undefined
+  readonly made?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** What it knows when it ends. */
@@ -110,7 +114,7 @@ export interface RecordingTotals {
  * finished recording can have its header rewritten in place with the same length, and a killed one is valid without.
  */
 export function headerLine(header: NewHeader, totals?: RecordingTotals): string {
-  const { kind, venues, protocol, source, url, subscribed, startedUs, forSessions } = header
+  const { kind, venues, protocol, source, url, subscribed, startedUs, forSessions, made } = header
   const started = {
     format: RECORDING_FORMAT,
     kind: kind === 'rest' ? kind : undefined,
@@ -121,6 +125,7 @@ export function headerLine(header: NewHeader, totals?: RecordingTotals): string 
     source,
     recorded: new Date(startedUs / 1_000).toISOString().replace(/\.\d+/, ''),
     for_sessions: forSessions,
+    made,
     subscribed,
   }
   const length = JSON.stringify(started).length + TOTALS_ROOM
@@ -157,6 +162,7 @@ interface WireHeader {
   readonly ended?: unknown
   readonly subscribed?: unknown
   readonly for_sessions?: unknown
+  readonly made?: unknown
 }
 
 function parsed(text: string): WireHeader | undefined {
@@ -174,6 +180,12 @@ function textOf(value: unknown): string | undefined {
 
 function textsOf(value: unknown): readonly string[] | undefined {
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : undefined
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Readonly<Record<string, unknown>>)
+    : undefined
 }
 
 function subscribedOf(value: unknown): RecordingHeader['subscribed'] {

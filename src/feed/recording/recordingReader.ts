@@ -296,7 +296,10 @@ class Reader implements RecordingReader, LineContext {
         this.byteAt += Buffer.byteLength(line) + 1
       }
       if (!isBlank(line)) this.parseLine(line, batch)
-      if (this.timeUs >= this.toUs) return this.stop()
+      if (this.timeUs >= this.toUs) {
+        this.giveInForce(batch)
+        return this.stop()
+      }
     }
   }
 
@@ -390,12 +393,18 @@ class Reader implements RecordingReader, LineContext {
     if (before === undefined) return true
     const { fromUs = NO_TIME, fromLine = 0 } = this.options
     if (this.timeUs < fromUs || this.lineNumber < fromLine) return false
+    this.giveInForce(batch)
+    return true
+  }
+
+  private giveInForce(batch: SessionRecord[]): void {
+    const { before } = this
+    const { fromUs = this.timeUs } = this.options
     this.before = undefined
-    for (const record of before.records(Math.max(0, (fromUs === NO_TIME ? this.timeUs : fromUs) - 1))) {
+    for (const record of before?.records(Math.max(0, fromUs - 1)) ?? []) {
       this.counters.records += 1
       batch.push(record)
     }
-    return true
   }
 
   /** Lines are missing: of a connection, or of all that are known. */
@@ -539,6 +548,7 @@ class Reader implements RecordingReader, LineContext {
       cutLine = !isJson(rest)
       if (!cutLine) this.parseLine(rest, batch) // it only lacks its line end
     }
+    this.giveInForce(batch) // also where no record of that time followed: lists of instruments are often the last answers
     const line = this.lineNumber
     const place = cutLine ? `in the middle of line ${line}` : `after line ${line}`
     if (end.end === 'damaged') {

@@ -28,6 +28,8 @@ import { isRestPath, restPathOf, sessionName } from './restFile'
 export interface RecordingWriter {
   readonly path: string
   readonly counters: Readonly<RecordingCounters>
+  /** Text that waits for the disk, of the fuller of the two files, in bytes: for who can wait before it is too much. */
+  readonly waiting: number
   /** Takes a record. Never throws, never waits; what it refers to may change afterwards. */
   write(record: SessionRecord): void
   /** Writes what is left and ends the files, within a deadline. May be called twice; never rejects. */
@@ -43,6 +45,8 @@ export interface RecordingWriterHeader {
   readonly url?: string | undefined
   /** What is asked for: channel name to instruments. */
   readonly subscribed?: Readonly<Record<string, readonly string[]>> | undefined
+  /** How it was made from other recordings. */
+  readonly made?: Readonly<Record<string, unknown>> | undefined
   /** Default: now. */
   readonly startedUs?: number | undefined
 }
@@ -150,6 +154,10 @@ class Writer implements RecordingWriter {
       bytes: total('bytes'),
       retries: total('retries'),
     }
+  }
+
+  get waiting(): number {
+    return Math.max(this.session.waiting, this.rest?.waiting ?? 0)
   }
 
   write(record: SessionRecord): void {

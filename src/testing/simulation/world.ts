@@ -20,6 +20,7 @@ import { errorOf, Fault } from '../../model/fault'
 import type { Host } from '../../pipeline/host'
 import { Random } from '../../simulator/random'
 import type { SpawnWorker } from '../../workers/currentSpawn'
+import { NO_COST } from '../noCost'
 
 export interface WorldOptions {
   /** Timers that may fire: what goes on for longer is not going to end. Default 5,000,000. */
@@ -214,10 +215,7 @@ export class World {
       defer: (callback) => void this.clock.after(turns.below(TURN_US_MAX) / 1_000, callback),
       spawn,
       // What a simulated run costs the process says nothing about the run.
-      watch: () => ({
-        read: () => ({ cpuPercent: 0, rssBytes: 0, loopDelayMs: { p50: 0, p99: 0, max: 0 } }),
-        stop: () => undefined,
-      }),
+      watch: () => NO_COST,
     }
   }
 }

@@ -455,6 +455,7 @@ describe('readHeader', () => {
       source: 's',
       frames: 1,
       for_sessions: ['kraken.ws1', 7],
+      made: { by: 'cut' },
       subscribed: { trades: ['BTC-USD', 1], __proto__: null },
     })
     expect(await readHeader(file)).to.deep.equal({
@@ -469,6 +470,7 @@ describe('readHeader', () => {
       frames: 1,
       ended: true,
       forSessions: ['kraken.ws1'],
+      made: { by: 'cut' },
     })
   })
 

@@ -51,7 +51,12 @@ describe('The benchmark suites, quickly', function () {
     }
     const names = document.suites.flatMap(({ rows }) => rows.map(({ name }) => name))
     expect(names).to.include.members(['book.time.jsonParse', 'book.time.jsonParseAgain', 'book.time.millrace'])
-    expect(names).to.include.members(['rxjs.batches64', 'sinks.time.jsonLines', 'startup.ms.millrace'])
+    expect(names).to.include.members([
+      'rxjs.batches64',
+      'sinks.time.jsonLines',
+      'sinks.parquet.time.parquet',
+      'startup.ms.millrace',
+    ])
     expect(new Set(names).size).to.equal(names.length)
     expect(readFileSync(file('run.html'), 'utf8')).to.contain('millrace benchmarks')
     expect(readFileSync(file('run.md'), 'utf8')).to.contain('**millrace**')

@@ -250,28 +250,28 @@ function recordingOf({ outDir }: Place): Sink<Row> {
   const counters = sinkCounters()
   const record = { dir: 'in', ns: 0, connection: 0, exchange: 'kraken' } as const
   let writer: RecordingWriter | undefined
-  let frames: FlushedFile | undefined
+  let file: CountedFile | undefined
   let timeUs = 0
   return {
     name: 'recording',
     counters,
     async open({ onFault = () => undefined }) {
-      const file = path.join(outDir, `rows.${String((await names({ outDir })).length).padStart(4, '0')}.ndjson.gz`)
+      const numbered = path.join(outDir, `rows.${String((await names({ outDir })).length).padStart(4, '0')}.ndjson.gz`)
       writer ??= await openRecording(
-        file,
+        numbered,
         { venues: ['kraken'] },
         {
           clock: liveClock,
           onFault,
           flushBytes: 1,
           retry: { minMs: 1, maxMs: 5, atMost: 1_000_000, withinMs: 1_000_000 },
-          openFile: async (name) => (frames = new FlushedFile(await open(name, 'w'))),
+          openFile: async (name) => (file = new CountedFile(await open(name, 'w'))),
         },
       )
     },
     async write(batch) {
       for (const row of batch) writer!.write({ ...record, timeUs: ++timeUs, data: JSON.stringify(row) })
-      while (frames!.flushes < timeUs) await setImmediate()
+      while (file!.pieces < timeUs) await setImmediate()
       counters.written += batch.length
     },
     async close() {
@@ -281,25 +281,15 @@ function recordingOf({ outDir }: Place): Sink<Row> {
   }
 }
 
-/** Counts how often compressed text was flushed to the file: after each frame, when no frame waits for another. */
-class FlushedFile implements WritableFile {
-  flushes = 0
-  /** The last four bytes of the file. */
-  private end = ''
-  private bytesSince = 0
+/** Counts the pieces that were written whole behind the header: each frame is one, as none waits for others. */
+class CountedFile implements WritableFile {
+  pieces = 0
 
   constructor(private readonly file: FileHandle) {}
 
   async write(bytes: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }> {
     const written = await this.file.write(bytes, offset, length, position)
-    const text = Buffer.from(bytes.subarray(offset, offset + written.bytesWritten)).toString('hex')
-    this.end = (this.end + text).slice(-FLUSHED.length)
-    this.bytesSince += written.bytesWritten
-    // What fitted to the byte is followed by one more empty block.
-    if (this.end === FLUSHED && this.bytesSince > EMPTY_BLOCK_BYTES) {
-      this.flushes++
-      this.bytesSince = 0
-    }
+    if (position > 0 && written.bytesWritten === length) this.pieces++
     return written
   }
 
@@ -307,10 +297,6 @@ class FlushedFile implements WritableFile {
     return this.file.close()
   }
 }
-
-/** The empty block by which zlib ends what it flushes. */
-const FLUSHED = '0000ffff'
-const EMPTY_BLOCK_BYTES = 6
 
 /** A file that was cut before its header was whole, holds no rows yet. */
 async function recordedRows(file: string): Promise<{ readonly rows: Row[]; readonly ended: boolean }> {

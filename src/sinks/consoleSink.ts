@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream'
 import { fileFault } from '../model/fileFault'
-import { ByteDigest } from './byteDigest'
+import { ByteDigest } from './files/byteDigest'
 import { encodeValue } from './encode'
-import { encodeBatch } from './encodeBatch'
+import { encodeBatch } from './files/encodeBatch'
 import { sinkCounters, type Sink } from './sink'
 
 export interface ConsoleSinkOptions<T> {

@@ -1,8 +1,8 @@
 import { wholeText } from '../model/wholeText'
-import { compileRow } from './compileRows'
+import { compileRow } from './files/compileRows'
 import { encodeValue } from './encode'
 import { EVENT_FIELDS, ENGINE_FIELDS, eventKindOf } from './eventFields'
-import { FileAppender, type AppendOptions, type FileRows } from './fileAppender'
+import { FileAppender, type AppendOptions, type FileRows } from './files/fileAppender'
 import { sinkCounters, type Sink } from './sink'
 
 export interface CsvOptions<T = unknown> extends AppendOptions<T> {

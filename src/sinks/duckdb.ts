@@ -16,14 +16,14 @@ import {
   type Part,
   type SqlTypes,
   type TableOptions,
-} from './databaseTables'
-import { DuckDbFile, type DuckDb, type DuckDbUser } from './duckdbFile'
+} from './tables/databaseTables'
+import { DuckDbFile, type DuckDb, type DuckDbUser } from './tables/duckdbFile'
 import type { FieldType } from './eventFields'
 import { loadPart } from './optionalPart'
-import { firstRefused } from './refusedRow'
-import { PROGRESS_TABLE, RunProgress, type ProgressRow } from './runProgress'
+import { firstRefused } from './tables/refusedRow'
+import { PROGRESS_TABLE, RunProgress, type ProgressRow } from './tables/runProgress'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
-import { fieldOf, type Cell, type Column, type TableRows } from './table'
+import { fieldOf, type Cell, type Column, type TableRows } from './tables/table'
 import { nextTurn } from './turn'
 
 export interface DuckDbOptions extends TableOptions {

@@ -5,13 +5,13 @@ import { LONGEST_WAIT_MS, type Clock } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import { retryAfterMs } from '../clock/retryAfter'
 import { Fault, messageOf } from '../model/fault'
-import { BatchProgress, BYTES_PER_UNIT_MAX } from './batchProgress'
-import { ByteDigest } from './byteDigest'
+import { BatchProgress, BYTES_PER_UNIT_MAX } from './wires/batchProgress'
+import { ByteDigest } from './files/byteDigest'
 import { compileEncoder, encodeValue, type JsonSchema } from './encode'
-import { encodeBatch } from './encodeBatch'
-import type * as httpPost from './httpPost'
-import type { HttpPost, PostAnswer } from './httpPost'
-import { SIGNATURE_HEADER, signatureOf } from './httpSignature'
+import { encodeBatch } from './files/encodeBatch'
+import type * as httpPost from './wires/httpPost'
+import type { HttpPost, PostAnswer } from './wires/httpPost'
+import { SIGNATURE_HEADER, signatureOf } from './wires/httpSignature'
 import { oneLine } from './jsonLines'
 import { sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
 
@@ -143,7 +143,7 @@ export function http<T>(url: string, options: HttpOptions<T> = {}): Sink<T> {
     }
     bytesMax = limits.bodyBytesMax
     post?.close()
-    const { HttpPost } = load('./httpPost') as typeof httpPost
+    const { HttpPost } = load('./wires/httpPost') as typeof httpPost
     post = new HttpPost(cleaned(target), { ...limits, clock, env: context.env ?? {}, ca: options.ca })
   }
 

@@ -1,5 +1,5 @@
 import { compileEncoder, encodeAny, type JsonSchema } from './encode'
-import { FileAppender, type AppendOptions } from './fileAppender'
+import { FileAppender, type AppendOptions } from './files/fileAppender'
 import { sinkCounters, type Sink } from './sink'
 
 export interface JsonLinesOptions<T> extends AppendOptions<T> {

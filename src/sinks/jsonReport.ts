@@ -1,7 +1,7 @@
 import { compileEncoder, type JsonSchema } from './encode'
-import { jsonPieces } from './jsonPieces'
-import { cutText } from './replaceFile'
-import { ReplacedFile } from './replacedFile'
+import { jsonPieces } from './files/jsonPieces'
+import { cutText } from './files/replaceFile'
+import { ReplacedFile } from './files/replacedFile'
 import type { Sink } from './sink'
 
 export interface JsonReportOptions<T> {

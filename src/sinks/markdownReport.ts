@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
-import { personReport } from './personReport'
+import { personReport } from './report/personReport'
 import type * as markdownText from './report/markdownText'
-import type { ReportOptions } from './reportOptions'
+import type { ReportOptions } from './report/reportOptions'
 import type { Sink } from './sink'
 
 /** What makes Markdown is loaded when the first report is opened. */

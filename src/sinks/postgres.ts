@@ -15,13 +15,13 @@ import {
   type FoundColumn,
   type Part,
   type TableOptions,
-} from './databaseTables'
+} from './tables/databaseTables'
 import { loadPart } from './optionalPart'
-import { binaryRows, POSTGRES_TYPES } from './postgresRows'
-import { firstRefused } from './refusedRow'
-import { PROGRESS_TABLE, RunProgress } from './runProgress'
+import { binaryRows, POSTGRES_TYPES } from './tables/postgresRows'
+import { firstRefused } from './tables/refusedRow'
+import { PROGRESS_TABLE, RunProgress } from './tables/runProgress'
 import { sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
-import type { Table } from './table'
+import type { Table } from './tables/table'
 import { nextTurn } from './turn'
 
 export interface PostgresOptions extends TableOptions {

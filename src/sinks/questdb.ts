@@ -4,11 +4,19 @@ import { LONGEST_WAIT_MS } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import { asSentence, Fault, messageOf } from '../model/fault'
 import { errnoOf } from '../model/fileFault'
-import { DatabaseTables, isName, quoted, shown, type FoundColumn, type Part, type TableOptions } from './databaseTables'
+import {
+  DatabaseTables,
+  isName,
+  quoted,
+  shown,
+  type FoundColumn,
+  type Part,
+  type TableOptions,
+} from './tables/databaseTables'
 import type { FieldType } from './eventFields'
-import { LineBuffer, LineWriter } from './questdbLines'
+import { LineBuffer, LineWriter } from './tables/questdbLines'
 import { sinkCounters, type Sink, type SinkContext } from './sink'
-import type { Table } from './table'
+import type { Table } from './tables/table'
 import { nextTurn } from './turn'
 
 export interface QuestDbOptions extends TableOptions {

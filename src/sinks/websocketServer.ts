@@ -2,15 +2,15 @@ import { createRequire } from 'node:module'
 import { LONGEST_WAIT_MS, type Clock } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import { Fault, messageOf } from '../model/fault'
-import { ByteDigest } from './byteDigest'
-import type { ClientPolicy, Outgoing } from './clientQueue'
-import { connectionCounts, type ConnectionCounts } from './connectionCounts'
+import { ByteDigest } from './files/byteDigest'
+import type { ClientPolicy, Outgoing } from './wires/clientQueue'
+import { connectionCounts, type ConnectionCounts } from './wires/connectionCounts'
 import { compileEncoder, encodeValue, type JsonSchema } from './encode'
-import { encodeBatch } from './encodeBatch'
-import { LatestByKey } from './latestByKey'
+import { encodeBatch } from './files/encodeBatch'
+import { LatestByKey } from './wires/latestByKey'
 import { sinkCounters, type Sink } from './sink'
-import type * as websocketAudience from './websocketAudience'
-import type { ClientLook } from './websocketClient'
+import type * as websocketAudience from './wires/websocketAudience'
+import type { ClientLook } from './wires/websocketClient'
 
 /** Servers are loaded when one is opened: what `import 'millrace'` loads is little. */
 const load = createRequire(__filename)
@@ -129,7 +129,7 @@ export function websocketServer<T>(options: WebsocketServerOptions<T>): Websocke
         counters.written = 0
         counters.bytes = 0
       }
-      const { Audience } = load('./websocketAudience') as typeof websocketAudience
+      const { Audience } = load('./wires/websocketAudience') as typeof websocketAudience
       audience ??= new Audience(settings, latest, counts)
       await audience.close()
       port = await audience.open(port, context)

@@ -4,7 +4,7 @@ import { EVENT_KINDS, type MarketEvent } from '../../src/model/events'
 import { Fault } from '../../src/model/fault'
 import { EVENT_FIELDS } from '../../src/sinks/eventFields'
 import { compileEncoder, encodeEvent, encodeValue, eventSchema } from '../../src/sinks/encode'
-import { jsonPieces } from '../../src/sinks/jsonPieces'
+import { jsonPieces } from '../../src/sinks/files/jsonPieces'
 
 const base = {
   exchange: 'kraken',

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import path from 'node:path'
 import { CounterRegistry } from '../../src/metrics/counters'
 import { Fault } from '../../src/model/fault'
-import { ByteDigest } from '../../src/sinks/byteDigest'
+import { ByteDigest } from '../../src/sinks/files/byteDigest'
 import { fileFault } from '../../src/model/fileFault'
 import { SINK_COUNTERS, resolveOut, sinkCounters } from '../../src/sinks/sink'
 

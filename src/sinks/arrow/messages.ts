@@ -9,7 +9,7 @@
 import type * as Arrow from 'apache-arrow'
 import type { FileHandle } from 'node:fs/promises'
 import type { FieldType } from '../eventFields'
-import type { Cell, Column } from '../table'
+import type { Cell, Column } from '../tables/table'
 
 /** Begins every message. */
 const CONTINUATION = 0xffffffff

@@ -8,7 +8,7 @@ import { mkdir, open, rename, stat, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 import { Fault } from '../../model/fault'
 import { errnoOf } from '../../model/fileFault'
-import { highestNumber, numbered } from '../numberedFiles'
+import { highestNumber, numbered } from '../files/numberedFiles'
 
 export class StreamFile {
   private file: FileHandle | undefined

@@ -8,7 +8,7 @@ import type * as Duckdb from '@duckdb/node-api'
 import { Fault } from '../../model/fault'
 import type { FieldType } from '../eventFields'
 import { loadPart } from '../optionalPart'
-import type { Cell, Column } from '../table'
+import type { Cell, Column } from '../tables/table'
 import { nextTurn } from '../turn'
 
 export type Compression = 'zstd' | 'snappy' | 'none'

@@ -7,8 +7,8 @@
  */
 import { mkdir, open, rename } from 'node:fs/promises'
 import path from 'node:path'
-import { highestNumber, numbered } from '../numberedFiles'
-import type { Column } from '../table'
+import { highestNumber, numbered } from '../files/numberedFiles'
+import type { Column } from '../tables/table'
 import type { Columns, Encoder, EncodeOptions } from './encoder'
 import { readFooter, type RowGroup } from './footer'
 import { isFull, TwinFile, unlessFull } from './twinFile'

@@ -5,7 +5,7 @@
  * percent-encoded, as DuckDB, Polars, Arrow and Spark read it; no value leads out of the folder, whatever it is.
  */
 import { Fault } from '../../model/fault'
-import type { Cell, Column, Table } from '../table'
+import type { Cell, Column, Table } from '../tables/table'
 
 /** Where a row goes, and which of its cells are in the file. */
 export interface Partitioning {

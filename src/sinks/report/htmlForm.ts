@@ -1,4 +1,4 @@
-import type { ReportForm } from '../personReport'
+import type { ReportForm } from './personReport'
 import { htmlPage } from './htmlPage'
 import { pageParts, type PageParts } from './pageParts'
 

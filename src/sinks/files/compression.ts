@@ -14,9 +14,9 @@ import { promisify } from 'node:util'
 import type { FileHandle } from 'node:fs/promises'
 import type * as zlib from 'node:zlib'
 import type { FrameCompressOptions } from 'lz4-napi'
-import { Fault } from '../model/fault'
-import { loadPart } from './optionalPart'
-import { nextTurn } from './turn'
+import { Fault } from '../../model/fault'
+import { loadPart } from '../optionalPart'
+import { nextTurn } from '../turn'
 
 export type Compression = 'gzip' | 'zstd' | 'lz4'
 

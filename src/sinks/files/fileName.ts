@@ -16,8 +16,8 @@
  *
  * Numbers are named by their digits. A list or an object names no file.
  */
-import { Fault } from '../model/fault'
-import { EVENT_FIELDS, type FieldType } from './eventFields'
+import { Fault } from '../../model/fault'
+import { EVENT_FIELDS, type FieldType } from '../eventFields'
 
 /** The path of a value's file, as a template makes it, and the part of it that time makes. */
 export interface FileName {

@@ -2,7 +2,7 @@
  * Which table the values of a sink go to, where one file or folder has one: the declared one, that of the kind of its events,
  * or that of its first batch. A file says which one it has, so that it can be continued.
  */
-import { Fault } from '../model/fault'
+import { Fault } from '../../model/fault'
 import { declaredTable, tableNameOf, tableOf, TableRows, type Column, type ColumnTypes, type Table } from './table'
 
 export interface ChosenTable {

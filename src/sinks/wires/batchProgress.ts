@@ -1,4 +1,4 @@
-import type { BatchKey } from './sink'
+import type { BatchKey } from '../sink'
 
 /**
  * How far a batch has come that is sent in parts: kept when a part fails, because the batch is offered again.

@@ -1,4 +1,4 @@
-import { Fault } from '../model/fault'
+import { Fault } from '../../model/fault'
 
 /** What reports for people have in common. */
 export interface ReportOptions {

@@ -4,10 +4,10 @@
  * Columns are declared, or those of the event's kind, or inferred from the first batch. Inferring is honest: a field of
  * which no value is known yet has no column, and a value that brings a new field later is refused, not cut.
  */
-import type { MarketEvent } from '../model/events'
-import { Fault } from '../model/fault'
-import { encodeValue } from './encode'
-import { EVENT_FIELDS, eventKindOf, type FieldType } from './eventFields'
+import type { MarketEvent } from '../../model/events'
+import { Fault } from '../../model/fault'
+import { encodeValue } from '../encode'
+import { EVENT_FIELDS, eventKindOf, type FieldType } from '../eventFields'
 
 export interface Column {
   readonly name: string

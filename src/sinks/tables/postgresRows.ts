@@ -9,7 +9,7 @@
  * Against the text format nothing has to be escaped, times need no calendar, and the server parses no digits.
  */
 import type { Part, SqlTypes } from './databaseTables'
-import type { FieldType } from './eventFields'
+import type { FieldType } from '../eventFields'
 import { fieldOf, type Cell, type TableRows } from './table'
 
 /** As `format_type` spells them. */

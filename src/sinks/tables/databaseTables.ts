@@ -4,9 +4,9 @@
  * Market events have a table per kind; other values one table, inferred from the first batch or declared. A table that
  * is there is never altered: where its columns are others, the sink says which and stops.
  */
-import { EVENT_KINDS } from '../model/events'
-import { Fault } from '../model/fault'
-import type { FieldType } from './eventFields'
+import { EVENT_KINDS } from '../../model/events'
+import { Fault } from '../../model/fault'
+import type { FieldType } from '../eventFields'
 import {
   declaredTable,
   eventTable,

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { FileTemplate, isTemplate, plainPath } from '../../src/sinks/fileName'
+import { FileTemplate, isTemplate, plainPath } from '../../../src/sinks/files/fileName'
 
 const TIME_US = Date.UTC(2024, 7, 7, 13, 59, 59) * 1_000
 

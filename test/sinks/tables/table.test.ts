@@ -1,8 +1,8 @@
 import { expect } from 'chai'
-import { type Fault } from '../../src/model/fault'
-import { EVENT_FIELDS } from '../../src/sinks/eventFields'
-import { declaredTable, eventTable, tableNameOf, tableOf, TableRows, type Table } from '../../src/sinks/table'
-import { EVENT_KINDS } from '../../src/model/events'
+import { type Fault } from '../../../src/model/fault'
+import { EVENT_FIELDS } from '../../../src/sinks/eventFields'
+import { declaredTable, eventTable, tableNameOf, tableOf, TableRows, type Table } from '../../../src/sinks/tables/table'
+import { EVENT_KINDS } from '../../../src/model/events'
 
 const cellsOf = (table: Table, value: unknown): unknown[] => new TableRows('test', table).cells(value, 7)
 const faultOf = (action: () => unknown): Fault => {

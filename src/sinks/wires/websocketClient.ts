@@ -5,7 +5,7 @@
  * and a policy. What it says is bounded too, in bytes, in number and in meaning. Nothing that it does throws.
  */
 import type { RawData, WebSocket } from 'ws'
-import type { Clock, Timer } from '../clock/clock'
+import type { Clock, Timer } from '../../clock/clock'
 import { ClientQueue, type ClientQueueOptions, type Outgoing } from './clientQueue'
 
 export interface ClientOptions extends ClientQueueOptions {

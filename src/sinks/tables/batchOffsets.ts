@@ -1,5 +1,5 @@
-import { Fault } from '../model/fault'
-import type { BatchKey } from './sink'
+import { Fault } from '../../model/fault'
+import type { BatchKey } from '../sink'
 
 /**
  * Which values of its run each value of a batch is, also after `drain` has left out those that the sink refused.

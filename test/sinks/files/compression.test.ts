@@ -6,12 +6,12 @@ import zlib, { gunzip, gzip } from 'node:zlib'
 import { decompress as unzstd } from '@bokuweb/zstd-wasm'
 import { decompressFrame } from 'lz4-napi'
 import { from } from 'rxjs'
-import type { Compression } from '../../src/sinks/compression'
-import { csv } from '../../src/sinks/csv'
-import { drain } from '../../src/sinks/drain'
-import { jsonLines, type JsonLinesOptions } from '../../src/sinks/jsonLines'
-import { conformsAsSink, row, rows, type Row } from './conformance'
-import { TestFolder, VirtualClock, faultOf } from './support'
+import type { Compression } from '../../../src/sinks/files/compression'
+import { csv } from '../../../src/sinks/csv'
+import { drain } from '../../../src/sinks/drain'
+import { jsonLines, type JsonLinesOptions } from '../../../src/sinks/jsonLines'
+import { conformsAsSink, row, rows, type Row } from '../conformance'
+import { TestFolder, VirtualClock, faultOf } from '../support'
 
 const run = promisify(execFile)
 const parse = (text: string): unknown[] =>

@@ -8,7 +8,7 @@ import type * as DuckDbApi from '@duckdb/node-api'
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { mkdir, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { Fault } from '../model/fault'
+import { Fault } from '../../model/fault'
 
 /** The library, once it is loaded. */
 export type DuckDb = typeof DuckDbApi

@@ -20,15 +20,15 @@
  */
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
-import type { Clock } from '../clock/clock'
-import { errorOf, Fault, messageOf } from '../model/fault'
-import { fileFault } from '../model/fileFault'
+import type { Clock } from '../../clock/clock'
+import { errorOf, Fault, messageOf } from '../../model/fault'
+import { fileFault } from '../../model/fileFault'
 import { ByteDigest } from './byteDigest'
 import { codecOf, type Compression } from './compression'
 import { fieldOf, FileTemplate, HOUR_US, isTemplate, plainPath, type FileName } from './fileName'
 import { GrowingFile, type FileRules, type FileWork } from './growingFile'
-import { resolveOut, type SinkContext, type SinkCounters } from './sink'
-import { nextTurn } from './turn'
+import { resolveOut, type SinkContext, type SinkCounters } from '../sink'
+import { nextTurn } from '../turn'
 
 export interface AppendOptions<T = unknown> {
   /** Goes on after what the file holds. Default: a file that is there when the run begins is replaced. */

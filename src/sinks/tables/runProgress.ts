@@ -1,4 +1,4 @@
-import type { BatchKey, SinkCounters } from './sink'
+import type { BatchKey, SinkCounters } from '../sink'
 
 /** What the destination remembers of a run: one row, changed in the same transaction as the batch. */
 export interface ProgressRow {

@@ -7,8 +7,8 @@
  * Binary  version 2 adds doubles (`==`, 16, eight bytes) and arrays (`==`, 14, 10, dimensions, lengths, values), little-endian
  * Quirk   there is no NULL: what is not there is left out
  */
-import { Fault } from '../model/fault'
-import type { FieldType } from './eventFields'
+import { Fault } from '../../model/fault'
+import type { FieldType } from '../eventFields'
 import { fieldOf, type Cell, type Column, type TableRows } from './table'
 
 /** How the columns of a table are sent, as the table has them. */

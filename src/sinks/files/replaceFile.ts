@@ -1,6 +1,6 @@
 import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
-import { fileFault } from '../model/fileFault'
+import { fileFault } from '../../model/fileFault'
 
 export interface ReplacedBytes {
   readonly bytes: number

@@ -9,8 +9,8 @@ import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
-import type { Clock, Timer } from '../clock/clock'
-import { proxyFor, tunnelTo, type Environment } from '../feed/proxy'
+import type { Clock, Timer } from '../../clock/clock'
+import { proxyFor, tunnelTo, type Environment } from '../../feed/proxy'
 
 export interface PostOptions {
   /** The machine's time. */

@@ -8,12 +8,12 @@
 import { constants } from 'node:fs'
 import { mkdir, open, readdir, realpath, rename, stat, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
-import type { Clock } from '../clock/clock'
-import { Fault } from '../model/fault'
-import { errnoOf, fileFault } from '../model/fileFault'
+import type { Clock } from '../../clock/clock'
+import { Fault } from '../../model/fault'
+import { errnoOf, fileFault } from '../../model/fileFault'
 import type { ByteDigest } from './byteDigest'
 import { endingOf, firstFrame, wholeFrames, type Codec } from './compression'
-import type { SinkCounters } from './sink'
+import type { SinkCounters } from '../sink'
 
 /** What all files of a sink have in common. */
 export interface FileRules {

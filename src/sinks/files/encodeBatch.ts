@@ -1,4 +1,4 @@
-import { Fault, messageOf } from '../model/fault'
+import { Fault, messageOf } from '../../model/fault'
 
 /**
  * Encodes a whole batch before anything of it is written, so that a value that has no text spoils nothing.

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { ClientQueue, type ClientPolicy, type Outgoing } from '../../src/sinks/clientQueue'
+import { ClientQueue, type ClientPolicy, type Outgoing } from '../../../src/sinks/wires/clientQueue'
 
 const value = (text: string, key?: string): Outgoing => ({ data: Buffer.from(text), key })
 const word = (text: string): Outgoing => ({ ...value(text), isWord: true })

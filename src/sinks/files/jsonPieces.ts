@@ -4,7 +4,7 @@
  * `JSON.stringify` of a report of 50 MB holds the event loop for a third of a second. Here large lists and objects are
  * walked, what is small is written by `JSON.stringify` as before, and whoever takes the pieces may wait between them.
  */
-import { encodeValue, plain } from './encode'
+import { encodeValue, plain } from '../encode'
 
 export function* jsonPieces(value: unknown, options: { indent: number; pieceChars: number }): Iterable<string> {
   let piece = ''

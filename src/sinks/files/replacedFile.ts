@@ -1,11 +1,11 @@
 import { mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
-import type { Clock, Timer } from '../clock/clock'
-import { Fault, messageOf } from '../model/fault'
-import { fileFault } from '../model/fileFault'
+import type { Clock, Timer } from '../../clock/clock'
+import { Fault, messageOf } from '../../model/fault'
+import { fileFault } from '../../model/fileFault'
 import { ByteDigest } from './byteDigest'
 import { replaceFile, temporaryOf } from './replaceFile'
-import { resolveOut, sinkCounters, type SinkContext } from './sink'
+import { resolveOut, sinkCounters, type SinkContext } from '../sink'
 
 export interface ReplacedFileOptions<T> {
   /** Of the sink. */

@@ -1,13 +1,13 @@
 import { createRequire } from 'node:module'
-import { gathered } from './replaceFile'
-import { ReplacedFile } from './replacedFile'
-import type { ReportModel } from './report/reportModel'
-import type * as reportModel from './report/reportModel'
-import type { ReportText } from './report/sections'
-import type * as sections from './report/sections'
+import { gathered } from '../files/replaceFile'
+import { ReplacedFile } from '../files/replacedFile'
+import type { ReportModel } from './reportModel'
+import type * as reportModel from './reportModel'
+import type { ReportText } from './sections'
+import type * as sections from './sections'
 import { INSTRUMENTS_MAX, requireInstruments, type ReportOptions } from './reportOptions'
-import type { RunLook } from './runLook'
-import type { Sink, SinkContext } from './sink'
+import type { RunLook } from '../runLook'
+import type { Sink, SinkContext } from '../sink'
 
 /** How a report is written down. */
 export interface ReportForm {
@@ -47,7 +47,7 @@ export function personReport(
       const { look, clock } = context!
       const run = look?.()
       const title = options.title ?? run?.pipeline ?? 'Report'
-      const { reportText } = load('./report/sections') as typeof sections
+      const { reportText } = load('./sections') as typeof sections
       const text = reportText(current, run, { title, writtenAtUs: clock.nowUs() })
       return gathered(form!.pieces(text, current, run))
     },
@@ -62,7 +62,7 @@ export function personReport(
       form ??= formOf()
       await form.prepare?.()
       if (opening.resume !== true || model === undefined) {
-        const { ReportModel } = load('./report/reportModel') as typeof reportModel
+        const { ReportModel } = load('./reportModel') as typeof reportModel
         model = new ReportModel({ instrumentsMax })
         taken = undefined
         ended = true

@@ -62,6 +62,8 @@ export interface SinkLook {
   readonly bytes: number
   readonly failed: number
   readonly retries: number
+  /** Values that it gave up and that stand among the dead letters; undefined where there are none. */
+  readonly deadLettered?: number
 }
 
 export interface StageLook {

@@ -442,20 +442,19 @@ function accountText(edge: EdgeLook): string {
 
 function sinksSection({ sinks, stages }: RunLook): ReportSection {
   const failed = stages.filter(({ failures }) => failures > 0)
+  const hasLetters = sinks.some(({ deadLettered = 0 }) => deadLettered > 0)
+  const counts = ['written', 'bytes', 'batches given up', 'retries', ...(hasLetters ? ['dead letters'] : [])]
   return {
     id: 'sinks',
     title: failed.length === 0 ? 'Sinks' : 'Sinks and stages that failed',
     sentences: ['What is safe at the destination. Of a report, which is replaced, its versions.'],
     tables: [
       {
-        head: ['sink', 'written', 'bytes', 'batches given up', 'retries'],
-        numeric: ['written', 'bytes', 'batches given up', 'retries'],
-        rows: sinks.map(({ name, written, bytes, failed: lost, retries }) => [
+        head: ['sink', ...counts],
+        numeric: counts,
+        rows: sinks.map(({ name, written, bytes, failed: lost, retries, deadLettered = 0 }) => [
           name,
-          countText(written),
-          countText(bytes),
-          countText(lost),
-          countText(retries),
+          ...[written, bytes, lost, retries, ...(hasLetters ? [deadLettered] : [])].map(countText),
         ]),
         bad: indexes(sinks, (sink) => sink.failed > 0),
       },

@@ -209,6 +209,14 @@ describe('The text of a report', () => {
     ])
   })
 
+  it('has a column of dead letters where there are any', () => {
+    const hook = { name: 'hook', written: 3, bytes: 99, failed: 1, retries: 7, deadLettered: 1_024 }
+    const bars = { name: 'bars', written: 1, bytes: 2, failed: 0, retries: 0 }
+    const [table] = section(textOf(modelOf([]), runLook({ sinks: [hook, bars] })), 'sinks').tables
+    expect(table!.head.at(-1)).to.equal('dead letters')
+    expect(table!.rows.map((row) => row.at(-1))).to.deep.equal(['1,024', '0'])
+  })
+
   it('is Markdown in which no text from outside is markup', () => {
     const hostile = 'a|b\n# c <img onerror=x> [l](javascript:x) `d` *e* _f_ ![i](h) g_h \u202e'
     const text = textOf(modelOf([trade({ symbol: hostile, instrument: undefined, receiveTimeUs: T })]))

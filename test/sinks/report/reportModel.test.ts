@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { ReportModel } from '../../../src/sinks/report/reportModel'
 import { reportText, unaccounted, type ReportSection, type ReportText } from '../../../src/sinks/report/sections'
-import { markdownText } from '../../../src/sinks/report/markdownText'
+import { escapeMarkdown, markdownText } from '../../../src/sinks/report/markdownText'
 import type { RunLook } from '../../../src/sinks/runLook'
 import { notice, snapshot, trade, viewOf } from '../../kit/marketEvents'
 import { runLook } from './runLook'
@@ -256,6 +256,13 @@ describe('The text of a report', () => {
     const [table] = section(textOf(modelOf([]), runLook({ sinks: [hook, bars] })), 'sinks').tables
     expect(table!.head.at(-1)).to.equal('dead letters')
     expect(table!.rows.map((row) => row.at(-1))).to.deep.equal(['1,024', '0'])
+  })
+
+  it('is Markdown in which numbers stay numbers, and no text is an item of a list', () => {
+    const texts = ['78602.7', '0.5', '-3', '1. first', '2) second', '3.', '12']
+    expect(texts.map(escapeMarkdown)).to.deep.equal([
+      ...['78602.7', '0.5', '\\-3', '1\\. first', '2\\) second', '3\\.', '12'],
+    ])
   })
 
   it('is Markdown in which no text from outside is markup', () => {

@@ -62,6 +62,7 @@ function timed<T>(prepare: (view: BookView) => T, text: (prepared: T) => string)
   ms = 0
   texts = 0
   eachView(FRAMES, take)
+  if (bytes === 0) throw new Error('No text was made.')
   return { time: (ms * 1e6) / texts }
 }
 
@@ -125,7 +126,3 @@ void measure(
     ],
   })),
 )
-
-process.on('exit', () => {
-  if (bytes === 0) throw new Error('No text was made.')
-})

@@ -21,6 +21,7 @@ import {
 import { openRecording, type RecordingWriterOptions } from '../../../src/feed/recording/recordingWriter'
 import type { Fault } from '../../../src/model/fault'
 import { all, frame, HEADER, read, recordingOf, rejectionOf, temporaryFolder, textsOf } from './recordings'
+import { asUnprivileged } from '../../kit/unprivileged'
 
 const START_US = 1_626_992_740_000_000
 const FRAMES = 400
@@ -549,20 +550,6 @@ async function linesOf(file: string): Promise<string[]> {
   }
   return lines
 }
-
-/** Root may write anywhere: for as long as the work takes it is somebody who may not. */
-async function asUnprivileged<T>(work: () => Promise<T>): Promise<T> {
-  const { geteuid, seteuid } = process
-  if (geteuid?.() !== 0) return work()
-  seteuid!(NOBODY)
-  try {
-    return await work()
-  } finally {
-    seteuid!(0)
-  }
-}
-
-const NOBODY = 65_534
 
 async function flip(file: string, place: number): Promise<void> {
   const bytes = await readFile(file)

@@ -7,8 +7,7 @@
  * Variants `without`  every frame is read once (its CRC) and forgotten
  *          `gzip`     and recorded, as by default
  *          `plain`    and recorded without compression
- * Measures `cpu`   of one core, all threads together, %; what a variant has more than `without` is the recorder. On a machine
- *                  that others use it is several times what it is on an idle one: caches are cold between the frames
+ * Measures `cpu`   of one core, all threads together, %; what a variant has more than `without` is the recorder
  *          `size`  bytes a frame in the file
  * Baseline `without`
  */
@@ -42,10 +41,8 @@ async function write(name: string | undefined): Promise<Sample> {
         const data = frames[index % DISTINCT]!
         seen = crc32(data, seen)
         if (writer === undefined) return
-        writer.write({
-          ...{ timeUs: startUs + index * (1e6 / PER_SECOND), ns: 0, connection: 0, exchange: 'binance' },
-          ...{ dir: 'in', data, isText: true },
-        })
+        const timeUs = startUs + index * (1e6 / PER_SECOND)
+        writer.write({ timeUs, ns: 0, connection: 0, exchange: 'binance', dir: 'in', data, isText: true })
       },
     )
     if (seen === 0 || share < 0.5) throw new Error(`Only ${Math.round(share * 100)} % of the frames were handled.`)

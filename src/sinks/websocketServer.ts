@@ -10,7 +10,7 @@ import { encodeBatch } from './files/encodeBatch'
 import { LatestByKey } from './wires/latestByKey'
 import { sinkCounters, type Sink } from './sink'
 import type * as websocketAudience from './wires/websocketAudience'
-import type { ClientLook } from './wires/websocketClient'
+import type { ClientLook } from './wires/clientLook'
 
 /** Servers are loaded when one is opened: what `import 'millrace'` loads is little. */
 const load = createRequire(__filename)

@@ -96,6 +96,7 @@ describe('the package', function () {
         'pidusage',
         'rxjs',
         'threads',
+        'uplot',
         'ws',
       ])
       expect(existsSync(path.join(installed.folder, 'node_modules/millrace/node_modules/rxjs'))).to.equal(false)

@@ -302,7 +302,12 @@ export class LineFile {
   }
 
   private startGzip(): Gzip & ZlibReset {
-    const gzip = createGzip({ level: this.options.level, flush: constants.Z_SYNC_FLUSH, chunkSize: 64 * 1_024 })
+    const gzip = createGzip({
+      level: this.options.level,
+      memLevel: 9,
+      flush: constants.Z_SYNC_FLUSH,
+      chunkSize: 64 * 1_024,
+    })
     gzip.on('data', (bytes: Buffer) => this.packed.push(bytes))
     gzip.on('error', () => undefined) // whoever waits for the write is told
     return gzip as Gzip & ZlibReset

@@ -1,4 +1,4 @@
-import type { Departure } from './websocketClient'
+import type { Departure } from './clientLook'
 import type { Refusal } from './websocketGate'
 
 /** Of a WebSocket server, since it was opened first. */

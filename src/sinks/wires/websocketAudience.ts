@@ -11,7 +11,8 @@ import type { Outgoing } from './clientQueue'
 import type { ConnectionCounts } from './connectionCounts'
 import type { LatestByKey } from './latestByKey'
 import type { SinkContext } from '../sink'
-import { keysIn, WebsocketClient, type ClientLook, type ClientOptions } from './websocketClient'
+import type { ClientLook } from './clientLook'
+import { keysIn, WebsocketClient, type ClientOptions } from './websocketClient'
 import { isLoopback, refusalOf, targetOf, type GateRules } from './websocketGate'
 
 export interface AudienceSettings extends ClientOptions, Omit<GateRules, 'token'> {

@@ -13,10 +13,7 @@ export function runReport(summary: RunSummary, pipelineFile: string): string[] {
     '',
     edgesTable(summary),
     '',
-    table(
-      ['sink', 'written', 'bytes', 'failed'],
-      summary.sinks.map((sink) => [sink.name, String(sink.written), String(sink.bytes), String(sink.failed)]),
-    ),
+    sinksTable(summary),
     ...stagesTable(summary),
     '',
     ...figures(summary),
@@ -40,6 +37,18 @@ function edgesTable({ edges }: RunSummary): string {
         String(sum(edge.dropped)),
         String(edge.inFlight),
       ]),
+  )
+}
+
+/** With a column of dead letters where there are any. */
+function sinksTable({ sinks }: RunSummary): string {
+  const hasLetters = sinks.some(({ deadLettered = 0 }) => deadLettered > 0)
+  return table(
+    ['sink', 'written', 'bytes', 'failed', ...(hasLetters ? ['dead letters'] : [])],
+    sinks.map(({ name, written, bytes, failed, deadLettered = 0 }) => [
+      name,
+      ...[written, bytes, failed, ...(hasLetters ? [deadLettered] : [])].map(String),
+    ]),
   )
 }
 

@@ -192,7 +192,11 @@ class Drawing {
     this.groups = [...groups]
     this.first = nodes.length
     this.names = new Set([...nodes, ...groups].map(({ name }) => name))
-    for (const node of nodes) if (node.kind === 'sink') this.sinks.add(node.sink)
+    for (const node of nodes) {
+      if (node.kind !== 'sink') continue
+      this.sinks.add(node.sink)
+      if (node.edge.deadLetters !== undefined) this.sinks.add(node.edge.deadLetters)
+    }
   }
 
   readonly builder: PipelineBuilder = {
@@ -229,12 +233,9 @@ class Drawing {
         this.at(name, 'batchMax is a whole number, 1 or more.')
       }
       if (given?.flushMs !== undefined && !isWait(given.flushMs)) this.at(name, 'flushMs is milliseconds, 0 or more.')
-      if (typeof sink === 'object' && (sink as unknown) !== null) {
-        if (this.sinks.has(sink)) {
-          this.at(name, 'This sink is written by another edge already: make one for each, or merge the streams.')
-        }
-        this.sinks.add(sink)
-      }
+      this.checkRetry(name, given?.retry)
+      this.takeSink(name, sink, 'This sink')
+      if (given?.deadLetters !== undefined) this.checkDeadLetters(name, given.deadLetters)
       const reads = this.isStream(from) ? [from.name] : []
       this.nodes.push({ kind: 'sink', name, groups: this.open, from: reads, sink, edge })
     },
@@ -386,6 +387,33 @@ class Drawing {
     }
     const problem = problemOfPolicy(onFull)
     if (problem !== undefined) this.at(node, problem)
+  }
+
+  private checkRetry(node: string, retry: unknown): void {
+    if (retry === undefined) return
+    if (typeof retry !== 'object' || retry === null) {
+      this.at(node, 'retry is { attempts, firstMs, capMs }: how often, and how long apart, a batch is offered again.')
+      return
+    }
+    const { attempts, firstMs, capMs } = retry as RetryBudget
+    if (attempts !== undefined && !isCount(attempts)) this.at(node, 'retry.attempts is a whole number, 1 or more.')
+    for (const [option, value] of Object.entries({ firstMs, capMs })) {
+      if (value !== undefined && !isWait(value)) this.at(node, `retry.${option} is milliseconds, 0 or more.`)
+    }
+  }
+
+  private checkDeadLetters(node: string, letters: unknown): void {
+    if (isSink(letters)) this.takeSink(node, letters, 'The sink of its deadLetters')
+    else this.at(node, "deadLetters is a sink, such as jsonLines('out/dead-letters.jsonl').")
+  }
+
+  /** A sink has one writer: what is written to it is in one order, and is counted once. */
+  private takeSink(node: string, sink: unknown, which: string): void {
+    if (typeof sink !== 'object' || sink === null) return
+    if (this.sinks.has(sink)) {
+      this.at(node, `${which} is written by another edge already: make one for each, or merge the streams.`)
+    }
+    this.sinks.add(sink)
   }
 
   private checkFailurePolicy(node: string, options: StageOptions | undefined): void {

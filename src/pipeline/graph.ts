@@ -21,6 +21,8 @@ export interface GraphNode {
   readonly kind: 'source' | 'stage' | 'sink'
   /** The innermost group it is in. */
   readonly group?: string
+  /** Of a sink: the name of the one that gets what it gave up; absent where there is none. */
+  readonly deadLetters?: string
 }
 
 export interface GraphGroup {
@@ -252,9 +254,10 @@ function drawnEdges(graph: PipelineGraph | RunningGraph): readonly (GraphEdge | 
   return graph.edges.filter(({ to }) => !sources.has(to))
 }
 
-/** The lines of a node's text: its name, what waits before a source, and how it fares where that is not well. */
+/** The lines of a node's text: its name, what waits before a source, how it fares where that is not well, and where its dead letters go. */
 function textOf(node: GraphNode | RunningNode, graph: PipelineGraph | RunningGraph): string[] {
-  if (!('state' in node)) return [node.name]
+  const letters = node.deadLetters === undefined ? [] : [`dead letters → ${node.deadLetters}`]
+  if (!('state' in node)) return [node.name, ...letters]
   const before = node.kind === 'source' ? graph.edges.find(({ to }) => to === node.name) : undefined
   const counts = [
     [node.restarts, 'restart'],
@@ -269,6 +272,7 @@ function textOf(node: GraphNode | RunningNode, graph: PipelineGraph | RunningGra
     ...(before === undefined ? [] : labelOf(before)),
     ...(node.state === 'running' ? [] : [node.state]),
     ...(told.length === 0 ? [] : [told.join(', ')]),
+    ...letters,
   ]
 }
 
@@ -286,9 +290,16 @@ function labelOf(edge: GraphEdge | RunningEdge): string[] {
   ]
 }
 
-function graphNode({ name, kind, groups }: NodeDescription): GraphNode {
+function graphNode(node: NodeDescription): GraphNode {
+  const { name, kind, groups } = node
   const group = groups.at(-1)
-  return { name, kind, ...(group === undefined ? {} : { group }) }
+  const letters = node.kind === 'sink' ? node.edge.deadLetters?.name : undefined
+  return {
+    name,
+    kind,
+    ...(group === undefined ? {} : { group }),
+    ...(letters === undefined ? {} : { deadLetters: letters }),
+  }
 }
 
 function groupsOf(groups: readonly GroupDescription[]): Pick<PipelineGraph, 'groups'> {

@@ -5,7 +5,7 @@ import { pace, type Speed } from '../feed/recording/pace'
 import { readHeader } from '../feed/recording/recordingReader'
 import { Readiness } from '../feed/readiness'
 import { Sessions } from '../feed/sessions'
-import type { Lineage, MarketEvent } from '../model/events'
+import { trace } from '../feed/trace'
 import { messageOf, Fault } from '../model/fault'
 import type { ConnectionView, Market, MarketOutput } from './market'
 import type { Wish } from './wish'
@@ -152,12 +152,6 @@ export class ReplayMarket implements Market {
 }
 
 const STOP_MS = 2_000
-
-/** Events that have just been made, and were handed to nobody yet, are told what of. */
-function trace(events: readonly MarketEvent[], lineage: Lineage | undefined): void {
-  if (lineage === undefined) return
-  for (const event of events) (event as { lineage?: Lineage }).lineage = lineage
-}
 
 function unreadable(thrown: unknown): Fault {
   if (thrown instanceof Fault) return thrown

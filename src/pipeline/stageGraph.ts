@@ -77,6 +77,8 @@ export interface SinkReport {
   readonly written: number
   readonly bytes: number
   readonly failed: number
+  /** Values that it gave up and that stand among the dead letters; absent where there are none. */
+  readonly deadLettered?: number
   readonly digest?: string
 }
 
@@ -779,12 +781,17 @@ function edgesOf(nodes: readonly NodeDescription[], graph: StageGraph): EdgeRepo
 
 function sinkReport({ name, sink, result }: WiredSink): SinkReport {
   const { written, bytes, failed } = sink.counters
-  return { name, written, bytes, failed, ...(result?.digest === undefined ? {} : { digest: result.digest }) }
+  const digest = result?.digest
+  return { name, written, bytes, failed, ...lettersOf(sink), ...(digest === undefined ? {} : { digest }) }
 }
 
 function sinkLook({ name, sink }: WiredSink): SinkLook {
   const { written, bytes, failed, retries } = sink.counters
-  return { name, written, bytes, failed, retries }
+  return { name, written, bytes, failed, retries, ...lettersOf(sink) }
+}
+
+function lettersOf({ counters: { deadLettered } }: Sink<unknown>): Pick<SinkReport, 'deadLettered'> {
+  return deadLettered > 0 ? { deadLettered } : {}
 }
 
 function sumOf(accounts: readonly Readonly<Ledger>[]): Ledger {

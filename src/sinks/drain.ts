@@ -556,6 +556,9 @@ export class Drain<T> {
       run: this.options.run,
       env: this.options.env,
       retry: this.options.retry ?? {},
+      onWritten: (letters) => {
+        this.sink.counters.deadLettered += letters.length
+      },
       onFault: (fault) => this.report(fault),
     })
   }

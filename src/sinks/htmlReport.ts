@@ -16,6 +16,9 @@ export type HtmlReportOptions = ReportOptions
  *           bars and candles, liquidations, derivatives, notices, samples of `processMetrics`. Of anything else the latest
  *           value of each kind and instrument stands in a table. From the run itself come faults, gaps, the ledger of every
  *           edge, sinks, latencies and the process's cost
+ * Lineage   of events that say where they stand in a recording (`lineage`): notices, liquidations, the lowest, highest and
+ *           largest trade of each instrument, and the latest values print it. Views and bars are made of many lines and do
+ *           not carry it
  * Holds     at most 1,000 points a line, 480 bars and 240 × 192 cells an instrument, `instrumentsMax` of them: 0.3 MB each.
  *           When a capacity is reached the resolution is halved; lines keep the extremes of what their points stand for
  * Delivery  values are safe with the version of the page that follows them: every `everyMs`, and at the end. A value that

@@ -5,6 +5,7 @@
  * give the parts that it knows.
  */
 import type { LatencyBucket } from '../metrics/histogram'
+import type { Lineage } from '../model/events'
 
 export interface RunLook {
   readonly pipeline: string
@@ -62,6 +63,8 @@ export interface SinkLook {
   readonly bytes: number
   readonly failed: number
   readonly retries: number
+  /** Values that it gave up and that stand among the dead letters; undefined where there are none. */
+  readonly deadLettered?: number
 }
 
 export interface StageLook {
@@ -81,9 +84,12 @@ export interface ConnectionLook {
 }
 
 export interface FaultLook {
-  readonly timeUs: number
+  /** Of the stream; undefined before its first record. */
+  readonly timeUs: number | undefined
   readonly code: string
   readonly message: string
+  /** What it was met on, where that is known. */
+  readonly lineage?: Lineage | undefined
 }
 
 export interface LatencyLook {

@@ -8,6 +8,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import type { AuditReport } from '../../src/feed/audit'
 import { needsShared, readGolden, sharedPath } from '../kit/shared'
 import { dataOf } from '../sinks/report/page'
+import { recordingOf } from '../feed/recording/recordings'
 import { millrace, needsBuild, temporaryFolder } from './millrace'
 
 /** One recording of each exchange, and whose golden summary it has. */
@@ -64,6 +65,46 @@ describe('millrace report', function () {
     })
   }
 
+  it('makes a page of the part between two times', async () => {
+    const recording = file('session.ndjson')
+    const seconds = [0, 1, 2, 3, 4]
+    await recordingOf(recording, seconds.map(tradeLine))
+    const args = ['report', recording, '--out', file('r.html'), '--json']
+    const ran = await millrace([...args, '--from', new Date((T + 1e6) / 1_000).toISOString(), '--to', String(T + 3e6)])
+    expect(ran.status, ran.err).to.equal(0)
+    const [instrument] = (JSON.parse(ran.out) as Summary).instruments
+    expect(instrument).to.include({ name: 'BTC/USD', trades: 2 })
+    const page = await readFile(file('r.html'), 'utf8')
+    expect(page).to.contain('What was received before 2023-11-14 22:13:21.000 (UTC) was left out.')
+    expect(page).to.contain('What was received at 2023-11-14 22:13:23.000 (UTC) or later was left out.')
+    expect(page).not.to.contain('where it stands')
+    for (const wrong of [
+      ['--from', 'yesterday'],
+      ['--from', '6', '--to', '6'],
+    ]) {
+      expect((await millrace([...args, ...wrong])).status, wrong.join(' ')).to.equal(2)
+    }
+  })
+
+  it('says with --lineage which line each single event came from, and each fault', async () => {
+    const recording = file('session.ndjson')
+    const broken = { t: String((T + 5e6) * 1_000), dir: 'in', raw: '{"channel":"trade"' }
+    await recordingOf(recording, [...[0, 1, 2].map(tradeLine), broken, '{"cut'])
+    const args = ['report', recording, '--lineage', '--out', file('r.html'), '--markdown', file('r.md')]
+    expect((await millrace(args)).status).to.equal(1)
+    const rows = (await readFile(file('r.md'), 'utf8')).split('\n').filter((row) => row.startsWith('|'))
+    const rowsWith = (text: string): string[] => rows.filter((row) => row.includes(text))
+    const place = (line: number): RegExp => new RegExp(String.raw`\| line ${line}, block 0 of .*session\\?\.ndjson \|$`)
+    expect(rowsWith('| lowest |')[0]).to.match(place(2))
+    expect(rowsWith('| highest |')[0]).to.match(place(4))
+    expect(rowsWith('| largest |')[0]).to.match(place(2))
+    // The reader's own sentences say which line it was; a fault of a frame says where the frame stands.
+    const faults = rows.filter((row) => /UNREADABLE/.test(row) && !/\| \d+ \|$/.test(row))
+    expect(faults.find((row) => row.includes('FRAME_UNREADABLE'))).to.match(place(5))
+    expect(faults.find((row) => row.includes('RECORD_UNREADABLE'))).to.match(/^\| – \|.* Line 6 .*\| – \|$/)
+    expect(await readFile(file('r.html'), 'utf8')).to.contain('where it stands')
+  })
+
   it('draws only the instruments that are asked for', async () => {
     const args = ['report', recorded('binance.ws1'), '--out', file('r.html'), '--instrument', 'NKN-USDT', '--json']
     const ran = await millrace([...args, '--instrument', 'BLZETH'])
@@ -111,6 +152,17 @@ describe('millrace report', function () {
     expect(absent.err).to.match(/absent\.ndjson.*\.\n/)
   })
 })
+
+const T = 1_700_000_000_000_000
+
+/** A trade of Kraken, received so many seconds after `T`, and dearer the later it is. */
+function tradeLine(second: number): object {
+  const timeUs = T + second * 1e6
+  const timestamp = new Date(timeUs / 1_000).toISOString()
+  const trade = { symbol: 'BTC/USD', side: 'buy', price: 100 + second, qty: 1, ord_type: 'limit', trade_id: second }
+  const raw = JSON.stringify({ channel: 'trade', type: 'update', data: [{ ...trade, timestamp }] })
+  return { t: String(timeUs * 1_000), dir: 'in', raw }
+}
 
 function recorded(name: string): string {
   return sharedPath('fixtures', 'recorded', `${name}.ndjson.gz`)

@@ -59,6 +59,18 @@ Not repaired: The stage trade-checks/g/check failed.`,
     expect(report).to.contain('\nQuarantine: nothing could be kept. 2 more were not kept.')
   })
 
+  it('has a column of dead letters where there are any', () => {
+    const [trades] = SUMMARY.sinks
+    const sinks = [trades!, { name: 'hook', written: 2, bytes: 90, failed: 1, deadLettered: 5 }]
+    const text = runReport({ ...SUMMARY, sinks }, 'x.ts').join('\n')
+    expect(text.slice(text.indexOf('\nsink'), text.indexOf('\ntrade-checks ran'))).to.equal(`
+sink    written  bytes  failed  dead letters
+──────  ───────  ─────  ──────  ────────────
+trades        7    900       0             0
+hook          2     90       1             5
+`)
+  })
+
   it('says how long the sources were held back', () => {
     const lines = (times: number): string =>
       runReport({ ...SUMMARY, held: { times, seconds: 1.25 } }, 'x.ts').join('\n')

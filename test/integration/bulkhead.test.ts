@@ -101,6 +101,9 @@ describe('Sinks of one stream', () => {
     for (const name of ['stalled', 'refused', 'slow']) expect(edge(name), name).to.include({ in: COUNT, inFlight: 0 })
     expect(edge('stalled').out).to.equal(0)
     expect(edge('refused').out).to.equal(0)
+    const lettersOf = (name: string) => summary.sinks.find((sink) => sink.name === name)!.deadLettered
+    expect(lettersOf('refused')).to.equal(letters.values.length).and.to.be.above(0)
+    expect(lettersOf('kept')).to.equal(undefined)
     expect(edge('slow').out).to.equal(slow.sink.counters.written)
     expect(edge('stalled').dropped['dropOldest']).to.be.above(COUNT - CAPACITY - 100)
     expect(faults.map(({ details }) => details['sink']).filter((name) => name !== undefined)).to.include.members([

@@ -171,6 +171,37 @@ describe('describePipeline', () => {
       ['p/memory: batchMax is a whole number, 1 or more.', 'p/memory: flushMs is milliseconds, 0 or more.'],
     ],
     [
+      'a budget of retries that is none',
+      (loose) => {
+        const a = loose.source('a', of(1), edge)
+        loose.sink(a, sinkOf('x'), { ...edge, retry: { attempts: 0, firstMs: -1, capMs: NaN } })
+        loose.sink(a, sinkOf('y'), { ...edge, retry: 5 })
+      },
+      [
+        'p/x: retry.attempts is a whole number, 1 or more.',
+        'p/x: retry.firstMs is milliseconds, 0 or more.',
+        'p/x: retry.capMs is milliseconds, 0 or more.',
+        'p/y: retry is { attempts, firstMs, capMs }: how often',
+      ],
+    ],
+    [
+      'dead letters that go nowhere, or where something else is written',
+      (loose) => {
+        const a = loose.source('a', of(1), edge)
+        const own = sinkOf('own')
+        const letters = sinkOf('letters')
+        loose.sink(a, sinkOf('x'), { ...edge, deadLetters: 'out/dead.jsonl' })
+        loose.sink(a, own, { ...edge, deadLetters: own })
+        loose.sink(a, sinkOf('y'), { ...edge, deadLetters: letters })
+        loose.sink(a, sinkOf('z'), { ...edge, deadLetters: letters })
+      },
+      [
+        "p/x: deadLetters is a sink, such as jsonLines('out/dead-letters.jsonl').",
+        'p/own: The sink of its deadLetters is written by another edge already',
+        'p/z: The sink of its deadLetters is written by another edge already',
+      ],
+    ],
+    [
       'a policy for failures that is none',
       (loose) => {
         const a = loose.source('a', of(1), { ...edge, onFailure: 'ignore' })

@@ -11,6 +11,7 @@ import {
   type PipelineGraph,
   type RunningParts,
 } from '../../src/pipeline/graph'
+import type { DeadLetter } from '../../src/sinks/deadLetter'
 import { memory } from '../../src/sinks/memory'
 
 const edge = { capacity: 10, onFull: 'block' } as const
@@ -102,6 +103,16 @@ describe('The graph of a pipeline', () => {
     expect(first).to.contain('a #34;quoted#34; #60;b#62;]#35;#10;#92;#96;name#96;')
     const quoted = toDot(odd).split('\n')[3]!
     expect(JSON.parse(quoted.slice(quoted.indexOf('"'), quoted.lastIndexOf('"') + 1))).to.equal(name)
+  })
+
+  it('says of a sink where its dead letters go', () => {
+    const lettered = graphed('p', ({ source, sink }) => {
+      const deadLetters = memory<DeadLetter<number>>({ capacity: 1, name: 'letters' })
+      sink(source('a', of(1), edge), memory({ capacity: 1 }), { ...edge, deadLetters })
+    })
+    expect(lettered.nodes.at(-1)).to.deep.equal({ name: 'memory', kind: 'sink', deadLetters: 'letters' })
+    expect(toMermaid(lettered)).to.contain('n1[("memory<br/>dead letters → letters")]')
+    expect(toDot(lettered)).to.contain(String.raw`"memory" [shape=cylinder, label="memory\ndead letters → letters"]`)
   })
 
   it('draws the edges of a source that is called as the outside world is', () => {

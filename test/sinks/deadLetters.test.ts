@@ -1,10 +1,10 @@
 import { expect } from 'chai'
-import { from } from 'rxjs'
+import { from, Subject } from 'rxjs'
 import { Fault } from '../../src/model/fault'
 import type { DeadLetter } from '../../src/sinks/deadLetter'
 import { drain, type DrainOptions } from '../../src/sinks/drain'
 import { memory } from '../../src/sinks/memory'
-import { ScriptedSink } from './support'
+import { ScriptedSink, until } from './support'
 
 const options: DrainOptions<number> = {
   capacity: 100,
@@ -32,6 +32,20 @@ describe('dead letters', () => {
     })
     expect(result.ledger).to.deep.equal({ in: 5, out: 3, dropped: { rejected: 2 }, inFlight: 0 })
     expect(result.deadLettered).to.equal(2)
+  })
+
+  it('are counted while the run goes on', async () => {
+    const sink = new ScriptedSink<number>()
+    sink.onWrite = () => {
+      throw new Error('no')
+    }
+    const values = new Subject<number>()
+    const deadLetters = memory<DeadLetter<number>>({ capacity: 10 })
+    const draining = drain(values, sink, { ...options, deadLetters })
+    values.next(1)
+    await until(() => sink.counters.deadLettered === 1, 'a dead letter that is counted')
+    values.complete()
+    expect(await draining).to.include({ deadLettered: 1, failed: 1 })
   })
 
   it('hold a single value that has no form, and none of its batch', async () => {

@@ -4,20 +4,23 @@ import { Subject } from 'rxjs'
 import { exchangeById } from '../../exchanges/exchanges'
 import { Audit, isClean, type AuditReport } from '../../feed/audit'
 import { replayRecords, type ReplayedRecords } from '../../feed/recording/mergeRecordings'
-import type { MarketEvent } from '../../model/events'
+import { trace } from '../../feed/trace'
+import type { Lineage, MarketEvent } from '../../model/events'
 import type { Fault } from '../../model/fault'
 import { toBooks } from '../../operators/toBooks'
 import { Monitor } from '../../pipeline/monitor'
 import { gathered, replaceFile } from '../../sinks/files/replaceFile'
 import { htmlPage } from '../../sinks/report/htmlPage'
 import { markdownText } from '../../sinks/report/markdownText'
-import { countText } from '../../sinks/report/numbers'
+import { countText, timeText } from '../../sinks/report/numbers'
 import { pageParts } from '../../sinks/report/pageParts'
 import { ReportModel } from '../../sinks/report/reportModel'
 import { reportText, type ReportSection, type ReportText } from '../../sinks/report/sections'
 import type { FaultLook, RunLook } from '../../sinks/runLook'
 import { EXIT, optionsHelp, parse, print, say, UsageError, type Command, type OptionSpec } from '../command'
 import { faultLog } from '../faultLog'
+import { indexProgress } from '../indexProgress'
+import { span, SPAN_OPTIONS } from '../instant'
 import { onInterrupt } from '../onInterrupt'
 import { progressLine } from '../progressLine'
 
@@ -34,6 +37,10 @@ const OPTIONS = {
   exchange: {
     value: 'ID',
     meaning: 'the exchange whose protocol the recording speaks, where its header names another',
+  },
+  ...SPAN_OPTIONS,
+  lineage: {
+    meaning: 'say of faults, notices, liquidations and extreme trades which line of which recording they came from',
   },
   json: { meaning: 'print a summary as one JSON object (millrace-report/1)' },
 } satisfies Record<string, OptionSpec>
@@ -56,6 +63,10 @@ ${optionsHelp(OPTIONS)}
 
   millrace report today.ndjson.gz
   millrace report kraken.ndjson.gz --out kraken.html --markdown kraken.md --instrument BTC-USD
+  millrace report day.ndjson.gz --from 2026-08-24T14:30:00Z --to 2026-08-24T15:00:00Z --lineage
+
+A report from a time begins without books: each is silent until the recording brings its next snapshot. Views of books
+and bars are made of many lines: --lineage says nothing of them.
 
 Ctrl-C makes the report of what has been read. Exit status: 0 clean; 1 frames were unreadable, checksums failed or deltas
 are missing; 2 wrong usage.`,
@@ -69,10 +80,20 @@ are missing; 2 wrong usage.`,
     const markdown = parsed.text('markdown')
     await requireOthers(files, [out, ...(markdown === undefined ? [] : [markdown])])
     const instrumentsMax = parsed.number('instruments', { min: 1, max: 1_000, integer: true }) ?? INSTRUMENTS_MAX
+    const { fromUs, toUs } = span(parsed)
+    const lineage = parsed.flag('lineage')
     const log = faultLog(process.stderr.isTTY)
-    const told = new Reading(files, { instrumentsMax, only: parsed.texts('instrument'), onFault: log.add })
-    const records = replayRecords(files, { onFault: told.fault, ...(exchange === undefined ? {} : { exchange }) })
-    await told.read(records)
+    const indexing = indexProgress(process.stderr)
+    const told = new Reading(files, {
+      ...{ instrumentsMax, only: parsed.texts('instrument'), fromUs, toUs },
+      onFault: log.add,
+    })
+    const records = replayRecords(files, {
+      ...{ exchange, fromUs, toUs, lineage },
+      onFault: told.unread,
+      onProgress: indexing.update,
+    })
+    await told.read(records, indexing.end)
     log.close()
     const title = parsed.text('title') ?? files.map((file) => path.basename(file)).join(', ')
     const text = told.text(title)
@@ -105,20 +126,24 @@ interface ReadingOptions {
   readonly instrumentsMax: number
   /** The instruments to draw; none named is all. */
   readonly only: readonly string[]
+  readonly fromUs: number | undefined
+  readonly toUs: number | undefined
   readonly onFault: (fault: Fault) => void
 }
 
 /** Recordings on their way into a report. */
 class Reading {
   readonly model: ReportModel
-  private readonly audited = new Audit(exchangeById, (fault) => this.fault(fault))
+  private readonly audited = new Audit(exchangeById, (fault) => this.fault(fault, this.lineage))
   private readonly monitor = new Monitor()
   private readonly events = new Subject<readonly MarketEvent[]>()
   private readonly only: ReadonlySet<string>
   private readonly latestFaults: FaultLook[] = []
   private readonly faults = new Map<string, number>()
   private readonly counts = { records: 0, events: 0, unreadable: 0 }
-  private timeUs = 0
+  private timeUs: number | undefined
+  /** Of the record under way, where it was asked for. */
+  private lineage: Lineage | undefined
 
   constructor(
     private readonly files: readonly string[],
@@ -132,17 +157,12 @@ class Reading {
     })
   }
 
-  readonly fault = (fault: Fault): void => {
-    const { code, message } = fault
-    this.options.onFault(fault)
-    this.faults.set(code, (this.faults.get(code) ?? 0) + 1)
-    this.latestFaults.push({ timeUs: this.timeUs, code, message })
-    if (this.latestFaults.length > FAULTS_MAX) this.latestFaults.shift()
-  }
+  /** What the reader could not read: it reads ahead, and its sentences say where that stands. */
+  readonly unread = (fault: Fault): void => this.fault(fault, undefined)
 
   /** Reads to the end, or until somebody interrupts. */
-  async read(records: ReplayedRecords): Promise<void> {
-    const progress = progressLine(process.stderr, await totalLines(records))
+  async read(records: ReplayedRecords, onRecords: () => void): Promise<void> {
+    const progress = progressLine(process.stderr, this.isPart ? 0 : await totalLines(records))
     const interrupted = new AbortController()
     const release = onInterrupt(
       () => interrupted.abort(),
@@ -150,15 +170,20 @@ class Reading {
     )
     try {
       for await (const batch of records) {
+        onRecords()
         for (const record of batch) {
           this.timeUs = record.timeUs
+          this.lineage = record.lineage
           this.counts.records++
-          this.take(this.audited.take(record))
+          const events = this.audited.take(record)
+          trace(events, record.lineage)
+          this.take(events)
         }
         progress.update(records.counters.lines)
         if (interrupted.signal.aborted) break
       }
     } finally {
+      onRecords()
       progress.end()
       release()
       this.counts.unreadable = records.counters.unreadable
@@ -212,7 +237,7 @@ class Reading {
           ? { text: 'Clean: nothing is missing that the protocol lets one see.', good: true }
           : { text: 'Not clean: see how far the recording can be trusted.', good: false },
       ],
-      sections: [recordingSection(audit)],
+      sections: [recordingSection(audit, this.options)],
     })
   }
 
@@ -227,6 +252,18 @@ class Reading {
       spreadBps: track.spreadBps.statistics(),
     }))
     return { format: 'millrace-report/1', instruments, audit: this.audit() }
+  }
+
+  private get isPart(): boolean {
+    return this.options.fromUs !== undefined || this.options.toUs !== undefined
+  }
+
+  private fault(fault: Fault, lineage: Lineage | undefined): void {
+    const { code, message } = fault
+    this.options.onFault(fault)
+    this.faults.set(code, (this.faults.get(code) ?? 0) + 1)
+    this.latestFaults.push({ timeUs: this.timeUs, code, message, lineage })
+    if (this.latestFaults.length > FAULTS_MAX) this.latestFaults.shift()
   }
 
   private take(events: readonly MarketEvent[]): void {
@@ -256,7 +293,10 @@ async function totalLines(records: ReplayedRecords): Promise<number> {
   return sum
 }
 
-function recordingSection(audit: AuditReport): ReportSection {
+function recordingSection(
+  audit: AuditReport,
+  { fromUs, toUs }: Pick<ReadingOptions, 'fromUs' | 'toUs'>,
+): ReportSection {
   const reports = audit.exchanges === undefined ? [audit] : Object.values(audit.exchanges)
   const rows: [string, (of: AuditReport) => number][] = [
     ['frames', (of) => of.frames],
@@ -280,7 +320,11 @@ function recordingSection(audit: AuditReport): ReportSection {
   return {
     id: 'recording',
     title: 'How far the recording can be trusted',
-    sentences: [`Read from ${audit.files.map((file) => path.basename(file)).join(', ')}.`],
+    sentences: [
+      `Read from ${audit.files.map((file) => path.basename(file)).join(', ')}.`,
+      ...(fromUs === undefined ? [] : [`What was received before ${timeText(fromUs)} (UTC) was left out.`]),
+      ...(toUs === undefined ? [] : [`What was received at ${timeText(toUs)} (UTC) or later was left out.`]),
+    ],
     tables: [
       {
         head: ['', ...exchanges],

@@ -1,5 +1,6 @@
 import type { RunOptions } from '../../pipeline/pipeline'
 import { openIndex } from '../../feed/recording/recordingIndex'
+import { readHeader } from '../../feed/recording/recordingReader'
 import type { RunSummary } from '../../pipeline/runSummary'
 import {
   EXIT,
@@ -97,9 +98,13 @@ Exit status: 0 done; 1 ran, but faults were not repaired; 2 wrong usage or an in
   },
 }
 
-/** A run from a time looks it up in an index; where one has to be made first, it is said while nothing else is shown yet. */
+/**
+ * A run from a time looks it up in an index; where one has to be made first, it is said while nothing else is shown yet.
+ * Files of others have none beside them, and are read for it by the run itself.
+ */
 async function makeIndexes(files: readonly string[]): Promise<void> {
   for (const file of files) {
+    if (!(await readHeader(file)).isOurs) continue
     const indexing = indexProgress(process.stderr)
     try {
       await openIndex(file, { onProgress: indexing.update })

@@ -33,6 +33,8 @@ export interface RecordingHeader {
   readonly forSessions: readonly string[] | undefined
   /** Of a recording that was made from others: how, in millrace's words; undefined of one that was recorded. */
   readonly made: Readonly<Record<string, unknown>> | undefined
+  /** True where millrace wrote the file, as the room for totals at the end of its first line tells. */
+  readonly isOurs: boolean
 }
 
 /**
@@ -85,6 +87,7 @@ export function parseHeader(text: string, path: string): RecordingHeader {
     ended: wire.ended !== false,
     forSessions: textsOf(wire.for_sessions),
     made: recordOf(wire.made),
+    isOurs: text.endsWith(' '),
   }
 }
 
@@ -142,7 +145,7 @@ export function headerLine(header: NewHeader, totals?: RecordingTotals): string 
   return line.padEnd(length) + '\n'
 }
 
-/** Characters: the six counts with sixteen digits each, two times and their names fit. */
+/** Characters, of which some are left as spaces: the six counts with sixteen digits each, two times and their names fit. */
 const TOTALS_ROOM = 384
 
 export function invalid(path: string, what: string, details: Record<string, unknown> = {}, cause?: unknown): Fault {

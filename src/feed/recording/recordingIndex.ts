@@ -12,7 +12,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { Fault, messageOf } from '../../model/fault'
-import { fileProblem } from '../../model/fileFault'
+import { errnoOf, fileProblem } from '../../model/fileFault'
 import { openBlocks, statBlocks } from './fileBlocks'
 import { blockLine, brokenLine, endLine, indexHeaderLine, parseIndex, type IndexContent } from './indexLines'
 import { parseHeader, type RecordingHeader } from './recordingHeader'
@@ -93,7 +93,11 @@ export interface OpenIndexOptions {
   /** Is told how far the reading of a file without an index has come. */
   readonly onProgress?: ((done: { readonly bytes: number; readonly of: number }) => void) | undefined
   readonly signal?: AbortSignal | undefined
-  /** Writes an index that had to be made beside the recording, for the next time. Default true. */
+  /**
+   * Writes an index that had to be made beside the recording, for the next time. Default: beside what millrace recorded,
+   * and where there is one already; files of others are left alone in their folder. Where this user may not write, none is
+   * written, and nothing is said.
+   */
   readonly save?: boolean | undefined
 }
 
@@ -148,9 +152,9 @@ export async function openIndex(file: string, options: OpenIndexOptions = {}): P
     }
   }
   const index = new BlockIndex(file, header, blocks, broken, bytes, origin)
+  const { save: wanted = header.isOurs || sidecar !== 'missing' } = options
   // A recording that is not ended may still be written, and its index with it.
-  if (options.save !== false && (origin === 'built' || (origin === 'extended' && header.ended)))
-    await save(index, text, options)
+  if (wanted && (origin === 'built' || (origin === 'extended' && header.ended))) await save(index, text, options)
   return index
 }
 
@@ -636,7 +640,12 @@ async function save(index: BlockIndex, header: string, options: OpenIndexOptions
     await rename(temporary, file)
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => undefined)
+    // A folder that is for reading only is no trouble: the index is made, and not kept.
+    if (FORBIDDEN.has(errnoOf(cause) ?? '')) return
     const message = `The index ${file} cannot be kept: ${fileProblem(cause)} It is made again the next time.`
     options.onFault?.(new Fault('SINK_REJECTED', message, { path: file }, { cause }))
   }
 }
+
+/** Of a folder or a disk that may be read only. */
+const FORBIDDEN: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS'])

@@ -1,3 +1,4 @@
+import type { Lineage } from '../../model/events'
 import { BarSeries, type BarValues } from './barSeries'
 import { HeatMap, type DepthView } from './heatMap'
 import { Series } from './series'
@@ -9,6 +10,14 @@ const BAR_KINDS = 4
 
 /** Bars that are made of trades here are at least so long. */
 const TRADE_BAR_US = 1_000_000
+
+/** A trade, and the line of a recording that it stands in. */
+export interface TracedTrade {
+  readonly timeUs: number
+  readonly price: number
+  readonly size: number
+  readonly lineage: Lineage
+}
 
 export type BookState = 'none' | 'live' | 'gap' | 'down'
 
@@ -30,6 +39,8 @@ export class InstrumentTrack {
   /** What an exchange says of a derivative beside its trades and book, by name: the latest. */
   readonly derivative = new Map<string, number>()
   readonly bars = new Map<string, BarSeries>()
+  /** Trades that none was beyond, the first of equals each; of those that say where they stand. */
+  readonly extremes = new Map<'lowest' | 'highest' | 'largest', TracedTrade>()
   private silentSinceUs = -Infinity
   private depth: HeatMap | undefined
   private ownBars: BarSeries | undefined
@@ -73,12 +84,13 @@ export class InstrumentTrack {
     this.depth?.silence(timeUs)
   }
 
-  trade(timeUs: number, price: number, size: number): void {
+  trade(timeUs: number, price: number, size: number, lineage?: Lineage): void {
     this.trades++
     this.volume += size
     this.tradePrice.add(timeUs, price)
     this.ownBars ??= new BarSeries(TRADE_BAR_US, BARS)
     this.ownBars.trade(timeUs, price, size)
+    if (lineage !== undefined) this.compare({ timeUs, price, size, lineage })
   }
 
   /** @param label  which bars these are, for a person */
@@ -89,5 +101,12 @@ export class InstrumentTrack {
       this.bars.set(label, (series = new BarSeries(intervalUs, BARS)))
     }
     series.put(bar)
+  }
+
+  private compare(trade: TracedTrade): void {
+    const { extremes } = this
+    if (trade.price < (extremes.get('lowest')?.price ?? Infinity)) extremes.set('lowest', trade)
+    if (trade.price > (extremes.get('highest')?.price ?? -Infinity)) extremes.set('highest', trade)
+    if (trade.size > (extremes.get('largest')?.size ?? -Infinity)) extremes.set('largest', trade)
   }
 }

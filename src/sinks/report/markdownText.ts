@@ -36,8 +36,12 @@ function row(cells: readonly string[], textOf: (cell: string) => string = escape
 
 /** A text in which nothing is markup, in a sentence or in the cell of a table. */
 export function escapeMarkdown(text: string): string {
-  return harmless(text)
-    .replace(/[\\`*[\]<>|~&#!]/g, '\\$&')
-    .replace(/(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, '\\_')
-    .replace(/^([-+=]|\d+[.)])/, '\\$1')
+  return (
+    harmless(text)
+      .replace(/[\\`*[\]<>|~&#!]/g, '\\$&')
+      .replace(/(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, '\\_')
+      .replace(/^[-+=]/, '\\$&')
+      // The point of a list's number; a backslash before a digit would be shown.
+      .replace(/^(\d+)([.)])(?=\s|$)/, '$1\\$2')
+  )
 }

@@ -5,7 +5,7 @@
  * never throws for what a value holds. Times are the stream's: receive stamps, in microseconds since 1970.
  */
 import { LatencyHistogram } from '../../metrics/histogram'
-import type { Candle, Derivative, Liquidation, Notice, Ticker, Trade } from '../../model/events'
+import type { Candle, Derivative, Lineage, Liquidation, Notice, Ticker, Trade } from '../../model/events'
 import type { BarValues } from './barSeries'
 import type { DepthView } from './heatMap'
 import { InstrumentTrack } from './instrumentTrack'
@@ -23,6 +23,8 @@ export interface Happening {
   readonly exchange: string
   readonly name: string
   readonly text: string
+  /** Where it stands in which recording, where it says so. */
+  readonly lineage: Lineage | undefined
 }
 
 /** The latest value of a kind that is not drawn. */
@@ -165,13 +167,17 @@ export class ReportModel {
     const what = shortText(notice.code)
     const name = named ? shortText(notice.instrument ?? notice.symbol) : ''
     const text = detailsText(notice.details)
-    remember(this.notices, { timeUs, what, exchange: shortText(notice.exchange), name, text })
+    const lineage = lineageOf(notice.lineage)
+    remember(this.notices, { timeUs, what, exchange: shortText(notice.exchange), name, text, lineage })
   }
 
-  private takeLiquidation({ side, price, size }: Liquidation, track: InstrumentTrack, timeUs: number): void {
+  private takeLiquidation({ side, price, size, lineage }: Liquidation, track: InstrumentTrack, timeUs: number): void {
     this.liquidationCount++
     const text = `${side === undefined ? '' : `${shortText(side)} `}${shortText(size)} at ${shortText(price)}`
-    remember(this.liquidations, { timeUs, what: 'liquidation', exchange: track.exchange, name: track.name, text })
+    remember(this.liquidations, {
+      ...{ timeUs, what: 'liquidation', exchange: track.exchange, name: track.name, text },
+      lineage: lineageOf(lineage),
+    })
   }
 
   private takeProcess(row: Fields, timeUs: number | undefined): void {
@@ -225,8 +231,8 @@ interface TopView extends DepthView {
 function drawInto(track: InstrumentTrack, kind: string, row: Fields, timeUs: number): void {
   switch (kind) {
     case 'trade': {
-      const { price, size, history } = row as unknown as Trade
-      if (!history && isNumber(price) && isNumber(size)) track.trade(timeUs, price, size)
+      const { price, size, history, lineage } = row as unknown as Trade
+      if (!history && isNumber(price) && isNumber(size)) track.trade(timeUs, price, size, lineageOf(lineage))
       return
     }
     case 'snapshot':
@@ -318,7 +324,9 @@ function fieldsOf(row: Fields): LatestValue['fields'] {
   const fields: [string, string | number | boolean | null][] = []
   for (const [field, value] of Object.entries(row).slice(0, FIELDS_MAX)) {
     if (value === undefined || typeof value === 'function') continue
-    fields.push([shortText(field), typeof value === 'boolean' || isNumber(value) ? value : formOf(value)])
+    const place = field === 'lineage' ? lineageOf(value) : undefined
+    if (place !== undefined) fields.push([field, placeText(place)])
+    else fields.push([shortText(field), typeof value === 'boolean' || isNumber(value) ? value : formOf(value)])
   }
   return Object.fromEntries(fields)
 }
@@ -346,6 +354,18 @@ export function intervalText(us: number): string {
   ]
   const [unit, length] = units.find(([, each]) => us >= each) ?? ['µs', 1]
   return `${Number((us / length).toPrecision(3))} ${unit}`
+}
+
+/** Values come from anywhere, and may call anything a lineage. */
+function lineageOf(value: unknown): Lineage | undefined {
+  if (value === undefined || !isRecord(value)) return undefined
+  const { file, block, line } = value
+  return typeof file === 'string' && isNumber(block) && isNumber(line) ? { file, block, line } : undefined
+}
+
+/** Where something stands, as a person would look it up. */
+export function placeText({ file, block, line }: Lineage): string {
+  return shortText(`line ${line}, block ${block} of ${file}`)
 }
 
 /** Any value as a text of bounded length. */

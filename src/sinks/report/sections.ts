@@ -3,6 +3,7 @@
  *
  * Everything in here is plain text. Whoever writes it down escapes it for where it goes.
  */
+import type { Lineage } from '../../model/events'
 import type { EdgeLook, InstrumentLook, RunLook } from '../runLook'
 import type { InstrumentTrack } from './instrumentTrack'
 import {
@@ -16,7 +17,7 @@ import {
   secondsText,
   timeText,
 } from './numbers'
-import type { Happening, ReportModel } from './reportModel'
+import { placeText, type Happening, type ReportModel } from './reportModel'
 
 export interface ReportText {
   readonly title: string
@@ -238,8 +239,41 @@ function instrumentsSection(model: ReportModel, rows: readonly InstrumentRow[]):
         ]),
         bad: indexes(rows, (row) => stateOf(row) === 'gap' || stateOf(row) === 'down'),
       },
+      ...extremesTable(rows),
     ],
   }
+}
+
+/** Where the trades stand that none was beyond; none where trades do not say it. */
+function extremesTable(rows: readonly InstrumentRow[]): ReportTable[] {
+  const found = rows.flatMap(({ track }) =>
+    track === undefined ? [] : [...track.extremes].map((of) => [track, ...of] as const),
+  )
+  if (found.length === 0) return []
+  return [
+    {
+      title: 'Extreme trades',
+      head: ['exchange', 'instrument', 'trade', 'time (UTC)', 'price', 'size', PLACE],
+      numeric: ['price', 'size'],
+      rows: found.map(([{ exchange, name }, which, { timeUs, price, size, lineage }]) => [
+        ...[exchange, name, which, timeText(timeUs), exactText(price), exactText(size), placeText(lineage)],
+      ]),
+    },
+  ]
+}
+
+/** The column that says which line of which recording a row came from. */
+const PLACE = 'where it stands'
+
+/** The column's cells, where at least one of the rows has something to say in it. */
+function placesOf(rows: readonly { readonly lineage?: Lineage | undefined }[]): PlaceColumn {
+  if (rows.every(({ lineage }) => lineage === undefined)) return { head: [], cells: () => [] }
+  return { head: [PLACE], cells: ({ lineage }) => [lineage === undefined ? NONE : placeText(lineage)] }
+}
+
+interface PlaceColumn {
+  readonly head: readonly string[]
+  readonly cells: (row: { readonly lineage?: Lineage | undefined }) => readonly string[]
 }
 
 const DERIVATIVE_NAMES = ['mark', 'index', 'funding', 'open interest']
@@ -327,6 +361,7 @@ function faultsSection(run: RunLook | undefined): ReportSection {
   const faults = Object.entries(run?.faults ?? {})
   const latest = run?.latestFaults ?? []
   const total = sumOf(run?.faults ?? {})
+  const places = placesOf(latest)
   const sentences: string[] = []
   if (run === undefined) sentences.push('This report was written without a run, which is who hears of faults.')
   else if (total === 0) sentences.push('No fault was met.')
@@ -344,9 +379,9 @@ function faultsSection(run: RunLook | undefined): ReportSection {
       },
       {
         title: 'As they came',
-        head: ['time (UTC)', 'fault', 'what'],
+        head: ['time (UTC)', 'fault', 'what', ...places.head],
         numeric: [],
-        rows: latest.map(({ timeUs, code, message }) => [timeText(timeUs), code, message]),
+        rows: latest.map((fault) => [timeText(fault.timeUs), fault.code, fault.message, ...places.cells(fault)]),
       },
     ],
   }
@@ -442,20 +477,19 @@ function accountText(edge: EdgeLook): string {
 
 function sinksSection({ sinks, stages }: RunLook): ReportSection {
   const failed = stages.filter(({ failures }) => failures > 0)
+  const hasLetters = sinks.some(({ deadLettered = 0 }) => deadLettered > 0)
+  const counts = ['written', 'bytes', 'batches given up', 'retries', ...(hasLetters ? ['dead letters'] : [])]
   return {
     id: 'sinks',
     title: failed.length === 0 ? 'Sinks' : 'Sinks and stages that failed',
     sentences: ['What is safe at the destination. Of a report, which is replaced, its versions.'],
     tables: [
       {
-        head: ['sink', 'written', 'bytes', 'batches given up', 'retries'],
-        numeric: ['written', 'bytes', 'batches given up', 'retries'],
-        rows: sinks.map(({ name, written, bytes, failed: lost, retries }) => [
+        head: ['sink', ...counts],
+        numeric: counts,
+        rows: sinks.map(({ name, written, bytes, failed: lost, retries, deadLettered = 0 }) => [
           name,
-          countText(written),
-          countText(bytes),
-          countText(lost),
-          countText(retries),
+          ...[written, bytes, lost, retries, ...(hasLetters ? [deadLettered] : [])].map(countText),
         ]),
         bad: indexes(sinks, (sink) => sink.failed > 0),
       },
@@ -556,11 +590,15 @@ const SAID_BEFORE: ReadonlySet<string> = new Set([
 ])
 
 function happeningsTable(title: string | undefined, happenings: readonly Happening[]): ReportTable {
+  const places = placesOf(happenings)
   return {
     ...(title === undefined ? {} : { title }),
-    head: ['time (UTC)', 'what', 'exchange', 'instrument', 'details'],
+    head: ['time (UTC)', 'what', 'exchange', 'instrument', 'details', ...places.head],
     numeric: [],
-    rows: happenings.map(({ timeUs, what, exchange, name, text }) => [timeText(timeUs), what, exchange, name, text]),
+    rows: happenings.map((happening) => {
+      const { timeUs, what, exchange, name, text } = happening
+      return [timeText(timeUs), what, exchange, name, text, ...places.cells(happening)]
+    }),
   }
 }
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { appendFile, copyFile, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, readdir, copyFile, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -103,6 +103,32 @@ describe('the index of a recording', () => {
       expect(faults[0]!.message).to.include(indexPathOf(file)).and.include('the disk is full')
       expect((await read(file)).records).to.have.length(FRAMES + 1)
       expect(await verifyRecording(file)).to.include({ sound: true, index: 'missing' })
+    })
+
+    it('is not kept, and nothing said, where this user may only read', async () => {
+      const { file } = await recorded('a.ndjson.gz')
+      await rm(indexPathOf(file))
+      await chmod(path.dirname(file), 0o555)
+      const found = await asUnprivileged(() => read(file, { fromUs: START_US + 200 * STEP_US }))
+      await chmod(path.dirname(file), 0o755)
+      expect(found.records.filter(({ dir }) => dir === 'in')).to.have.length(FRAMES - 200)
+      expect(found.faults).to.deep.equal([])
+      expect(await readdir(path.dirname(file))).to.deep.equal(['a.ndjson.gz'])
+    })
+
+    it('is not written beside a file of others unless it is asked for, and is then kept up', async () => {
+      const lines = Array.from({ length: 10 }, (_, i) => frame(1e18 + i * 1e6))
+      for (const name of ['a.ndjson', 'b.ndjson.gz']) {
+        const file = await recordingOf(at(name), lines)
+        expect((await read(file, { fromUs: 1e15 + 5_000 })).records).to.have.length(5)
+        expect((await openIndex(file)).origin).to.equal('built')
+        expect(await rejectionOf(stat(indexPathOf(file)))).to.include({ code: 'ENOENT' })
+        expect((await openIndex(file, { save: true })).origin).to.equal('built')
+        expect((await openIndex(file)).origin).to.equal('read')
+        await writeFile(indexPathOf(file), 'no index\n')
+        expect((await openIndex(file)).origin).to.equal('built')
+        expect((await openIndex(file)).origin).to.equal('read')
+      }
     })
 
     it('goes with the recording that is replaced', async () => {
@@ -523,6 +549,20 @@ async function linesOf(file: string): Promise<string[]> {
   }
   return lines
 }
+
+/** Root may write anywhere: for as long as the work takes it is somebody who may not. */
+async function asUnprivileged<T>(work: () => Promise<T>): Promise<T> {
+  const { geteuid, seteuid } = process
+  if (geteuid?.() !== 0) return work()
+  seteuid!(NOBODY)
+  try {
+    return await work()
+  } finally {
+    seteuid!(0)
+  }
+}
+
+const NOBODY = 65_534
 
 async function flip(file: string, place: number): Promise<void> {
   const bytes = await readFile(file)

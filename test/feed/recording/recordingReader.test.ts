@@ -8,6 +8,7 @@ import { createGzip, gzipSync } from 'node:zlib'
 import { pipeline } from 'node:stream/promises'
 import { Readable } from 'node:stream'
 import type { InRecord } from '../../../src/feed/record'
+import { headerLine } from '../../../src/feed/recording/recordingHeader'
 import { readHeader, readRecording } from '../../../src/feed/recording/recordingReader'
 import { all, frame, HEADER, read, recordingOf, rejectionOf, temporaryFolder, textsOf } from './recordings'
 
@@ -471,7 +472,17 @@ describe('readHeader', () => {
       ended: true,
       forSessions: ['kraken.ws1'],
       made: { by: 'cut' },
+      isOurs: false,
     })
+  })
+
+  it('tells a recording of millrace by the room in its first line, killed or finished', async () => {
+    const header = { kind: 'session', venues: ['kraken'], startedUs: 1e15 } as const
+    const totals = { frames: 1, counts: new Map([['in', 1]]), firstT: '1', lastT: '1' }
+    for (const line of [headerLine(header), headerLine(header, totals)]) {
+      await writeFile(at('a.ndjson'), `${line}${JSON.stringify(frame(1))}\n`)
+      expect(await readHeader(at('a.ndjson'))).to.include({ isOurs: true })
+    }
   })
 
   it('reads no more of a large file than its beginning', async () => {

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { ReportModel } from '../../../src/sinks/report/reportModel'
 import { reportText, unaccounted, type ReportSection, type ReportText } from '../../../src/sinks/report/sections'
-import { markdownText } from '../../../src/sinks/report/markdownText'
+import { escapeMarkdown, markdownText } from '../../../src/sinks/report/markdownText'
 import type { RunLook } from '../../../src/sinks/runLook'
 import { notice, snapshot, trade, viewOf } from '../../kit/marketEvents'
 import { runLook } from './runLook'
@@ -206,6 +206,62 @@ describe('The text of a report', () => {
       'Sinks have given up 1 batch.',
       '2 gaps in books, 1 repair; 1 book not repaired.',
       '2 faults of 1 kind.',
+    ])
+  })
+
+  it('says of single events where they stand in which recording, where they say so', () => {
+    const at = (line: number, file = 'day.ndjson.gz') => ({ lineage: { file, block: 3, line } })
+    const values = [
+      trade({ receiveTimeUs: T, price: 5, size: 2, ...at(12) }),
+      trade({ receiveTimeUs: T, price: 7, size: 1, ...at(13) }),
+      trade({ receiveTimeUs: T, price: 4, size: 1, ...at(14) }),
+      // Of equals the first, and what says nothing is in no place.
+      trade({ receiveTimeUs: T, price: 4, size: 2, ...at(15) }),
+      trade({ receiveTimeUs: T, price: 1, size: 9 }),
+      notice('gap', { receiveTimeUs: T, ...at(16, '<b>|x') }),
+      notice('resynced', { receiveTimeUs: T }),
+      { kind: 'liquidation', ...BTC, receiveTimeUs: T, side: 'sell', price: 3, size: 4, ...at(17) },
+      { kind: 'own', timeUs: T, ...at(18) },
+    ]
+    const latestFaults = [{ timeUs: T, code: 'BOOK_GAP', message: 'Missing.', ...at(16) }]
+    const text = textOf(modelOf(values), runLook({ faults: { BOOK_GAP: 1 }, latestFaults }))
+    const lasts = (id: string, table: number): unknown[] => {
+      const { head, rows } = section(text, id).tables[table]!
+      expect(head.at(-1), id).to.equal('where it stands')
+      return rows.map((row) => row.at(-1))
+    }
+    expect(section(text, 'instruments').tables[1]!.rows.map((row) => row[2])).to.deep.equal([
+      ...['lowest', 'highest', 'largest'],
+    ])
+    expect(lasts('instruments', 1)).to.deep.equal([14, 13, 12].map((line) => `line ${line}, block 3 of day.ndjson.gz`))
+    expect(lasts('feeds', 2)).to.deep.equal(['line 16, block 3 of <b>|x', '–'])
+    expect(lasts('liquidations', 0)).to.deep.equal(['line 17, block 3 of day.ndjson.gz'])
+    expect(lasts('faults', 1)).to.deep.equal(['line 16, block 3 of day.ndjson.gz'])
+    expect(section(text, 'values').tables[1]!.rows[0]!.at(-1)).to.contain('lineage line 18, block 3 of day.ndjson.gz')
+    expect([...markdownText(text)].join('')).to.contain('line 16, block 3 of \\<b\\>\\|x')
+  })
+
+  it('has no column for that where nothing says it, or only what is no place', () => {
+    const odd = { file: 5, block: 'x', line: null } as never
+    const text = textOf(modelOf([notice('gap', { lineage: odd }), trade({ lineage: odd })]), runLook())
+    for (const { tables } of text.sections) {
+      for (const { head } of tables) expect(head).to.not.include('where it stands')
+    }
+    expect(section(text, 'instruments').tables).to.have.length(1)
+  })
+
+  it('has a column of dead letters where there are any', () => {
+    const hook = { name: 'hook', written: 3, bytes: 99, failed: 1, retries: 7, deadLettered: 1_024 }
+    const bars = { name: 'bars', written: 1, bytes: 2, failed: 0, retries: 0 }
+    const [table] = section(textOf(modelOf([]), runLook({ sinks: [hook, bars] })), 'sinks').tables
+    expect(table!.head.at(-1)).to.equal('dead letters')
+    expect(table!.rows.map((row) => row.at(-1))).to.deep.equal(['1,024', '0'])
+  })
+
+  it('is Markdown in which numbers stay numbers, and no text is an item of a list', () => {
+    const texts = ['78602.7', '0.5', '-3', '1. first', '2) second', '3.', '12']
+    expect(texts.map(escapeMarkdown)).to.deep.equal([
+      ...['78602.7', '0.5', '\\-3', '1\\. first', '2\\) second', '3\\.', '12'],
     ])
   })
 

@@ -260,7 +260,9 @@ class ParquetSink<T> implements Sink<T> {
 
   private async writeShare({ file, plan, cells, offsets }: Share, to: number): Promise<void> {
     const part = await this.fileAt(file, plan.columns)
-    const there = this.isOurRun(part.notes) ? Number(part.notes.get(NOTE.to)) : 0
+    // A process may have been killed between giving a file its number and beginning the next one.
+    const notes = await part.latestNotes()
+    const there = this.isOurRun(notes) ? Number(notes.get(NOTE.to)) : 0
     const first = offsets.length === 0 ? 0 : firstAbove(offsets, there)
     const left = first === 0 ? cells : cells.map((column) => column.slice(first))
     const rows = left[0]?.length ?? 0

@@ -8,7 +8,7 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { existsSync } from 'node:fs'
 import { appendFile, mkdir, open, readFile, readdir, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import { liveClock } from '../../src/clock/liveClock'
 import type { WritableFile } from '../../src/feed/recording/lineFile'
 import { readRecording } from '../../src/feed/recording/recordingReader'
@@ -194,6 +194,32 @@ export const UNTRUE = {
     },
     read: DESTINATIONS.jsonLines.read,
   },
+  'acknowledges before it has written when it goes on with a run': {
+    delivery: 'effectivelyOnce',
+    sink: ({ outDir }): Sink<Row> => {
+      const sink = jsonLines<Row>('rows.jsonl', { append: true })
+      let there = 0
+      let writing = Promise.resolve()
+      return {
+        ...sink,
+        async open(context) {
+          await sink.open(context)
+          there = jsonRows(await text({ outDir }, 'rows.jsonl'), false).length
+        },
+        position: () => there,
+        async write(batch) {
+          await writing
+          writing = setImmediate().then(() => sink.write(batch))
+          if (there === 0) await writing
+        },
+        async close() {
+          await writing
+          await sink.close()
+        },
+      }
+    },
+    read: DESTINATIONS.jsonLines.read,
+  },
   'writes again what it says it writes once': {
     delivery: 'effectivelyOnce',
     sink: DESTINATIONS.jsonLines.sink,
@@ -223,10 +249,29 @@ export const UNTRUE = {
   },
 } as const satisfies Readonly<Record<string, Destination>>
 
-export type DestinationName = keyof typeof DESTINATIONS | keyof typeof SERVED | keyof typeof UNTRUE
+/** Destinations that keep their promises as late as others on a disk that has a lot to do. */
+export const LATE = {
+  'takes longer for its last batches than an edge allows it': {
+    delivery: 'atLeastOnce',
+    sink: (): Sink<Row> => {
+      const sink = jsonLines<Row>('rows.jsonl', { append: true })
+      let waiting: Promise<void> | undefined
+      return {
+        ...sink,
+        async write(batch) {
+          await (waiting ??= setTimeout(5_500))
+          await sink.write(batch)
+        },
+      }
+    },
+    read: DESTINATIONS.jsonLines.read,
+  },
+} as const satisfies Readonly<Record<string, Destination>>
+
+export type DestinationName = keyof typeof DESTINATIONS | keyof typeof SERVED | keyof typeof UNTRUE | keyof typeof LATE
 
 export function destinationOf(name: DestinationName): Destination {
-  return { ...DESTINATIONS, ...SERVED, ...UNTRUE }[name]
+  return { ...DESTINATIONS, ...SERVED, ...UNTRUE, ...LATE }[name]
 }
 
 /** A table has no order of its own: rows of transactions that were given up leave room in between. */

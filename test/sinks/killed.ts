@@ -32,8 +32,9 @@ const BATCH_MAX = 400
 const ROWS_LAST = 2 * BATCH_MAX
 /** Rows of one life that is killed before it comes so far. */
 const ENDLESS = 1_000_000
-/** A life that says nothing for so long is none. */
-const LIFE_MS_MAX = 60_000
+/** A life that says nothing for so long is none. Disks that others keep busy take a second for what takes a millisecond. */
+const SILENCE_MS_MAX = 60_000
+const GROUP_MS_MAX = 600_000
 
 type Writer = ChildProcessByStdio<Writable, Readable, Readable>
 
@@ -58,7 +59,7 @@ export interface TakenPlace {
 /** @param placeOf  a place that nothing was written to */
 export function survivesKills(name: DestinationName, placeOf: () => Promise<TakenPlace>): void {
   describe(`${name}, killed at any moment`, function () {
-    this.timeout(Math.max(120_000, KILLS * 5_000))
+    this.timeout(GROUP_MS_MAX)
     const writers = new Writers()
 
     before(() => writers.prepare())
@@ -187,9 +188,11 @@ export class Writers {
       busyFor(moment.microseconds)
       heard.killed = writer.kill('SIGKILL')
     }
+    const silence = setTimeout(() => writer.kill('SIGKILL'), SILENCE_MS_MAX)
     let line = ''
     writer.stderr.setEncoding('utf8').on('data', (text: string) => (heard.said = (heard.said + text).slice(-2_000)))
     writer.stdout.setEncoding('latin1').on('data', (text: string) => {
+      silence.refresh()
       const lines = (line + text).split('\n')
       line = lines.pop()!
       for (const one of lines) {
@@ -202,9 +205,8 @@ export class Writers {
       }
     })
     writer.stdin.write(`${JSON.stringify(life)}\n`)
-    const deadline = setTimeout(() => writer.kill('SIGKILL'), LIFE_MS_MAX)
     const [, signal] = (await ended) as [number | null, NodeJS.Signals | null]
-    clearTimeout(deadline)
+    clearTimeout(silence)
     const { said, acknowledged, done, killed } = heard
     return { acknowledged, ended: killed && signal === 'SIGKILL' ? 'killed' : done ? 'done' : 'failed', said }
   }

@@ -1,7 +1,7 @@
 /**
  * The process that is killed: it writes rows into a destination until it is told no more, or is no more.
  *
- * It reads one line, what to do, and says, a line each, that it is `ready`, that it is `opening`, how many rows are
+ * It reads one line, what to do, and says, a line each, that it is `ready`, that it is `opening`, up to which row all are
  * acknowledged, and that it is `done`. It ends when nobody listens to it any longer.
  */
 import { writeSync } from 'node:fs'
@@ -22,6 +22,8 @@ export interface Life {
   readonly batchMax: number
 }
 
+const CLOSE_WITHIN_MS = 600_000
+
 /** The row of a number is the same in every life. Some are larger than what a disk writes at once. */
 export function numberedRow(n: number): Row {
   const filling = n % 97 === 5 ? 'long '.repeat(2_000) : '.'.repeat(n % 50)
@@ -30,7 +32,6 @@ export function numberedRow(n: number): Row {
 
 async function live({ destination, place, run, first, count, batchMax }: Life): Promise<void> {
   say('opening')
-  let acknowledged = 0
   const { rows, pressure } = numberedRows(first, count)
   const { ledger } = await drain<Row>(rows, destinationOf(destination).sink(place), {
     capacity: 4 * batchMax,
@@ -39,7 +40,13 @@ async function live({ destination, place, run, first, count, batchMax }: Life): 
     pressure,
     run,
     outDir: place.outDir,
-    onWritten: (batch) => say(String((acknowledged += batch.length))),
+    // Whoever watches has patience with a slow disk, and ends what says nothing.
+    closeWithinMs: CLOSE_WITHIN_MS,
+    onWritten: (batch) => {
+      // Nothing is left of a batch that was there already. What an earlier life has written is not to be lost either.
+      const last = batch.at(-1)
+      if (last !== undefined) say(String(last.n + 1 - first))
+    },
     onFault: ({ message }) => console.error(message),
   })
   const left = ledger.in - ledger.out - (ledger.dropped.alreadyWritten ?? 0)

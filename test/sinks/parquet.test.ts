@@ -343,6 +343,26 @@ describe('parquet', () => {
       expect(third.position?.()).to.equal(9)
     })
 
+    it('leaves out, in each folder, what its finished files have when the next one has not begun', async () => {
+      const options = { partition: ['side'], rotate: { bytes: 1 } }
+      const values = Array.from({ length: 6 }, (_, n) => ({ n, side: n % 3 === 0 ? 'buy' : 'sell' }))
+      const first = await open<object>('rows', options, { run: 'monday' })
+      await first.write(values.slice(0, 4), key(0, 4))
+      // The folder `buy` is written, `sell` is not, and the process is killed; the next one when it has numbered a file.
+      await rm(folder.file('rows/side=sell'), { recursive: true })
+      const buy = folder.file('rows/side=buy')
+      await rename(`${buy}/part-0.parquet`, `${buy}/part-0.000001.parquet`)
+
+      const second = await open<object>('rows', options, { run: 'monday' })
+      expect(second.position?.()).to.equal(0)
+      await second.write(values, key(0, 6))
+      await second.close()
+      const found = await query(
+        `SELECT n, side FROM read_parquet(${sqlText(folder.file('rows/**/*.parquet'))}) ORDER BY n`,
+      )
+      expect(found).to.deep.equal(values)
+    })
+
     it('counts a value that was refused, so that the others keep their places', async () => {
       const options = { partition: ['side'], columns: { n: 'number', side: 'text' } } as const
       const values = [

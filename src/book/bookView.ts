@@ -140,7 +140,7 @@ export class BookView implements BookViewHead {
     return { kind: 'snapshot', exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, bids, asks, seq }
   }
 
-  /** The text that `JSON.stringify` makes of it, to the character, many times faster. */
+  /** The text that `JSON.stringify` makes of it, to the character, several times faster. */
   toJSONText(): string {
     const { exchangeTimeUs, seq } = this
     const time = exchangeTimeUs === undefined ? '' : `,"exchangeTimeUs":${wholeText(exchangeTimeUs)}`

@@ -6,13 +6,14 @@
  * that was deleted or moved, and nobody would read it there.
  */
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, realpath, rename, stat, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, realpath, rename, stat, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 import type { Clock } from '../../clock/clock'
 import { Fault } from '../../model/fault'
 import { errnoOf, fileFault } from '../../model/fileFault'
 import type { ByteDigest } from './byteDigest'
 import { endingOf, firstFrame, wholeFrames, type Codec } from './compression'
+import { highestNumber, numbered } from './numberedFiles'
 import type { SinkCounters } from '../sink'
 
 /** What all files of a sink have in common. */
@@ -327,8 +328,9 @@ export class GrowingFile {
   private async rotate(): Promise<void> {
     const file = await this.ready(true)
     await file.sync()
-    const number = (this.lastNumber ?? (await highestNumber(this.location))) + 1
-    await rename(this.location, numbered(this.location, number))
+    const packing = endingOf(this.location)?.ending
+    const number = (this.lastNumber ?? (await highestNumber(this.location, packing))) + 1
+    await rename(this.location, numbered(this.location, number, packing))
     this.lastNumber = number
     this.file = undefined
     this.identity = undefined
@@ -374,29 +376,6 @@ const FITTED_AT_ONCE = 4_096
 const PIECE_CHARS = 262_144
 /** One less than there are threads by default: what else the process reads and writes finds one. */
 const FRAMES_AT_ONCE = 3
-
-/** `bars.jsonl`, 7 → `bars.000007.jsonl`; `bars.jsonl.gz` → `bars.000007.jsonl.gz` */
-function numbered(file: string, number: number): string {
-  const { folder, name, endings } = partsOf(file)
-  return path.join(folder, `${name}.${String(number).padStart(6, '0')}${endings}`)
-}
-
-async function highestNumber(file: string): Promise<number> {
-  const { folder, name, endings } = partsOf(file)
-  let highest = 0
-  for (const entry of await readdir(folder)) {
-    if (!entry.startsWith(`${name}.`) || !entry.endsWith(endings)) continue
-    const digits = entry.slice(name.length + 1, entry.length - endings.length)
-    if (/^\d{1,15}$/.test(digits)) highest = Math.max(highest, Number(digits))
-  }
-  return highest
-}
-
-function partsOf(file: string): { readonly folder: string; readonly name: string; readonly endings: string } {
-  const compressed = endingOf(file)?.ending ?? ''
-  const { dir, name, ext } = path.parse(file.slice(0, file.length - compressed.length))
-  return { folder: dir, name, endings: ext + compressed }
-}
 
 /** The length up to the last line end: a process that died in the middle of a line has left the rest. */
 async function wholeLines(file: FileHandle, size: number): Promise<number> {

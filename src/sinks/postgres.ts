@@ -22,6 +22,7 @@ import { firstRefused } from './tables/refusedRow'
 import { PROGRESS_TABLE, RunProgress } from './tables/runProgress'
 import { sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
 import type { Table } from './tables/table'
+import { UNREACHABLE } from './tables/unreachable'
 import { nextTurn } from './turn'
 
 export interface PostgresOptions extends TableOptions {
@@ -506,13 +507,7 @@ function problemOf(cause: unknown, connectWithinMs: number, statementWithinMs: n
 }
 
 const PROBLEMS: ReadonlyMap<string, string> = new Map([
-  ['ECONNREFUSED', 'no server listens there; start it, or check the host and the port.'],
-  ['ECONNRESET', 'it has closed the connection; check that it runs.'],
-  ['EPIPE', 'it has closed the connection; check that it runs.'],
-  ['ENOTFOUND', 'its host is not known; check the name.'],
-  ['EAI_AGAIN', 'its host cannot be looked up; check the network.'],
-  ['ETIMEDOUT', 'its host cannot be reached; check the network.'],
-  ['EHOSTUNREACH', 'its host cannot be reached; check the network.'],
+  ...UNREACHABLE,
   ['28P01', 'it refuses the user or the password; check them.'],
   ['28000', 'it refuses the user; check the name and pg_hba.conf.'],
   ['3D000', 'there is no database of that name; make it, or check the name.'],

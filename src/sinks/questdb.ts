@@ -17,6 +17,7 @@ import type { FieldType } from './eventFields'
 import { LineBuffer, LineWriter } from './tables/questdbLines'
 import { sinkCounters, type Sink, type SinkContext } from './sink'
 import type { Table } from './tables/table'
+import { UNREACHABLE } from './tables/unreachable'
 import { nextTurn } from './turn'
 
 export interface QuestDbOptions extends TableOptions {
@@ -245,7 +246,7 @@ class QuestDbSink<T> implements Sink<T> {
     } catch (cause) {
       this.forget()
       if (cause instanceof Fault) throw cause
-      const problem = PROBLEMS.get(errnoOf(cause) ?? '') ?? asSentence(messageOf(cause))
+      const problem = UNREACHABLE.get(errnoOf(cause) ?? '') ?? asSentence(messageOf(cause))
       throw new Fault(
         'SINK_REJECTED',
         `The sink ${this.name} cannot write to QuestDB at ${this.url.host}: ${problem}`,
@@ -451,14 +452,4 @@ const STATUSES: ReadonlyMap<number, string> = new Map([
   [403, 'the user may not do that; grant it the right to make and write the tables.'],
   [404, 'it has no line protocol over HTTP; set line.http.enabled, or check the address.'],
   [413, 'the batch is too large for it; choose a smaller batchMax.'],
-])
-
-const PROBLEMS: ReadonlyMap<string, string> = new Map([
-  ['ECONNREFUSED', 'no server listens there; start it, or check the host and the port.'],
-  ['ECONNRESET', 'it has closed the connection; check that it runs.'],
-  ['EPIPE', 'it has closed the connection; check that it runs.'],
-  ['ENOTFOUND', 'its host is not known; check the name.'],
-  ['EAI_AGAIN', 'its host cannot be looked up; check the network.'],
-  ['ETIMEDOUT', 'its host cannot be reached; check the network.'],
-  ['EHOSTUNREACH', 'its host cannot be reached; check the network.'],
 ])

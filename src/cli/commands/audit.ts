@@ -9,6 +9,7 @@ import { span, SPAN_OPTIONS } from '../instant'
 import { onInterrupt } from '../onInterrupt'
 import { progressLine } from '../progressLine'
 import { table } from '../table'
+import { totalLines } from '../totalLines'
 
 const OPTIONS = {
   exchange: {
@@ -83,17 +84,6 @@ function withLines(report: AuditReport, unreadableLines: number): AuditReport {
 /** What is wrong is looked up in a recording by its time. */
 function dated(fault: Fault, timeUs: number): Fault {
   return new Fault(fault.code, `${fault.message} At ${new Date(timeUs / 1_000).toISOString()}.`, fault.details)
-}
-
-/** Lines of all files together; 0 where a recorder was killed before it could say. */
-async function totalLines(records: ReturnType<typeof replayRecords>): Promise<number> {
-  let sum = 0
-  for (const reader of await records.open()) {
-    const { frames } = await reader.header()
-    if (frames === undefined) return 0
-    sum += frames
-  }
-  return sum
 }
 
 /** How many frames were read by their shape, and which part of all that is. */

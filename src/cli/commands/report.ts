@@ -23,6 +23,7 @@ import { indexProgress } from '../indexProgress'
 import { span, SPAN_OPTIONS } from '../instant'
 import { onInterrupt } from '../onInterrupt'
 import { progressLine } from '../progressLine'
+import { totalLines } from '../totalLines'
 
 const OPTIONS = {
   out: { value: 'FILE', meaning: 'the page (default report.html)' },
@@ -280,17 +281,6 @@ class Reading {
   private wants({ symbol, instrument }: MarketEvent): boolean {
     return symbol === '' || this.only.has(symbol) || (instrument !== undefined && this.only.has(instrument))
   }
-}
-
-/** Lines of all files together; 0 where a recorder was killed before it could say. */
-async function totalLines(records: ReplayedRecords): Promise<number> {
-  let sum = 0
-  for (const reader of await records.open()) {
-    const { frames } = await reader.header()
-    if (frames === undefined) return 0
-    sum += frames
-  }
-  return sum
 }
 
 function recordingSection(

@@ -75,7 +75,7 @@ class ArrowSink<T> implements Sink<T> {
   private readonly offsets = new BatchOffsets()
   private readonly rotateBytes: number
   private readonly rotateEveryUs: number
-  private library: typeof Arrow | undefined
+  private apache: typeof Arrow | undefined
   private file: StreamFile | undefined
   private encoder: MessageEncoder | undefined
   private clock: Clock | undefined
@@ -98,7 +98,7 @@ class ArrowSink<T> implements Sink<T> {
     if (resume !== true) this.beginAnew(run ?? `${process.pid}.${clock.nowUs()}.${++openings}`)
     const location = resolveOut(this.sinkPath, outDir)
     this.clock = clock
-    this.library ??= await loadPart('apache-arrow', () => import('apache-arrow'), `The sink ${this.name}`)
+    this.apache ??= await loadPart('apache-arrow', () => import('apache-arrow'), `The sink ${this.name}`)
     this.file ??= new StreamFile(this.name, location, this.options.durable === true)
     await this.guarded(() => this.continueOrReplace(resume === true))
   }
@@ -147,7 +147,7 @@ class ArrowSink<T> implements Sink<T> {
   private async continueOrReplace(resume: boolean): Promise<void> {
     const file = this.file!
     await file.forget()
-    const found = await findStream(this.library!, await file.ready())
+    const found = await findStream(this.apache!, await file.ready())
     const notes = found.length > 0 ? found.lastNotes : await this.latestNotes()
     const isOurs = notes.get(NOTE.run) === this.run && notes.get(NOTE.sink) === this.name
     if (isOurs) this.reached = Number(notes.get(NOTE.to))
@@ -180,7 +180,7 @@ class ArrowSink<T> implements Sink<T> {
     if (number === 0) return new Map()
     const finished = new StreamFile(this.name, numbered(path, number), false)
     try {
-      return (await findStream(this.library!, await finished.ready())).lastNotes
+      return (await findStream(this.apache!, await finished.ready())).lastNotes
     } finally {
       await finished.release()
     }
@@ -261,7 +261,7 @@ class ArrowSink<T> implements Sink<T> {
       [NOTE.kind, kind],
       [NOTE.columns, encodeColumns(columns)],
     ])
-    return new MessageEncoder(this.library!, columns, notes)
+    return new MessageEncoder(this.apache!, columns, notes)
   }
 
   private async rotateIfDue(): Promise<void> {

@@ -6,8 +6,8 @@
  * writes them, are handed to it as values.
  */
 
-/** A text for one field's value; undefined never comes here. */
-export type FieldText = (field: unknown) => string
+/** A text for one field's value, undefined too. */
+type FieldText = (field: unknown) => string
 
 type Rendered = (value: unknown) => string
 

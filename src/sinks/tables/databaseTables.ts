@@ -4,12 +4,10 @@
  * Market events have a table per kind; other values one table, inferred from the first batch or declared. A table that
  * is there is never altered: where its columns are others, the sink says which and stops.
  */
-import { EVENT_KINDS } from '../../model/events'
 import { Fault } from '../../model/fault'
 import type { FieldType } from '../eventFields'
 import {
   declaredTable,
-  eventTable,
   tableNameOf,
   TableRows,
   tableOf,
@@ -216,11 +214,6 @@ export class DatabaseTables {
   }
 
   private readonly kindTables = new Map<string, string>()
-}
-
-/** The tables that market events go to, with their columns, for whoever makes them beforehand. */
-export function eventTables(): Map<string, Table> {
-  return new Map(EVENT_KINDS.map((kind) => [tableNameOf({ kind, exchange: '' })!, eventTable(kind)]))
 }
 
 export function isName(name: string, { bytesMax, without = '' }: NameRules): boolean {

@@ -3,7 +3,6 @@
  *
  * Truth  https://api.tardis.dev/v1/exchanges and https://docs.tardis.dev/historical-data-details (read 2026-11-28)
  */
-import { EXCHANGES } from '../../../exchanges/exchanges'
 
 export interface TardisExchange {
   /** Our id; theirs, where we do not speak it. */
@@ -23,9 +22,4 @@ const OTHERS: ReadonlyMap<string, TardisExchange> = new Map([
 
 export function tardisExchange(name: string): TardisExchange {
   return OTHERS.get(name) ?? { exchange: name, url: undefined }
-}
-
-/** True for what is an exchange of ours under one of tardis.dev's names. */
-export function isSpokenTardisExchange(name: string): boolean {
-  return EXCHANGES.has(tardisExchange(name).exchange)
 }

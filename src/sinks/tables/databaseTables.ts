@@ -6,15 +6,7 @@
  */
 import { Fault } from '../../model/fault'
 import type { FieldType } from '../eventFields'
-import {
-  declaredTable,
-  tableNameOf,
-  TableRows,
-  tableOf,
-  type Column,
-  type ColumnTypes,
-  type Table,
-} from './table'
+import { declaredTable, tableNameOf, TableRows, tableOf, type Column, type ColumnTypes, type Table } from './table'
 
 export interface TableOptions {
   /** One table for all values. Default: market events by kind (`trades`, `book_changes`, `tickers`, ...), others `rows`. */

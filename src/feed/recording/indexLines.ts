@@ -13,7 +13,9 @@
  * `state` are left out where they are 0. A later line of a block replaces an earlier one; a line without its end, as
  * where a process was killed, counts as absent, and so does everything behind a line that cannot be read.
  */
-import { RECORDING_INDEX_FORMAT, type BrokenBlock, type RecordingBlock } from './recordingIndex'
+import type { BrokenBlock, RecordingBlock } from './recordingIndex'
+
+const RECORDING_INDEX_FORMAT = 'millrace-recording-index/1'
 
 export interface IndexContent {
   readonly recording: string

@@ -245,8 +245,6 @@ export function windowOf(offset: number): number {
   return Math.floor(offset / WINDOW_BYTES)
 }
 
-export const RECORDING_INDEX_FORMAT = 'millrace-recording-index/1'
-
 const WINDOW_BYTES = 256 * 1_024
 const READ_BYTES_MAX = 512 * 1_024 * 1_024
 /** A line that is longer is counted, and not looked at. */

@@ -119,7 +119,7 @@ export class ClientQueue {
     this.held += next.data.length - place.waiting.data.length
     place.waiting = next
     this.conflated++
-    while (this.held > this.options.bytesMax && this.size > 1) this.dropFirst()
+    while (this.held > this.options.bytesMax && this.size > 1) this.dropFirstBut(place)
     return true
   }
 
@@ -141,6 +141,15 @@ export class ClientQueue {
     if (this.take()?.isWord === true) return
     this.lost++
     this.dropped++
+  }
+
+  /** What came just now stays, though its key has waited longest: what follows it goes in its stead. */
+  private dropFirstBut(place: Place): void {
+    if (this.places[this.first] === place) {
+      this.places[this.first] = this.places[this.first + 1]!
+      this.places[this.first + 1] = place
+    }
+    this.dropFirst()
   }
 
   private forget(place: Place): void {

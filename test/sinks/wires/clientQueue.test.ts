@@ -73,6 +73,19 @@ describe('The queue of a client', () => {
     expect(read(queue)).to.deep.equal([2, 'b2', 'y'])
   })
 
+  it('with conflate keeps what came just now when it has the place of the first and is too large beside the rest', () => {
+    const queue = queueOf('conflate', 2, 40)
+    for (const [length, key] of [
+      [1, 'c'],
+      [16, 'a'],
+      [25, 'c'],
+    ] as const) {
+      queue.add(value('x'.repeat(length), key))
+    }
+    expect(read(queue)).to.deep.equal([1, 'x'.repeat(25)])
+    expect(queue).to.include({ conflated: 1, dropped: 1, bytes: 0 })
+  })
+
   it('forgets what is not wanted any more without counting it as missing, and keeps words', () => {
     const queue = queueOf('dropOldest', 4)
     for (const each of [value('a1', 'a'), value('b1', 'b'), word('w'), value('a2', 'a'), value('b2', 'b')])

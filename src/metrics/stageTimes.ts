@@ -34,10 +34,8 @@ export class StageTimes {
   private every = 1
   private share = 0
   private drawn = 0x9e3779b9
-  /** Stages that are at work, each called by the one before it; when they began, and what those that they called took. */
-  private readonly stages: StageTime[] = []
-  private readonly beganUs: number[] = []
-  private readonly calledUs: number[] = []
+  /** What those took that the stage which is at work has called. */
+  private calledUs = 0
 
   /** @param nowUs  a clock that goes on steadily, in microseconds and fractions of them */
   constructor(private readonly nowUs: () => number) {}
@@ -55,30 +53,24 @@ export class StageTimes {
 
   end(): void {
     this.isOn = false
-    this.stages.length = 0
+    this.calledUs = 0
     this.draw()
   }
 
-  /** A stage begins to work, called by the one that is at work, if any. */
-  enter(stage: StageTime): void {
-    const depth = this.stages.length
-    this.stages.push(stage)
-    this.calledUs[depth] = 0
-    this.beganUs[depth] = this.nowUs()
-  }
-
-  /** The stage that began last has done its work. */
-  leave(): void {
-    const nowUs = this.nowUs()
-    const depth = this.stages.length - 1
-    const stage = this.stages.pop()
-    // What was entered before a piece ended may be left after it, when that was broken off.
-    if (stage === undefined) return
-    const tookUs = nowUs - this.beganUs[depth]!
-    const ownUs = Math.max(0, tookUs - this.calledUs[depth]!)
-    if (depth > 0) this.calledUs[depth - 1]! += tookUs
-    stage.busyUs += ownUs * this.every
-    stage.latency.record(ownUs, this.every)
+  /** Times what a stage does, called by the one that is at work, if any. Only while a piece is timed. */
+  during(stage: StageTime, work: () => void): void {
+    const outerUs = this.calledUs
+    this.calledUs = 0
+    const beganUs = this.nowUs()
+    try {
+      work()
+    } finally {
+      const tookUs = this.nowUs() - beganUs
+      const ownUs = Math.max(0, tookUs - this.calledUs)
+      this.calledUs = outerUs + tookUs
+      stage.busyUs += ownUs * this.every
+      stage.latency.record(ownUs, this.every)
+    }
   }
 
   /** Draws which piece is the next: on average the share's, each as likely as the others. */

@@ -52,7 +52,7 @@ export class LatencyHistogram {
   private highest = 0
   private zeros = 0
   /** By power of two; undefined where nothing was met. */
-  private readonly octaves: (Float64Array | undefined)[] = []
+  private readonly octaves: (Octave | undefined)[] = []
   private readonly digits: number
 
   /**
@@ -88,8 +88,9 @@ export class LatencyHistogram {
     const octave = (high >>> MANTISSA_BITS) - EXPONENT_BIAS - SMALLEST
     const { digits } = this
     const bucket = (high >>> (MANTISSA_BITS - digits)) & ((1 << digits) - 1)
-    const counts = (this.octaves[octave] ??= new Float64Array(1 << digits))
-    counts[bucket]! += times
+    const met = (this.octaves[octave] ??= { total: 0, counts: new Float64Array(1 << digits) })
+    met.total += times
+    met.counts[bucket]! += times
   }
 
   /** The latency that `percent` (0 to 100, above 0) of all do not exceed; 0 while nothing was recorded. */
@@ -97,9 +98,16 @@ export class LatencyHistogram {
     const wanted = Math.ceil((percent / 100) * this.count)
     let seen = this.zeros
     if (seen >= wanted) return 0
-    for (const { toUs, count } of this.each()) {
-      seen += count
-      if (seen >= wanted) return Math.min(toUs, this.highest)
+    for (const [octave, met] of this.octaves.entries()) {
+      if (met === undefined) continue
+      if (seen + met.total < wanted) {
+        seen += met.total
+        continue
+      }
+      for (const [bucket, count] of met.counts.entries()) {
+        seen += count
+        if (seen >= wanted) return Math.min(this.boundOf(octave, bucket + 1), this.highest)
+      }
     }
     return this.highest
   }
@@ -128,7 +136,7 @@ export class LatencyHistogram {
     let told = 0
     for (let power = FIRST_TOLD; power <= LAST_TOLD; power++) {
       // The octave above 2^n ends at 2^(n + 1).
-      for (const end = power - SMALLEST; told < end; told++) count += sumOf(this.octaves[told])
+      for (const end = power - SMALLEST; told < end; told++) count += this.octaves[told]?.total ?? 0
       buckets.push({ upTo: 2 ** power, count })
     }
     buckets.push({ upTo: Infinity, count: this.count })
@@ -138,9 +146,11 @@ export class LatencyHistogram {
 
   /** Adds everything that `other`, of the same precision, has recorded. */
   merge(other: LatencyHistogram): void {
-    other.octaves.forEach((counts, octave) => {
-      const own = (this.octaves[octave] ??= new Float64Array(1 << this.digits))
-      counts?.forEach((count, bucket) => (own[bucket]! += count))
+    other.octaves.forEach((met, octave) => {
+      if (met === undefined) return
+      const own = (this.octaves[octave] ??= { total: 0, counts: new Float64Array(1 << this.digits) })
+      own.total += met.total
+      met.counts.forEach((count, bucket) => (own.counts[bucket]! += count))
     })
     this.zeros += other.zeros
     this.count += other.count
@@ -161,22 +171,23 @@ export class LatencyHistogram {
 
   /** The buckets that hold something, from the shortest to the longest. */
   private *each(): Generator<LatencyBucket> {
-    const width = 1 << this.digits
-    for (const [octave, counts] of this.octaves.entries()) {
-      if (counts === undefined) continue
-      const base = 2 ** (octave + SMALLEST)
-      for (let bucket = 0; bucket < width; bucket++) {
-        const count = counts[bucket]!
-        if (count > 0) yield { fromUs: base * (1 + bucket / width), toUs: base * (1 + (bucket + 1) / width), count }
+    for (const [octave, met] of this.octaves.entries()) {
+      for (const [bucket, count] of met?.counts.entries() ?? []) {
+        if (count > 0) yield { fromUs: this.boundOf(octave, bucket), toUs: this.boundOf(octave, bucket + 1), count }
       }
     }
   }
+
+  /** The lower bound of a bucket. */
+  private boundOf(octave: number, bucket: number): number {
+    return 2 ** (octave + SMALLEST) * (1 + bucket / (1 << this.digits))
+  }
 }
 
-function sumOf(counts: Float64Array | undefined): number {
-  let sum = 0
-  if (counts !== undefined) for (const count of counts) sum += count
-  return sum
+/** What was met above a power of two, up to the next. */
+interface Octave {
+  total: number
+  readonly counts: Float64Array
 }
 
 /** The bucket of a drawing that a finer one ends in. */

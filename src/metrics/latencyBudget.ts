@@ -68,10 +68,12 @@ export class LatencyBudget {
     this.parts = Object.fromEntries(LATENCY_PARTS.map((part) => [part, new LatencyHistogram()])) as typeof this.parts
   }
 
-  /** A frame has become events. Called for every one: it does next to nothing for those that are not followed. */
-  decoded(receiveUs: number, exchangeUs: number | undefined): void {
-    if ((scrambled(receiveUs) & this.mask) !== 0) return
-    this.follow(receiveUs, exchangeUs)
+  /**
+   * A frame has become events, of which the first says the exchange's time. Called for every frame: next to nothing is done
+   * for those that are not followed.
+   */
+  decoded(receiveUs: number, events: readonly { readonly exchangeTimeUs: number | undefined }[]): void {
+    if ((scrambled(receiveUs) & this.mask) === 0) this.follow(receiveUs, events[0]?.exchangeTimeUs)
   }
 
   /** What is behind an edge, told by its sink. */

@@ -30,10 +30,12 @@ export class Reading {
   }
 
   /** The fields of an object of counters. */
-  tellFields<T extends { readonly [K in keyof T]: number }>(fields: Fields<T>, labels: Labels, counters: T): void {
-    for (const field of Object.keys(fields) as (keyof T & string)[]) {
-      this.of(fields[field]).push({ labels, value: counters[field] })
-    }
+  tellFields<F extends string>(
+    fields: Readonly<Record<F, MetricName>>,
+    labels: Labels,
+    counters: Readonly<Record<F, number>>,
+  ): void {
+    for (const field of Object.keys(fields) as F[]) this.of(fields[field]).push({ labels, value: counters[field] })
   }
 
   /** Of a histogram. */

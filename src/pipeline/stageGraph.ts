@@ -171,7 +171,8 @@ export class StageGraph {
   /** What is wired now: the pipeline with the branches that are attached. */
   get described(): PipelineDescription {
     const groups = [...this.groups.values()].map(({ description }) => description)
-    return { name: this.description.name, nodes: this.nodes, groups }
+    const { name, metrics } = this.description
+    return { name, nodes: this.nodes, groups, metrics }
   }
 
   /** The mailbox of a source. */
@@ -616,12 +617,7 @@ export class StageGraph {
     return { take, end: () => void way.settled().then(resolve) }
   }
 
-  private drainOf(
-    from: string,
-    node: SinkNode,
-    pressure: Pressure,
-    latency: SinkLatency | undefined,
-  ): Drain<unknown> {
+  private drainOf(from: string, node: SinkNode, pressure: Pressure, latency: SinkLatency | undefined): Drain<unknown> {
     const { options } = this
     const { name, sink, edge } = node
     return new Drain<unknown>(sink, {

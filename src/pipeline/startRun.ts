@@ -23,6 +23,7 @@ import type { RunMode, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
 import { supervisionTree } from './supervisionTree'
 import { toppedMarket } from './tops'
+import { noLatencies } from './watching'
 import type { Wish } from './wish'
 
 /** Begins a run, and hands it over. */
@@ -61,6 +62,7 @@ export function startRun(description: PipelineDescription, options: RunOptions):
         runId: options.runId,
         stopWithinMs: options.stopWithinMs ?? 5_000,
         onFault,
+        watching: options.watching,
       })
       run = current
       begun(current)
@@ -97,13 +99,15 @@ export function startRun(description: PipelineDescription, options: RunOptions):
         wishes,
         clock: liveClock,
         ready,
+        countsStreams: options.watching,
       })
       return toppedMarket(replayed, wishes)
     }
     const keepsFrames =
       options.record !== undefined ||
       description.nodes.some((node) => node.kind === 'source' && node.source instanceof FrameSource)
-    return liveMarketOf({ wishes, addresses: simulated?.addresses ?? options.addresses, keepsFrames })
+    const addresses = simulated?.addresses ?? options.addresses
+    return liveMarketOf({ wishes, addresses, keepsFrames, countsStreams: options.watching })
   }
 
   const done = begin()
@@ -124,6 +128,7 @@ export function startRun(description: PipelineDescription, options: RunOptions):
     attach: async (build) => (await Promise.race([running, done.then(ended)])).attach(build),
     graph: () => run?.picture() ?? runningGraphOf(nothingYet(description)),
     status: () => run?.status() ?? emptyStatus(description, mode),
+    metrics: () => run?.metrics() ?? [],
     health: () => run?.health() ?? notBegun(liveClock.nowUs()),
   }
 }
@@ -189,6 +194,8 @@ function emptyStatus(description: PipelineDescription, mode: RunMode): RunStatus
     edges: [],
     sinks: [],
     stages: [],
+    streams: [],
+    latencyUs: noLatencies(),
     faults: {},
     connections: [],
     tree: supervisionTree({ ...nothingYet(description), connections: [] }),

@@ -211,7 +211,7 @@ describe('StageGraph', () => {
       'out',
       { latency },
     )
-    latency.decoded(1_000, undefined)
+    latency.decoded(1_000, [])
     graph.source('n').offer(undefined, { receiveTimeUs: 1_000 })
     await graph.finish(1_000)
     expect(said).to.deep.equal(['rows closed', 'report closed'])

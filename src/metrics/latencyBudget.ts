@@ -51,6 +51,8 @@ interface Followed {
 interface UnderWay {
   readonly followed: Followed
   readonly operatorUs: number
+  /** How many frames it stands for. */
+  readonly times: number
 }
 
 export class LatencyBudget {
@@ -87,8 +89,8 @@ export class LatencyBudget {
   }
 
   /** What was made of a frame is safe at a sink. */
-  arrived({ followed, operatorUs }: UnderWay, sinkUs: number): void {
-    const { exchangeUs, receiveUs, decodeUs, times } = followed
+  arrived({ followed, operatorUs, times }: UnderWay, sinkUs: number): void {
+    const { exchangeUs, receiveUs, decodeUs } = followed
     const { parts } = this
     // Each moment no earlier than the one before it: clocks may disagree, and stamps of one microsecond be made distinct.
     const atOperatorUs = Math.max(decodeUs, operatorUs)
@@ -152,9 +154,20 @@ export class SinkLatency {
     const receiveUs = receiveTimeOf(value)
     if (receiveUs === undefined) return
     const followed = this.budget.find(receiveUs)
-    if (followed === undefined || this.underWay.size >= UNDER_WAY_MAX) return
     // Of several values of a frame the first counts.
-    if (!this.underWay.has(receiveUs)) this.underWay.set(receiveUs, { followed, operatorUs: this.nowUs() })
+    if (followed === undefined || this.underWay.has(receiveUs)) return
+    if (this.underWay.size >= UNDER_WAY_MAX) this.thinOut()
+    this.underWay.set(receiveUs, { followed, operatorUs: this.nowUs(), times: followed.times })
+  }
+
+  /** Every second one goes, and the others stand for them: what waits longest must not be what is left out. */
+  private thinOut(): void {
+    let goes = false
+    for (const [receiveUs, underWay] of this.underWay) {
+      if (goes) this.underWay.delete(receiveUs)
+      else this.underWay.set(receiveUs, { ...underWay, times: 2 * underWay.times })
+      goes = !goes
+    }
   }
 
   /** A sink is given its values in order: those that came before this one, and were not written, were dropped. */

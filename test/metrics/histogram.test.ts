@@ -105,7 +105,9 @@ describe('a latency histogram', () => {
     const empty = new LatencyHistogram().distribution()
     expect(empty.sum).to.equal(0)
     expect(empty.buckets.at(-1)).to.deep.equal({ upTo: Infinity, count: 0 })
-    const values = fc.array(fc.oneof(fc.integer({ min: 0, max: 5_000 }), fc.double({ min: 0, max: 3.6e9, noNaN: true })))
+    const values = fc.array(
+      fc.oneof(fc.integer({ min: 0, max: 5_000 }), fc.double({ min: 0, max: 3.6e9, noNaN: true })),
+    )
     fc.assert(
       fc.property(values, (latencies) => {
         const histogram = new LatencyHistogram('coarse')

@@ -1,7 +1,8 @@
 import { checkRecording, type RecordingCheck } from '../../../feed/recording/inspect'
 import { EXIT, optionsHelp, parse, print, say, UsageError, type Command, type OptionSpec } from '../../command'
 import { printable } from '../../printable'
-import { bytesText, counted, longWork } from './work'
+import { bytesText, counted } from '../../quantities'
+import { longWork } from './work'
 
 const OPTIONS = {
   json: { meaning: 'print one JSON object (millrace-recording-verify/1)' },

@@ -1,6 +1,8 @@
 /**
- * SIGINT and SIGTERM: the first stops in order, the second at once. Returns a function that stops listening.
+ * SIGINT and SIGTERM: the first stops in order, the second at once. SIGHUP, the terminal is gone: stops in order too, and
+ * never at once; who has no terminal (`nohup`, a service) goes on. Returns a function that stops listening.
  */
+import { isatty } from 'node:tty'
 import { liveClock } from '../clock/liveClock'
 import { say } from './command'
 
@@ -33,12 +35,20 @@ export function onInterrupt(
       void kill().then(end, end)
     }
   }
+  const hasTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor))
+  const hangUp = (): void => {
+    if (!hasTerminal || asked > 0) return
+    asked++
+    stop()
+  }
   process.on('SIGINT', listen)
   process.on('SIGTERM', listen)
+  process.on('SIGHUP', hangUp)
   return () => {
     // Once it was told to end at once, no end in order may come before.
     if (asked > 1) return
     process.off('SIGINT', listen)
     process.off('SIGTERM', listen)
+    process.off('SIGHUP', hangUp)
   }
 }

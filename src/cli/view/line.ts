@@ -42,7 +42,10 @@ export function flowed(things: readonly Line[], columns: number, linesMax: numbe
   const lines: Piece[][] = []
   let room = 0
   for (const thing of things) {
-    const width = thing.reduce((sum, piece) => sum + widthOf(printable(typeof piece === 'string' ? piece : piece[0])), 0)
+    const width = thing.reduce(
+      (sum, piece) => sum + widthOf(printable(typeof piece === 'string' ? piece : piece[0])),
+      0,
+    )
     const line = lines.at(-1)
     if (line !== undefined && width + 2 <= room) {
       line.push('  ', ...thing)

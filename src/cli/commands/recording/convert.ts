@@ -79,7 +79,7 @@ export function runConversion(
       ...options,
       clock: liveClock,
       onFault: log.add,
-      onProgress: (lines, share) => progress.update(lines, share),
+      onProgress: (lines, share) => progress.update({ done: lines, share }),
       signal,
     })
     progress.end()

@@ -60,7 +60,7 @@ in the range.`,
         onFault: log.add,
         onProgress: (lines, share) => {
           indexing.end()
-          progress.update(lines, share)
+          progress.update({ done: lines, share })
         },
         onIndexing: indexing.update,
         signal,

@@ -36,7 +36,7 @@ Exit status: 0 done; 2 wrong usage, or no recording.`,
           await recordingInfo(file, {
             onFault: log.add,
             signal,
-            onProgress: (lines, of) => progress.update(lines, of > 0 ? Math.min(1, lines / of) : undefined),
+            onProgress: (lines, share) => progress.update({ done: lines, share }),
           }),
         )
         progress.end()

@@ -31,7 +31,7 @@ export async function longWork(
     () => interrupted.abort(),
     () => say('Stopping. Once more to stop at once.'),
   )
-  const progress = progressLine(process.stderr, 0)
+  const progress = progressLine({ unit: 'records' })
   try {
     return await work(interrupted.signal, progress)
   } catch (thrown) {

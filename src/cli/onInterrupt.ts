@@ -2,9 +2,9 @@
  * SIGINT and SIGTERM: the first stops in order, the second at once. SIGHUP, the terminal is gone: stops in order too, and
  * never at once; who has no terminal (`nohup`, a service) goes on. Returns a function that stops listening.
  */
-import { isatty } from 'node:tty'
 import { liveClock } from '../clock/liveClock'
 import { say } from './command'
+import { hadTerminal, terminalLost } from './view/lostTerminal'
 
 /** What a kill may take before the process ends over it. */
 const KILL_WITHIN_MS = 500
@@ -35,9 +35,10 @@ export function onInterrupt(
       void kill().then(end, end)
     }
   }
-  const hasTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor))
   const hangUp = (): void => {
-    if (!hasTerminal || asked > 0) return
+    if (!hadTerminal()) return
+    terminalLost()
+    if (asked > 0) return
     asked++
     stop()
   }

@@ -8,6 +8,7 @@
  * Lost   a terminal that is gone is written to no more
  */
 import { writeSync } from 'node:fs'
+import { terminalLost } from './lostTerminal'
 
 const OWN_SCREEN = '\x1b[?1049h\x1b[?25l\x1b[?7l'
 const BACK_TO_THE_SHELL = '\x1b[?7h\x1b[?25h\x1b[?1049l'
@@ -34,8 +35,9 @@ export function setBlocking(stream: NodeJS.WriteStream, blocking: boolean): void
 export class PatientWriter {
   private underWay = false
   private gone = false
-  private readonly onGone = (): void => {
+  private readonly onGone = (error: NodeJS.ErrnoException): void => {
     this.gone = true
+    if (error.code === 'EIO') terminalLost()
   }
 
   constructor(private readonly stream: NodeJS.WriteStream) {

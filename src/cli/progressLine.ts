@@ -7,7 +7,7 @@
  * Place  whatever else is said takes it away first (`say`, `print`), and the next update draws it anew
  */
 import { performance } from 'node:perf_hooks'
-import { bytesText, rateText, waitText } from './quantities'
+import { bytesText, waitText } from './quantities'
 import { drawn, plain } from './view/line'
 import { bar } from './view/history'
 import { canDraw, PatientWriter } from './view/screen'
@@ -116,5 +116,5 @@ function lineOf(
 
 /** Slow work is told by tenths. */
 function rateOf(perSecond: number): string {
-  return perSecond < 10 ? perSecond.toFixed(1) : rateText(perSecond)
+  return perSecond < 10 ? perSecond.toFixed(1) : Math.round(perSecond).toLocaleString('en')
 }

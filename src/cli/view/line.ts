@@ -81,11 +81,11 @@ export type Cell = string | readonly [text: string, format: Format | undefined]
 
 /** A row of a table: cells as wide as their columns, with a space between. */
 export function row(columns: readonly Column[], cells: readonly Cell[]): Line {
-  return columns.map(({ width, left }, index): Piece => {
+  return columns.flatMap(({ width, left }, index): Piece[] => {
     const given = cells[index] ?? ''
     const [text, format] = typeof given === 'string' ? [given, undefined] : given
     const filled = cell(printable(text), width, left === true ? 'left' : 'right')
-    return [index === 0 ? filled : ` ${filled}`, format]
+    return index === 0 ? [[filled, format]] : [' ', [filled, format]]
   })
 }
 

@@ -21,6 +21,9 @@ export interface RowFilter {
   readonly troubled: boolean
 }
 
+/** Windows of fewer columns show less of long names, to show more of the rest. */
+const NARROW = 60
+
 interface MarketColumn extends Column {
   readonly key: 'name' | 'exchange' | 'book' | 'age' | 'rate' | 'bid' | 'ask' | 'spread' | 'gaps' | 'resyncs' | 'levels'
   /** Narrow windows do without those of the highest ranks. */
@@ -29,10 +32,11 @@ interface MarketColumn extends Column {
 
 function columnsFor({ nameWidth, exchangeWidth }: MarketMoment, width: number): readonly MarketColumn[] {
   const between = (text: number, least: number, most: number): number => Math.min(most, Math.max(least, text))
+  const isNarrow = width < NARROW
   const columns: MarketColumn[] = [
-    { key: 'name', title: 'instrument', width: between(nameWidth, 10, 24), left: true, rank: 0 },
-    { key: 'exchange', title: 'exchange', width: between(exchangeWidth, 8, 16), left: true, rank: 1 },
-    { key: 'book', title: 'book', width: 7, left: true, rank: 2 },
+    { key: 'name', title: 'instrument', width: between(nameWidth, 10, isNarrow ? 13 : 24), left: true, rank: 0 },
+    { key: 'exchange', title: 'exchange', width: between(exchangeWidth, 8, isNarrow ? 8 : 16), left: true, rank: 1 },
+    { key: 'book', title: 'book', width: isNarrow ? 4 : 7, left: true, rank: 2 },
     { key: 'age', title: 'age', width: 5, rank: 3 },
     { key: 'rate', title: 'events/s', width: 8, rank: 8 },
     { key: 'bid', title: 'bid', width: 10, rank: 4 },

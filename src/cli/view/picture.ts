@@ -36,14 +36,14 @@ export interface PictureOptions {
 export function picture(moment: Moment, state: ViewState, options: PictureOptions): Picture {
   const { window, sentence, keys } = options
   const { columns, rows } = window
-  const head = heading(moment, columns, Math.max(2, Math.floor(rows / 4)))
+  const head = heading(moment, columns, rows < SMALL_ROWS ? Math.ceil(rows / 4) : Math.max(3, Math.floor(rows / 4)))
   if (sentence !== '') head.push([[sentence, 'yellow']])
   const foot = keys && rows > head.length + 3 ? 1 : 0
   const room = Math.max(0, rows - head.length - foot)
   const page = chosenPage(moment, state, { columns, rows: room }, keys)
   const body = page.lines.slice(0, room)
   while (foot > 0 && body.length < room) body.push([])
-  const lines = [...head, ...body, ...(foot > 0 ? [footer(state, page)] : [])]
+  const lines = [...head, ...body, ...(foot > 0 ? [footer(state, page, columns)] : [])]
   return {
     lines: lines.slice(0, rows),
     state: state.isHelp ? state : scrolledTo(state, page.from),
@@ -86,6 +86,10 @@ function clamped(wanted: number, count: number, room: number): number {
 /** Above the rows stand an empty line and the titles. */
 const ABOVE_ROWS = 2
 const EDGES_LEAST = 3
+/** Windows of fewer lines have to do with less above the page. */
+const SMALL_ROWS = 10
+/** Windows of fewer columns have no room to say what other pages there are. */
+const NARROW_COLUMNS = 64
 
 /** Instruments, and below them what waits, which stages failed, and the faults, where there is room. */
 function marketPage(moment: Moment, state: ViewState, { columns, rows }: Window, keys: boolean): Shown {
@@ -123,20 +127,21 @@ function spaced(lines: readonly Line[]): Line[] {
   return lines.length === 0 ? [] : [[], ...lines]
 }
 
-function footer(state: ViewState, { from, to, count }: Shown): Line {
+function footer(state: ViewState, { from, to, count }: Shown, columns: number): Line {
   if (state.isTyping)
     return [['show only: ', 'bold'], state.filter, [' ', 'inverse'], ['  Enter keeps it, Esc takes it away', 'dim']]
   if (state.isHelp) return [['any key: back', 'dim']]
-  const pages = PAGES.map((page, index): Line => [
-    [` ${index + 1} ${page} `, page === state.page ? 'inverse' : 'dim'],
-  ]).flat()
+  const isNarrow = columns < NARROW_COLUMNS
+  const pages = PAGES.map((page, index): Line =>
+    isNarrow && page !== state.page ? [] : [[` ${index + 1} ${page} `, page === state.page ? 'inverse' : 'dim']],
+  ).flat()
   const place = to - from < count ? `  ${from + 1}-${to} of ${count}` : ''
   const filters = [...(state.filter === '' ? [] : [`like ${state.filter}`]), ...(state.troubled ? ['not live'] : [])]
   return [
     ...pages,
     [place, 'dim'],
     ...(filters.length === 0 ? [] : [[`  ${filters.join(', ')}`, 'yellow'] as const]),
-    ['  / find  t trouble  q stop  ? help', 'dim'],
+    [isNarrow ? '  ? help' : '  / find  t trouble  q stop  ? help', 'dim'],
   ]
 }
 

@@ -40,6 +40,8 @@ export interface TerminalViewOptions {
 
 const PICTURE_EVERY_MS = 500
 const LINE_EVERY_MS = 1_000
+/** The picture that stays is about so old when nobody said that the end was near. */
+const REMEMBER_EVERY_MS = 2_000
 /** Between two pictures, however many keys are pressed and whatever the window does. */
 const PICTURE_AFTER_MS = 100
 
@@ -125,6 +127,7 @@ class DrawnView implements TerminalView {
 
   note(sentence: string): void {
     this.sentence = sentence
+    this.remember()
     this.draw()
   }
 
@@ -147,7 +150,7 @@ class DrawnView implements TerminalView {
     this.timer = liveClock.after(PICTURE_EVERY_MS, () => this.look())
     if (this.isAway) this.comeBack()
     this.moment = this.readings.take()
-    if (performance.now() - this.lastAtMs >= LINE_EVERY_MS) this.remember()
+    if (performance.now() - this.lastAtMs >= REMEMBER_EVERY_MS) this.remember()
     this.draw()
   }
 

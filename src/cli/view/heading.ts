@@ -81,6 +81,7 @@ function booksOf({ market: { counts } }: Moment): Line {
   const repairing = counts.gap + counts.down
   const pieces: Piece[] = ['books ', [`${counts.live} live`, 'green']]
   if (repairing > 0) pieces.push('  ', [`${repairing} in repair`, 'red'])
+  if (counts.stale > 0) pieces.push('  ', [`${counts.stale} stale`, 'yellow'])
   if (counts.waiting > 0) pieces.push('  ', [`${counts.waiting} waiting`, 'dim'])
   pieces.push(`  gaps ${counts.gaps}  resyncs ${counts.resyncs}`)
   return pieces

@@ -7,7 +7,7 @@ const KEYS: readonly (readonly [keys: string, meaning: string])[] = [
   ['space b  PgDn PgUp', 'a page down and up'],
   ['g  G  Home End', 'to the beginning, to the end'],
   ['/', 'show only instruments or exchanges with what you type; Enter keeps it, Esc takes it away'],
-  ['t', 'only books that are not live; all again'],
+  ['t', 'only books that are not live, or stale; all again'],
   ['q', 'stop in order: sources, what is under way, sinks'],
   ['Ctrl-C', 'the same; once more: at once, and what was under way is lost'],
   ['Ctrl-Z', 'suspend, as any program; the whole run stands still'],
@@ -15,7 +15,7 @@ const KEYS: readonly (readonly [keys: string, meaning: string])[] = [
 ]
 
 const WORDS: readonly (readonly [word: string, meaning: string])[] = [
-  ['age', 'since the last event of an instrument on an exchange'],
+  ['age', 'since the last event of an instrument on an exchange; yellow where that is unusual: stale'],
   ['bp', 'between best bid and best ask, in hundredths of a percent'],
   ['waiting of', 'values that wait on an edge, and how many may'],
   ['merged', 'values in whose place there are newer ones, as the edge was told'],

@@ -5,7 +5,7 @@
 import type { InstrumentRow } from '../../pipeline/monitor'
 import { ageText, priceText, rateText } from '../quantities'
 import { fitting, row, titles, type Cell, type Column, type Format, type Line } from './line'
-import type { MarketMoment, Moment } from './readings'
+import { isStale, type MarketMoment, type Moment } from './readings'
 
 /** Rows that are made when they are asked for: of thousands, those in the window. */
 export interface Listing {
@@ -17,7 +17,7 @@ export interface Listing {
 export interface RowFilter {
   /** Part of the name or the exchange, whatever its case; all rows match an empty one. */
   readonly text: string
-  /** Only books that are not live. */
+  /** Only books that are not live, or stale. */
   readonly troubled: boolean
 }
 
@@ -73,8 +73,9 @@ function filtered({ rows, order }: MarketMoment, { text, troubled }: RowFilter):
   if (text === '' && !troubled) return order
   const sought = text.toLowerCase()
   return order.filter((index) => {
-    const { name, exchange, state } = rows[index]!
-    if (troubled && (state === 'live' || state === 'waiting')) return false
+    const shown = rows[index]!
+    const { name, exchange, state } = shown
+    if (troubled && (state === 'live' || state === 'waiting') && !isStale(shown)) return false
     return sought === '' || `${name} ${exchange}`.toLowerCase().includes(sought)
   })
 }
@@ -126,7 +127,7 @@ function cellsOf(
     name: shown.name,
     exchange: shown.exchange,
     book: [state, STATE_FORMATS[state]],
-    age: lastUs === 0 ? '-' : ageText(nowUs - lastUs),
+    age: lastUs === 0 ? '-' : [ageText(nowUs - lastUs), isStale(shown) ? 'yellow' : undefined],
     rate: rateText(perSecond),
     bid: price(bidPrice, best?.bid),
     ask: price(askPrice, best?.ask),

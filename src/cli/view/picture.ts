@@ -120,7 +120,7 @@ const ROOMY = 14
 
 function nothingShown({ filter, troubled }: ViewState): string {
   if (filter !== '') return `Nothing is named like ${JSON.stringify(filter)}.`
-  return troubled ? 'Every book is live.' : 'Nothing has been received yet.'
+  return troubled ? 'Every book is live and fresh.' : 'Nothing has been received yet.'
 }
 
 function spaced(lines: readonly Line[]): Line[] {
@@ -136,7 +136,7 @@ function footer(state: ViewState, { from, to, count }: Shown, columns: number): 
     isNarrow && page !== state.page ? [] : [[` ${index + 1} ${page} `, page === state.page ? 'inverse' : 'dim']],
   ).flat()
   const place = to - from < count ? `  ${from + 1}-${to} of ${count}` : ''
-  const filters = [...(state.filter === '' ? [] : [`like ${state.filter}`]), ...(state.troubled ? ['not live'] : [])]
+  const filters = [...(state.filter === '' ? [] : [`like ${state.filter}`]), ...(state.troubled ? ['trouble'] : [])]
   return [
     ...pages,
     [place, 'dim'],

@@ -61,6 +61,8 @@ export interface MarketCounts {
   gap: number
   down: number
   waiting: number
+  /** Whatever else they are. */
+  stale: number
   gaps: number
   resyncs: number
 }
@@ -71,6 +73,13 @@ export interface ProcessMoment {
   readonly rssBytes: number
   readonly heapBytes: number
   readonly loopMsP99: number
+}
+
+/** A row of a run that looks out for channels which are silent for longer than is usual for them. */
+type WatchedRow = InstrumentRow & { readonly stale?: readonly string[] }
+
+export function isStale({ stale }: WatchedRow): boolean {
+  return stale !== undefined && stale.length > 0
 }
 
 /** Of an edge, in the maps of a moment. */
@@ -196,9 +205,10 @@ function eventsOf(rows: readonly InstrumentRow[]): Float64Array {
 }
 
 function countsOf(rows: readonly InstrumentRow[]): MarketCounts {
-  const counts: MarketCounts = { live: 0, gap: 0, down: 0, waiting: 0, gaps: 0, resyncs: 0 }
+  const counts: MarketCounts = { live: 0, gap: 0, down: 0, waiting: 0, stale: 0, gaps: 0, resyncs: 0 }
   for (const row of rows) {
     counts[row.state]++
+    if (isStale(row)) counts.stale++
     counts.gaps += row.gaps
     counts.resyncs += row.resyncs
   }

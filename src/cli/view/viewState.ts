@@ -12,7 +12,7 @@ export interface ViewState {
   readonly filter: string
   /** The filter is being typed. */
   readonly isTyping: boolean
-  /** Only books that are not live. */
+  /** Only books that are not live, or stale. */
   readonly troubled: boolean
 }
 
@@ -64,7 +64,7 @@ function typed(state: ViewState, { name, sequence = '', ctrl, meta }: Key): View
     case 'enter':
       return { ...state, isTyping: false }
     case 'backspace':
-      return filteredBy(state, [...state.filter].slice(0, -1).join(''), true)
+      return filteredBy(state, state.filter.replace(/.$/su, ''), true)
     default:
   }
   const isLetter = ctrl !== true && meta !== true && /^[^\p{C}]$/u.test(sequence)

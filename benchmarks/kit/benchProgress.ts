@@ -38,6 +38,8 @@ export function benchProgress(
   const progress = progressLine({ unit: 'benchmarks', stream, nowMs })
   const beganMs = nowMs()
   let over = 0
+  /** When the last one was over. */
+  let lastMs = beganMs
   /** Of the benchmark under way: where it is, from 0 to 1, as far as it says. */
   let part = 0
   let name = ''
@@ -46,10 +48,11 @@ export function benchProgress(
   let rest = ''
   const look = (): void => {
     const share = benchmarks > 0 ? Math.min(1, (over + part) / benchmarks) : 0
-    const seconds = (nowMs() - beganMs) / 1_000
-    // A first benchmark that has only begun tells nothing of the others.
-    const secondsLeft = over + part >= 1 ? (seconds * (1 - share)) / share : undefined
-    progress.update({ done: over, share: secondsLeft === undefined ? undefined : share, secondsLeft, note: name + row })
+    // By what those before have taken, less what this one has; a first one tells nothing of the others.
+    const each = over === 0 ? undefined : (lastMs - beganMs) / 1_000 / over
+    const secondsLeft =
+      each === undefined ? undefined : Math.max(0, each * (benchmarks - over) - (nowMs() - lastMs) / 1_000)
+    progress.update({ done: over, share: each === undefined ? undefined : share, secondsLeft, note: name + row })
   }
   const timer: Timer = every(liveClock, LOOK_EVERY_MS, look)
   return {
@@ -79,6 +82,7 @@ export function benchProgress(
       }
       rest = ''
       over++
+      lastMs = nowMs()
       part = 0
     },
     end() {

@@ -40,6 +40,7 @@ export interface ProgressOptions {
 const DRAW_EVERY_MS = 200
 /** A change of the rate shows in about this time. */
 const RATE_OVER_S = 3
+const SLOW_PER_S = 10
 const BAR_COLUMNS = 10
 
 const ERASE_LINE = '\x1b[2K\r'
@@ -69,7 +70,9 @@ export function progressLine({
     const now = (done - doneBefore) / seconds
     perSecond = perSecond === undefined ? now : perSecond + (now - perSecond) * (1 - Math.exp(-seconds / RATE_OVER_S))
     doneBefore = done
-    return Math.max(0, perSecond)
+    // Of what comes a few times a minute the last seconds tell nothing.
+    const onAverage = (done * 1_000) / (drawnMs + seconds * 1_000 - startedMs)
+    return onAverage < SLOW_PER_S ? onAverage : Math.max(0, perSecond)
   }
   return {
     update(at) {
@@ -108,13 +111,14 @@ function lineOf(
             .padStart(3)} %`,
         ]),
     unit === 'bytes' ? bytesText(done) : `${done.toLocaleString('en')} ${unit}`,
-    unit === 'bytes' ? `${bytesText(perSecond)}/s` : `${rateOf(perSecond)}/s`,
+    unit === 'bytes' ? `${bytesText(perSecond)}/s` : rateOf(perSecond),
     ...(note === undefined || note === '' ? [] : [note]),
     left === undefined ? `${Math.floor(seconds)} s` : `${waitText(left)} left`,
   ].join('  ')
 }
 
-/** Slow work is told by tenths. */
+/** Slow work is told by the minute. */
 function rateOf(perSecond: number): string {
-  return perSecond < 10 ? perSecond.toFixed(1) : Math.round(perSecond).toLocaleString('en')
+  if (perSecond < 1) return `${(perSecond * 60).toFixed(1)}/min`
+  return `${perSecond < SLOW_PER_S ? perSecond.toFixed(1) : Math.round(perSecond).toLocaleString('en')}/s`
 }

@@ -155,7 +155,8 @@ class DrawnView implements TerminalView {
   }
 
   private remember(): void {
-    if (this.last !== undefined && this.moment.market.counts.live === 0) return
+    // Rows go on changing after they were counted.
+    if (this.last !== undefined && !this.moment.market.rows.some(({ state }) => state === 'live')) return
     this.lastAtMs = performance.now()
     this.last = this.drawnLines(lastPicture(this.moment, this.screen.columns))
   }

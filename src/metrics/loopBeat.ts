@@ -53,23 +53,24 @@ export class DelayWindow {
 
   /** All zero when the loop has not been looked at since. */
   read(): LoopDelayPercentiles {
-    const max = rounded(this.max)
-    const p99 = this.percentile(0.99)
-    const p90 = this.percentile(0.9)
-    const p50 = this.percentile(0.5)
-    this.counts.fill(0, 0, this.highest + 1)
+    const { counts, count, max } = this
+    // How many delays are longer than each percentile. One pass from the longest down: most are in the first bucket.
+    const above = { p99: count - Math.ceil(count * 0.99), p90: count - Math.ceil(count * 0.9), p50: count >> 1 }
+    let p99 = -1
+    let p90 = -1
+    let p50 = -1
+    let seen = 0
+    for (let bucket = this.highest; bucket >= 0; bucket--) {
+      seen += counts[bucket]!
+      counts[bucket] = 0
+      if (p99 < 0 && seen > above.p99) p99 = bucket
+      if (p90 < 0 && seen > above.p90) p90 = bucket
+      if (p50 < 0 && seen > above.p50) p50 = bucket
+    }
     this.count = 0
     this.max = 0
     this.highest = 0
-    return { p50, p90, p99, max }
-  }
-
-  /** From the longest down: most delays are in the first bucket, and there are few others. */
-  private percentile(share: number): number {
-    let longer = this.count - Math.ceil(this.count * share)
-    let bucket = this.highest
-    while (bucket > 0 && this.counts[bucket]! <= longer) longer -= this.counts[bucket--]!
-    return rounded(Math.min(this.max, endMsOf(bucket)))
+    return { p50: upTo(p50, max), p90: upTo(p90, max), p99: upTo(p99, max), max: rounded(max) }
   }
 }
 
@@ -82,11 +83,13 @@ function bucketOf(delayMs: number): number {
   return 1 + (octave - LEAST_OCTAVE) * STEPS + ((whole >>> (octave - 3)) & (STEPS - 1))
 }
 
-/** Where a bucket ends. */
-function endMsOf(bucket: number): number {
+/** Where a bucket ends, or the longest delay where that is shorter. */
+function upTo(bucket: number, max: number): number {
+  if (bucket < 0) return 0
   const octave = Math.floor((bucket - 1) / STEPS) + LEAST_OCTAVE
   const step = ((bucket - 1) % STEPS) + 1
-  return bucket === 0 ? LEAST / 1_024 : (2 ** octave * (1 + step / STEPS)) / 1_024
+  const endMs = bucket === 0 ? LEAST / 1_024 : (2 ** octave * (1 + step / STEPS)) / 1_024
+  return rounded(Math.min(endMs, max))
 }
 
 function rounded(ms: number): number {

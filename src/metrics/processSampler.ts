@@ -108,9 +108,9 @@ class Window {
   readonly collections = new GcWindow()
   private readonly workers: StartedWorkers
   private readonly timer: Timer
-  private activeMs = 0
+  private readMs = 0
   private idleMs = 0
-  private usageBefore: Omit<Usage, 'rssBytes'>
+  private usageBefore: Usage
 
   constructor(
     readonly clock: Clock,
@@ -118,30 +118,29 @@ class Window {
     private readonly watch: Watch,
   ) {
     this.workers = new StartedWorkers(everyMs)
+    this.usageBefore = { cpuTimeMs: 0, readAtMs: -Infinity, rssBytes: 0 }
+    // The first times that code runs it is compiled, which takes far longer than a sample may: that is paid here.
+    for (let left = REHEARSALS; left > 0; left--) {
+      this.delays.add(left)
+      this.sample(0, { ...this.usageBefore, readAtMs: -left })
+    }
     this.usageBefore = watch.probe.soFar()
-    // The first time that code runs it is compiled, which takes far longer than a sample may: that is paid here.
-    for (let rehearsed = 0; rehearsed < REHEARSALS; rehearsed++) this.read(0)
-    const { active, idle } = performance.eventLoopUtilization()
-    this.activeMs = active
-    this.idleMs = idle
-    this.usageBefore = watch.probe.soFar()
-    this.timer = every(clock, everyMs, (timeUs) => this.sample(timeUs))
+    this.timer = every(clock, everyMs, (timeUs) => this.sample(timeUs, watch.probe.latest()))
   }
 
   stop(): void {
     this.timer.cancel()
   }
 
-  private sample(timeUs: number): void {
-    const sample = this.read(timeUs)
+  private sample(timeUs: number, usage: Usage | undefined): void {
+    const sample = this.read(timeUs, this.since(usage))
     this.watch.seldom.due()
     for (const listener of [...this.listeners]) listener(sample)
   }
 
-  private read(timeUs: number): ProcessSample {
+  private read(timeUs: number, usage: UsageSince | undefined): ProcessSample {
     const { used_heap_size, total_heap_size, external_memory } = getHeapStatistics()
     const { arrayBuffersBytes, activeResources } = this.watch.seldom
-    const usage = this.newUsage()
     const { count, unsentBytes, unreadBytes } = socketGauges.look()
     const sockets = { count, unsentBytes, unreadBytes }
     const workers: readonly WorkerSample[] = this.workers.read((report) => add(sockets, report))
@@ -163,29 +162,35 @@ class Window {
     }
   }
 
-  /** Of one core since the sample before, and memory; undefined when there is nothing newer than at that one. */
-  private newUsage(): (Usage & { readonly cpuPercent: number | undefined }) | undefined {
-    const usage = this.watch.probe.latest()
+  /** Undefined when there is nothing newer than at the sample before. */
+  private since(usage: Usage | undefined): UsageSince | undefined {
     const before = this.usageBefore
     if (usage === undefined || usage.readAtMs <= before.readAtMs) return undefined
     this.usageBefore = usage
     const { cpuTimeMs, readAtMs, rssBytes } = usage
     const cpuPercent = percentOf(cpuTimeMs - before.cpuTimeMs, readAtMs - before.readAtMs)
-    return { cpuPercent, cpuTimeMs, readAtMs, rssBytes }
+    return { cpuPercent, cpuTimeMs, rssBytes }
   }
 
+  /** `performance.eventLoopUtilization` says the same and costs three times as much. */
   private utilization(): number {
-    const { active, idle } = performance.eventLoopUtilization()
-    const activeMs = active - this.activeMs
-    const idleMs = idle - this.idleMs
-    this.activeMs = active
-    this.idleMs = idle
-    return activeMs + idleMs > 0 ? activeMs / (activeMs + idleMs) : 0
+    const nowMs = performance.now()
+    const idleMs = performance.nodeTiming.idleTime
+    const elapsedMs = nowMs - this.readMs
+    const share = elapsedMs > 0 ? 1 - (idleMs - this.idleMs) / elapsedMs : 0
+    this.readMs = nowMs
+    this.idleMs = idleMs
+    return Math.min(1, Math.max(0, share))
   }
 }
 
+interface UsageSince extends Omit<Usage, 'readAtMs'> {
+  /** Of one core since the sample before. */
+  readonly cpuPercent: number | undefined
+}
+
 /** How often a sample is rehearsed: until it takes no longer than it will. */
-const REHEARSALS = 3
+const REHEARSALS = 20
 
 function add(sockets: { count: number; unsentBytes: number; unreadBytes: number }, report: ThreadReport): void {
   sockets.count += report.sockets

@@ -24,8 +24,8 @@ export interface Usage {
 export interface UsageProbe {
   /** The latest that is known: the same until there is a newer one. Never waits. */
   latest(): Usage | undefined
-  /** The processor time so far, read here and now, for the beginning of a window. */
-  soFar(): Omit<Usage, 'rssBytes'>
+  /** Read here and now, for some 10 µs, for the beginning of a window. */
+  soFar(): Usage
   /** How often it is to be read from now on. */
   every(everyMs: number): void
   stop(): void
@@ -35,6 +35,7 @@ const STARTS_IN_A_ROW_MAX = 5
 /** A thread that has written is taken for hung after so many intervals without a row, and not before so long. */
 const SILENT_INTERVALS = 3
 const SILENT_MS_MIN = 10_000
+const REHEARSALS = 20
 /** One that has not written yet may be loading on a busy machine. */
 const LOADING_MS_MAX = 60_000
 
@@ -52,22 +53,37 @@ class UsageThread implements UsageProbe {
   private usage: Usage | undefined
   /** Of the latest row of the thread that runs; 0 before its first. */
   private readAtMs = 0
-  private heardMs = 0
+  /** Until when a row is awaited; then somebody else is to write. */
+  private patientUntilMs = 0
   private startsInARow = 0
   private stopped = false
 
-  constructor(private readonly begin: (memory: SharedArrayBuffer) => Worker) {}
+  constructor(private readonly begin: (memory: SharedArrayBuffer) => Worker) {
+    // As a sample is: what runs for the first time is compiled, and that is better done now.
+    const { cpuTimeMs, readAtMs, rssBytes } = this.soFar()
+    for (let left = REHEARSALS; left > 0; left--) {
+      this.figures.write([cpuTimeMs, readAtMs - left, rssBytes])
+      this.latest() // what is new
+      this.latest() // the same again
+    }
+    this.forget()
+  }
 
   latest(): Usage | undefined {
     const { row } = this
-    if (this.figures.read(row) && row[1] !== this.readAtMs) this.take(row[0]!, row[1]!, row[2]!)
-    else this.check()
+    const nowMs = performance.now()
+    if (this.figures.read(row) && row[1] !== this.readAtMs) this.take(row[0]!, row[1]!, row[2]!, nowMs)
+    else if (nowMs > this.patientUntilMs) this.replace()
     return this.usage
   }
 
-  soFar(): Omit<Usage, 'rssBytes'> {
+  soFar(): Usage {
     const { user, system } = process.cpuUsage()
-    return { cpuTimeMs: (user + system) / 1_000, readAtMs: performance.timeOrigin + performance.now() }
+    return {
+      cpuTimeMs: (user + system) / 1_000,
+      readAtMs: performance.timeOrigin + performance.now(),
+      rssBytes: process.memoryUsage.rss(),
+    }
   }
 
   every(everyMs: number): void {
@@ -83,23 +99,17 @@ class UsageThread implements UsageProbe {
     this.end()
   }
 
-  private take(cpuTimeMs: number, readAtMs: number, rssBytes: number): void {
+  private take(cpuTimeMs: number, readAtMs: number, rssBytes: number, nowMs: number): void {
     this.readAtMs = readAtMs
-    this.heardMs = performance.now()
+    this.patientUntilMs = nowMs + Math.max(SILENT_MS_MIN, SILENT_INTERVALS * this.everyMs)
     // NaN of a question that failed.
     this.usage = cpuTimeMs >= 0 && rssBytes >= 0 ? { cpuTimeMs, readAtMs, rssBytes } : undefined
     if (this.usage !== undefined) this.startsInARow = 0
   }
 
-  /** There is nothing new: is there anybody who could write it? */
-  private check(): void {
-    if (this.worker === undefined) {
-      this.startLater()
-      return
-    }
-    const silentMs = performance.now() - this.heardMs
-    const silentMsMax = this.readAtMs === 0 ? LOADING_MS_MAX : Math.max(SILENT_MS_MIN, SILENT_INTERVALS * this.everyMs)
-    if (silentMs > silentMsMax) this.end()
+  private replace(): void {
+    if (this.worker !== undefined) this.end()
+    this.startLater()
   }
 
   private startLater(): void {
@@ -112,11 +122,8 @@ class UsageThread implements UsageProbe {
 
   private start(): void {
     this.startsInARow++
-    // Memory of its own: a thread that is being ended may still write.
-    this.figures = SharedFigures.ofSize(USAGE_NUMBERS)
+    this.forget()
     this.figures.wantedMs = this.everyMs
-    this.readAtMs = 0
-    this.heardMs = performance.now()
     let worker: Worker
     try {
       worker = this.begin(this.figures.memory)
@@ -125,6 +132,7 @@ class UsageThread implements UsageProbe {
       return
     }
     this.worker = worker
+    this.patientUntilMs = performance.now() + LOADING_MS_MAX
     const gone = (): void => {
       if (this.worker === worker) this.end()
     }
@@ -134,10 +142,18 @@ class UsageThread implements UsageProbe {
     worker.unref()
   }
 
+  /** The next thread gets memory of its own: one that is being ended may still write. */
+  private forget(): void {
+    this.figures = SharedFigures.ofSize(USAGE_NUMBERS)
+    this.readAtMs = 0
+    this.usage = undefined
+    this.patientUntilMs = 0
+  }
+
   private end(): void {
     const { worker } = this
     this.worker = undefined
-    this.usage = undefined
+    this.forget()
     void worker?.terminate()
   }
 }

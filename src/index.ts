@@ -96,7 +96,17 @@ export type { ProcessSample, WorkerGauge, WorkerSample } from './metrics/process
 export type { GcKind, GcPauses, GcSummary } from './metrics/gcPauses'
 export type { LoopDelayPercentiles } from './metrics/loopBeat'
 export type { SocketFigures } from './metrics/socketGauges'
-export { health, type HealthCheck, type HealthOptions, type HealthReport } from './metrics/health'
+export { PROCESS_METRICS, processFamilies, type ProcessFamiliesReader } from './metrics/processFamilies'
+export {
+  health,
+  type CheckReport,
+  type HealthAnswer,
+  type HealthCheck,
+  type HealthLevel,
+  type HealthOptions,
+  type HealthReport,
+} from './metrics/health'
+export type { RunHealth } from './pipeline/runHealth'
 
 export { emptyLedger, type DropReason, type Ledger } from './actors/ledger'
 export type { Conflation, EdgeOptions, OnFull, Skipped, SpillPolicy } from './actors/overflow'

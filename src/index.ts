@@ -96,7 +96,6 @@ export type { ProcessSample, WorkerGauge, WorkerSample } from './metrics/process
 export type { GcKind, GcPauses, GcSummary } from './metrics/gcPauses'
 export type { LoopDelayPercentiles } from './metrics/loopBeat'
 export type { SocketFigures } from './metrics/socketGauges'
-export { PROCESS_METRICS, processFamilies, type ProcessFamiliesReader } from './metrics/processFamilies'
 export {
   health,
   type CheckReport,

@@ -69,6 +69,12 @@ class Pauses {
   }
 }
 
+const NO_PAUSES: GcPauses = { count: 0, pauseMs: 0, pauseMsMax: 0 }
+const NO_COLLECTIONS: GcSummary = {
+  ...NO_PAUSES,
+  byKind: { scavenge: NO_PAUSES, markSweep: NO_PAUSES, incremental: NO_PAUSES, weakCallbacks: NO_PAUSES },
+}
+
 /** The collections since the last look. */
 export class GcWindow {
   private readonly all = new Pauses()
@@ -85,6 +91,7 @@ export class GcWindow {
   }
 
   read(): GcSummary {
+    if (this.all.count === 0) return NO_COLLECTIONS
     const { scavenge, markSweep, incremental, weakCallbacks } = this.kinds
     const { count, pauseMs, pauseMsMax } = this.all.take()
     const byKind = {

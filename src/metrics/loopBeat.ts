@@ -53,24 +53,37 @@ export class DelayWindow {
 
   /** All zero when the loop has not been looked at since. */
   read(): LoopDelayPercentiles {
-    const { counts, count, max } = this
+    const { counts, count, max, highest } = this
+    if (highest === 0) return this.readIdle()
     // How many delays are longer than each percentile. One pass from the longest down: most are in the first bucket.
     const above = { p99: count - Math.ceil(count * 0.99), p90: count - Math.ceil(count * 0.9), p50: count >> 1 }
     let p99 = -1
     let p90 = -1
     let p50 = -1
     let seen = 0
-    for (let bucket = this.highest; bucket >= 0; bucket--) {
+    for (let bucket = highest; bucket >= 0; bucket--) {
       seen += counts[bucket]!
       counts[bucket] = 0
       if (p99 < 0 && seen > above.p99) p99 = bucket
       if (p90 < 0 && seen > above.p90) p90 = bucket
       if (p50 < 0 && seen > above.p50) p50 = bucket
     }
+    this.clear()
+    return { p50: upTo(p50, max), p90: upTo(p90, max), p99: upTo(p99, max), max: rounded(max) }
+  }
+
+  /** All delays lie in the first bucket, as they mostly do. */
+  private readIdle(): LoopDelayPercentiles {
+    const max = rounded(this.max)
+    this.counts[0] = 0
+    this.clear()
+    return { p50: max, p90: max, p99: max, max }
+  }
+
+  private clear(): void {
     this.count = 0
     this.max = 0
     this.highest = 0
-    return { p50: upTo(p50, max), p90: upTo(p90, max), p99: upTo(p99, max), max: rounded(max) }
   }
 }
 

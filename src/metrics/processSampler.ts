@@ -9,6 +9,7 @@
 import { performance } from 'node:perf_hooks'
 import { getHeapStatistics } from 'node:v8'
 import { every, type Clock, type Timer } from '../clock/clock'
+import { liveClock } from '../clock/liveClock'
 import { GcWindow, observeGc } from './gcPauses'
 import { askWorkers } from './knownWorkers'
 import { DelayWindow, observeLoop } from './loopBeat'
@@ -43,6 +44,7 @@ export class ProcessSampler {
     if (found !== undefined) return found
     const watch = (this.watch ??= new Watch(this.probe()))
     const window = new Window(clock, everyMs, watch)
+    window.start()
     ofClock.set(everyMs, window)
     watch.add(window)
     return window
@@ -68,6 +70,8 @@ class Watch {
   private readonly ends: readonly (() => void)[]
 
   constructor(readonly probe: UsageProbe) {
+    const rehearsed = new Window(liveClock, Infinity, this)
+    for (let left = REHEARSALS; left > 0; left--) rehearsed.rehearse()
     this.ends = [
       observeLoop((delayMs) => {
         for (const window of this.windows) window.delays.add(delayMs)
@@ -107,7 +111,7 @@ class Window {
   readonly delays = new DelayWindow()
   readonly collections = new GcWindow()
   private readonly workers: StartedWorkers
-  private readonly timer: Timer
+  private timer: Timer | undefined
   private readMs = 0
   private idleMs = 0
   private usageBefore: Usage
@@ -118,32 +122,43 @@ class Window {
     private readonly watch: Watch,
   ) {
     this.workers = new StartedWorkers(everyMs)
-    this.usageBefore = { cpuTimeMs: 0, readAtMs: -Infinity, rssBytes: 0 }
-    // The first times that code runs it is compiled, which takes far longer than a sample may: that is paid here.
-    for (let left = REHEARSALS; left > 0; left--) {
-      this.delays.add(left)
-      this.sample(0, { ...this.usageBefore, readAtMs: -left })
-    }
     this.usageBefore = watch.probe.soFar()
-    this.timer = every(clock, everyMs, (timeUs) => this.sample(timeUs, watch.probe.latest()))
+  }
+
+  start(): void {
+    this.workers.read(performance.now(), () => undefined)
+    this.utilization(performance.now())
+    this.timer = every(this.clock, this.everyMs, (timeUs) => {
+      const nowMs = performance.now()
+      this.sample(timeUs, nowMs, this.watch.probe.latest(nowMs))
+    })
   }
 
   stop(): void {
-    this.timer.cancel()
+    this.timer?.cancel()
   }
 
-  private sample(timeUs: number, usage: Usage | undefined): void {
-    const sample = this.read(timeUs, this.since(usage))
-    this.watch.seldom.due()
+  /** Does all that a sample does; of a window that nobody listens to. */
+  rehearse(): void {
+    const nowMs = performance.now()
+    const { readAtMs } = this.usageBefore
+    this.delays.add(nowMs % 3)
+    this.watch.probe.latest(nowMs)
+    this.sample(0, nowMs, { ...this.usageBefore, readAtMs: readAtMs + 1 })
+  }
+
+  private sample(timeUs: number, nowMs: number, usage: Usage | undefined): void {
+    const sample = this.read(timeUs, nowMs, this.since(usage))
+    this.watch.seldom.due(nowMs)
     for (const listener of [...this.listeners]) listener(sample)
   }
 
-  private read(timeUs: number, usage: UsageSince | undefined): ProcessSample {
+  private read(timeUs: number, nowMs: number, usage: UsageSince | undefined): ProcessSample {
     const { used_heap_size, total_heap_size, external_memory } = getHeapStatistics()
     const { arrayBuffersBytes, activeResources } = this.watch.seldom
     const { count, unsentBytes, unreadBytes } = socketGauges.look()
     const sockets = { count, unsentBytes, unreadBytes }
-    const workers: readonly WorkerSample[] = this.workers.read((report) => add(sockets, report))
+    const workers: readonly WorkerSample[] = this.workers.read(nowMs, (report) => add(sockets, report))
     return {
       timeUs,
       cpuPercent: usage?.cpuPercent,
@@ -155,7 +170,7 @@ class Window {
       arrayBuffersBytes,
       activeResources,
       sockets,
-      loopUtilization: this.utilization(),
+      loopUtilization: this.utilization(nowMs),
       loopDelayMs: this.delays.read(),
       gc: this.collections.read(),
       workers,
@@ -173,8 +188,7 @@ class Window {
   }
 
   /** `performance.eventLoopUtilization` says the same and costs three times as much. */
-  private utilization(): number {
-    const nowMs = performance.now()
+  private utilization(nowMs: number): number {
     const idleMs = performance.nodeTiming.idleTime
     const elapsedMs = nowMs - this.readMs
     const share = elapsedMs > 0 ? 1 - (idleMs - this.idleMs) / elapsedMs : 0
@@ -189,7 +203,7 @@ interface UsageSince extends Omit<Usage, 'readAtMs'> {
   readonly cpuPercent: number | undefined
 }
 
-/** How often a sample is rehearsed: until it takes no longer than it will. */
+/** The first time that code runs it is read from its source, which takes far longer than a sample may: that is done before. */
 const REHEARSALS = 20
 
 function add(sockets: { count: number; unsentBytes: number; unreadBytes: number }, report: ThreadReport): void {
@@ -215,8 +229,8 @@ class SeldomLook {
   }
 
   /** Looks in a turn of its own when the last look was long ago. */
-  due(): void {
-    if (this.coming !== undefined || performance.now() - this.takenMs < SELDOM_MS) return
+  due(nowMs: number): void {
+    if (this.coming !== undefined || nowMs - this.takenMs < SELDOM_MS) return
     this.coming = setImmediate(() => {
       this.coming = undefined
       this.take()

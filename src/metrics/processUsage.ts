@@ -22,8 +22,12 @@ export interface Usage {
 }
 
 export interface UsageProbe {
-  /** The latest that is known: the same until there is a newer one. Never waits. */
-  latest(): Usage | undefined
+  /**
+   * The latest that is known: the same until there is a newer one. Never waits.
+   *
+   * @param nowMs  by the machine's `performance.now`
+   */
+  latest(nowMs: number): Usage | undefined
   /** Read here and now, for some 10 µs, for the beginning of a window. */
   soFar(): Usage
   /** How often it is to be read from now on. */
@@ -63,15 +67,14 @@ class UsageThread implements UsageProbe {
     const { cpuTimeMs, readAtMs, rssBytes } = this.soFar()
     for (let left = REHEARSALS; left > 0; left--) {
       this.figures.write([cpuTimeMs, readAtMs - left, rssBytes])
-      this.latest() // what is new
-      this.latest() // the same again
+      this.latest(0) // what is new
+      this.latest(0) // the same again
     }
     this.forget()
   }
 
-  latest(): Usage | undefined {
+  latest(nowMs: number): Usage | undefined {
     const { row } = this
-    const nowMs = performance.now()
     if (this.figures.read(row) && row[1] !== this.readAtMs) this.take(row[0]!, row[1]!, row[2]!, nowMs)
     else if (nowMs > this.patientUntilMs) this.replace()
     return this.usage

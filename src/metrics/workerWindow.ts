@@ -61,6 +61,7 @@ interface Told {
   readonly cpuPercent: number | undefined
 }
 
+const NONE: readonly WorkerSample[] = []
 const SILENT_MS_MIN = 2_000
 
 /** Those that millrace started. */
@@ -70,11 +71,14 @@ export class StartedWorkers {
 
   constructor(private readonly everyMs: number) {}
 
-  /** @param heard  gets what each has said of itself, where that is not too old */
-  read(heard: (report: ThreadReport) => void): WorkerSample[] {
+  /**
+   * @param nowMs  by the machine's `performance.now`
+   * @param heard  gets what each has said of itself, where that is not too old
+   */
+  read(nowMs: number, heard: (report: ThreadReport) => void): readonly WorkerSample[] {
     const workers = knownWorkers()
-    if (workers.size === 0) return []
-    const oldest = performance.timeOrigin + performance.now() - SILENT_MS_MIN - 2 * this.everyMs
+    if (workers.size === 0) return NONE
+    const oldest = performance.timeOrigin + nowMs - SILENT_MS_MIN - 2 * this.everyMs
     const samples: WorkerSample[] = []
     for (const worker of workers) {
       const told = this.hear(worker)

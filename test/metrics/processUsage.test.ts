@@ -122,5 +122,5 @@ describe('the usage of the process', () => {
 })
 
 function bound(probe: UsageProbe) {
-  return { latest: () => probe.latest(), soFar: () => probe.soFar() }
+  return { latest: () => probe.latest(performance.now()), soFar: () => probe.soFar() }
 }

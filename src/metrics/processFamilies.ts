@@ -25,7 +25,11 @@ export const PROCESS_METRICS = {
   'process.sockets': { kind: 'gauge', unit: 'sockets', meaning: 'open WebSockets of feeds and sinks' },
   'process.unsent': { kind: 'gauge', unit: 'bytes', meaning: 'waiting in WebSockets for the other side to take them' },
   'process.unread': { kind: 'gauge', unit: 'bytes', meaning: 'received by WebSockets and not read yet' },
-  'loop.utilization': { kind: 'gauge', unit: 'ratio', meaning: 'share of the last interval in which the loop was busy' },
+  'loop.utilization': {
+    kind: 'gauge',
+    unit: 'ratio',
+    meaning: 'share of the last interval in which the loop was busy',
+  },
   'loop.delay_p50': { kind: 'gauge', unit: 'ms', meaning: 'by which timers were late in the last interval, median' },
   'loop.delay_p90': { kind: 'gauge', unit: 'ms', meaning: 'by which timers were late in the last interval, p90' },
   'loop.delay_p99': { kind: 'gauge', unit: 'ms', meaning: 'by which timers were late in the last interval, p99' },
@@ -41,7 +45,11 @@ export const PROCESS_METRICS = {
   'worker.cpu': { kind: 'gauge', unit: 'percent', meaning: 'of one core, the thread of the worker' },
   'worker.heap_used': { kind: 'gauge', unit: 'bytes', meaning: 'live objects of the worker, garbage included' },
   'worker.heap_total': { kind: 'gauge', unit: 'bytes', meaning: 'memory that the worker has for objects' },
-  'worker.external': { kind: 'gauge', unit: 'bytes', meaning: 'memory outside of the heap that objects of the worker hold' },
+  'worker.external': {
+    kind: 'gauge',
+    unit: 'bytes',
+    meaning: 'memory outside of the heap that objects of the worker hold',
+  },
 } as const satisfies Readonly<Record<string, MetricSpec>>
 
 export type ProcessMetricName = keyof typeof PROCESS_METRICS

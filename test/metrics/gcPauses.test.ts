@@ -43,6 +43,9 @@ describe('garbage collections', () => {
         weakCallbacks: { count: 1, pauseMs: 0.5, pauseMsMax: 0.5 },
       },
     })
-    expect(window.read()).to.deep.include({ ...none, byKind: { scavenge: none, markSweep: none, incremental: none, weakCallbacks: none } })
+    expect(window.read()).to.deep.include({
+      ...none,
+      byKind: { scavenge: none, markSweep: none, incremental: none, weakCallbacks: none },
+    })
   })
 })

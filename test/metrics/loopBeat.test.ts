@@ -18,10 +18,13 @@ describe('a window of loop delays', () => {
   })
 
   it('tells percentiles that are right to an eighth, never too low, and the exact longest', () => {
-    const delays = fc.array(fc.oneof(fc.double({ min: 0, max: 2, noNaN: true }), fc.double({ min: 0, max: 1e7, noNaN: true })), {
-      minLength: 1,
-      maxLength: 300,
-    })
+    const delays = fc.array(
+      fc.oneof(fc.double({ min: 0, max: 2, noNaN: true }), fc.double({ min: 0, max: 1e7, noNaN: true })),
+      {
+        minLength: 1,
+        maxLength: 300,
+      },
+    )
     const window = new DelayWindow()
     fc.assert(
       fc.property(delays, (list) => {

@@ -56,7 +56,9 @@ describe('the metrics of the process', () => {
       expect(PROCESS_METRICS[name as keyof typeof PROCESS_METRICS]).to.deep.equal({ kind, unit, meaning })
       expect(meaning).to.match(/^\S[^\n]*\S$/)
     }
-    const silent = Object.keys(PROCESS_METRICS).filter((name) => !families.read().some((family) => family.name === name))
+    const silent = Object.keys(PROCESS_METRICS).filter(
+      (name) => !families.read().some((family) => family.name === name),
+    )
     // This one the sample does not tell.
     expect(silent).to.deep.equal(['worker.external'])
   })

@@ -35,13 +35,16 @@ describe('processMetrics', () => {
   })
 
   it('leaves nothing behind, left at once or later', async () => {
-    await withoutLeaks(async () => {
-      processMetrics({ everyMs: 1_000 }).subscribe().unsubscribe()
-      let sampled = 0
-      const subscription = processMetrics({ everyMs: 50 }).subscribe(() => sampled++)
-      await until(() => sampled > 1)
-      subscription.unsubscribe()
-    }, { withinMs: 30_000 })
+    await withoutLeaks(
+      async () => {
+        processMetrics({ everyMs: 1_000 }).subscribe().unsubscribe()
+        let sampled = 0
+        const subscription = processMetrics({ everyMs: 50 }).subscribe(() => sampled++)
+        await until(() => sampled > 1)
+        subscription.unsubscribe()
+      },
+      { withinMs: 30_000 },
+    )
   })
 
   it('shows how busy the named workers were since the sample before', () => {
@@ -157,7 +160,10 @@ describe('processMetrics', () => {
         const edge = { capacity: 10_000, onFull: 'dropOldest' } as const
         const samples = source('samples', processMetrics({ everyMs: 20 }), edge)
         const slower = processMetrics({ everyMs: 100 }).pipe(map((sample) => [sample]))
-        const batches = samples.through('batches', map((sample) => [sample]))
+        const batches = samples.through(
+          'batches',
+          map((sample) => [sample]),
+        )
         const busiest = batches.through(
           'busiest',
           windows.tumbling({
@@ -178,8 +184,22 @@ describe('processMetrics', () => {
           asOfJoin(slower, { ...order, direction: 'backward', left: ofSample, right: ofSample }),
         )
         sink(samples, jsonLines('samples.jsonl'), { ...edge, flushMs: 0 })
-        sink(busiest.through('windows', mergeMap((batch) => batch)), jsonLines('windows.jsonl'), { ...edge, flushMs: 0 })
-        sink(joined.through('pairs', mergeMap((batch) => batch)), jsonLines('pairs.jsonl'), { ...edge, flushMs: 0 })
+        sink(
+          busiest.through(
+            'windows',
+            mergeMap((batch) => batch),
+          ),
+          jsonLines('windows.jsonl'),
+          { ...edge, flushMs: 0 },
+        )
+        sink(
+          joined.through(
+            'pairs',
+            mergeMap((batch) => batch),
+          ),
+          jsonLines('pairs.jsonl'),
+          { ...edge, flushMs: 0 },
+        )
       }).start({ out: folder.outDir })
       try {
         await until(() => run.status().sinks.length === 3 && run.status().sinks.every(({ written }) => written > 2))

@@ -15,7 +15,8 @@
  *           is suspect, the next one decides; so what waited in the network while everything stood still can come first. Of a
  *           connection that is silent as a whole nothing is said here: that is `FEED_STALE`
  * Bound     a frozen stream is told at the second sweep after its time is over: at the first frame that comes 1 s or more
- *           after the first frame that comes 1 s or more after it, so within 2 s where the connection has a frame each second
+ *           after the first frame that comes 1 s or more after it, so within 2 s where the connection has a frame each
+ *           second; where its interval has just become shorter, by up to 1/32 of the time for which it is known later
  * False     with Poisson arrivals of mean T the interval is 4 to 6 T, and a pause of eight of them comes once in e^31
  *           arrivals or fewer; with gaps of a Weibull distribution of shape 0.5, which is as bursty as trades are, once in
  *           some millions. Tails that no past bounds are told of now and then: log-normal gaps of sigma 1.5 once in six days
@@ -53,6 +54,8 @@ const MEMORY_MS = 3_600_000
 const MEMORY_ARRIVALS = 256
 /** What is left of a gap's weight when it is forgotten as the longest. */
 const FORGOTTEN = 1 / 64
+/** Looks at a stream while the time for which it is known grows e-fold. */
+const LOOKS = 32
 /** Streams of one connection that are watched; further ones are not. */
 const STREAMS_MAX = 20_000
 
@@ -111,6 +114,11 @@ export class StreamCadence {
     this.lastUs = Math.max(this.lastUs, timeUs)
   }
 
+  /** For how long it has come, microseconds. */
+  get knownUs(): number {
+    return this.lastUs - this.firstUs
+  }
+
   /** What is usual, milliseconds; 0 when nothing is known. */
   get intervalMs(): number {
     let beyondMs = 0
@@ -126,7 +134,7 @@ export class StreamCadence {
 
   /** For how long it may be silent, milliseconds; Infinity while that is not known. */
   limitMs({ afterIntervals, minMs, maxMs }: StaleRule): number {
-    const knownMs = (this.lastUs - this.firstUs) / 1_000
+    const knownMs = this.knownUs / 1_000
     if (this.arrivals < ARRIVALS_MIN || knownMs <= 0) return this.idleMsMax
     const { intervalMs } = this
     const scarce = Math.max(1, (INTERVALS_KNOWN * intervalMs) / knownMs)
@@ -138,6 +146,7 @@ export class StreamCadence {
     for (let bin = 0; bin < BINS; bin++) this.weights[bin]! /= 2
     this.totalMs /= 2
     this.recent /= 2
+    this.dueUs = 0
   }
 }
 
@@ -215,8 +224,8 @@ export class Staleness {
     const limitMs = stream.limitMs(this.rule)
     const endUs = stream.lastUs + limitMs * 1_000 * 2 ** stream.times
     if (nowUs < endUs) {
-      // What is still being learned is looked at again soon; what is known, when its time is over.
-      stream.dueUs = Number.isFinite(endUs) ? endUs : nowUs + YOUNG_MS * 1_000
+      // When its time is over; sooner where so little is known that the time may have become shorter by then.
+      stream.dueUs = Math.min(endUs, nowUs + Math.max(SWEEP_US, stream.knownUs / LOOKS))
       return undefined
     }
     if (!stream.isStale && stream.suspectedUs <= stream.lastUs) {

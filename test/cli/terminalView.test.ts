@@ -164,7 +164,7 @@ function show(screen: Screen, rows = instruments(), more: Partial<RunStatus> = {
 }
 
 function instruments(name = 'BTC-USDT'): Map<string, InstrumentRow> {
-  const base = { name, trades: 0, gaps: 0, resyncs: 0, lastUs: 0, events: 100 }
+  const base = { name, trades: 0, gaps: 0, resyncs: 0, lastUs: 0, events: 100, stale: [] }
   return new Map<string, InstrumentRow>([
     ['kraken', { ...base, exchange: 'kraken', state: 'gap', gaps: 1, bidPrice: 1, askPrice: 2, levels: [10, 10] }],
     [

@@ -37,6 +37,7 @@ export const BUILT_IN_CHECKS = [
   'optional feeds',
   'readiness',
   'books',
+  'staleness',
   'loop delay',
   'edges',
   'sinks',
@@ -62,6 +63,7 @@ const RECENT_MS = 60_000
  * optional feeds  the same of exchanges that nobody requires, never worse than degraded
  * readiness       ms for which something required has not come since the start
  * books           percent of the books that are in doubt
+ * staleness       percent of the instruments of which a stream is stale
  * loop delay      ms, the 99th percentile since the last look
  * edges           percent of its capacity that waits on the fullest edge which may not merge
  * sinks           attempts to write again within the last minute; a batch that was given up in it is unhealthy
@@ -74,6 +76,7 @@ export const LIMITS: Readonly<Record<BuiltInCheck, CheckLimits & { readonly unit
   'optional feeds': { degradedAbove: 60_000, betterAfterMs: 5_000, severity: 'degraded', unit: 'ms' },
   readiness: { degradedAbove: 30_000, unhealthyAbove: 300_000, unit: 'ms' },
   books: { degradedAbove: 0, unhealthyAbove: 50, worseAfterMs: 5_000, betterAfterMs: 5_000, unit: '%' },
+  staleness: { degradedAbove: 0, unhealthyAbove: 50, betterAfterMs: 5_000, unit: '%' },
   'loop delay': {
     degradedAbove: 100,
     unhealthyAbove: 1_000,
@@ -140,6 +143,18 @@ function asksOf(look: () => Vitals): Record<BuiltInCheck, () => HealthAnswer> {
       return {
         value: books === 0 ? 0 : percent(doubtful.length / books),
         because: `The ${doubtful.length === 1 ? 'book' : 'books'} of ${listed(doubtful)} cannot be vouched for: a gap or a reconnect is being repaired.`,
+      }
+    },
+    staleness() {
+      let instruments = 0
+      const stale: string[] = []
+      for (const row of look().rows) {
+        instruments++
+        if (row.stale.length > 0) stale.push(`${row.stale.join(' and ')} of ${row.name} on ${row.exchange}`)
+      }
+      return {
+        value: instruments === 0 ? 0 : percent(stale.length / instruments),
+        because: `Nothing has come for longer than is usual, though the connection is lively, of ${listed(stale)}.`,
       }
     },
     'loop delay'() {

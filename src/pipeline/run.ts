@@ -303,7 +303,7 @@ export class Run {
       connections: this.market?.connections() ?? [],
       isRequired: (exchange) => required.has(exchange),
       unreadyMs: this.readyUs === undefined ? Math.round((nowUs - this.startedUs) / 1_000) : 0,
-      rows: this.monitor.rows.values(),
+      rows: this.monitor.rows,
       edges: this.graph?.edges() ?? [],
       sinks: this.graph?.sinkLooks() ?? [],
       stages: [...(this.graph?.stageReports() ?? []), ...this.sources.map((source) => source.report)],

@@ -20,7 +20,8 @@ export interface Vitals {
   readonly isRequired: (exchange: string) => boolean
   /** For how long something required has not come, milliseconds; 0 once everything has. */
   readonly unreadyMs: number
-  readonly rows: Iterable<InstrumentRow>
+  /** By whatever key. */
+  readonly rows: ReadonlyMap<string, InstrumentRow>
   readonly edges: readonly EdgeReport[]
   readonly sinks: readonly SinkLook[]
   readonly stages: readonly StageReport[]
@@ -135,7 +136,7 @@ function asksOf(look: () => Vitals): Record<BuiltInCheck, () => HealthAnswer> {
     books() {
       let books = 0
       const doubtful: string[] = []
-      for (const { exchange, name, state } of look().rows) {
+      for (const { exchange, name, state } of look().rows.values()) {
         if (state === 'waiting') continue
         books++
         if (state !== 'live') doubtful.push(`${name} on ${exchange}`)
@@ -148,7 +149,7 @@ function asksOf(look: () => Vitals): Record<BuiltInCheck, () => HealthAnswer> {
     staleness() {
       let instruments = 0
       const stale: string[] = []
-      for (const row of look().rows) {
+      for (const row of look().rows.values()) {
         instruments++
         if (row.stale.length > 0) stale.push(`${row.stale.join(' and ')} of ${row.name} on ${row.exchange}`)
       }

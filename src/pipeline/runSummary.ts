@@ -4,6 +4,7 @@
 import type { ProcessCost } from './host'
 import type { Market } from './market'
 import type { Monitor } from './monitor'
+import type { RunHealth } from './runHealth'
 import type { EdgeReport, SinkReport } from './stageGraph'
 import type { StageReport } from './stageRunner'
 import type { SupervisionTree } from './supervisionTree'
@@ -49,6 +50,8 @@ export interface RunStatus {
   readonly tree: SupervisionTree
   readonly quarantine: RunSummary['quarantine']
   readonly held: Held
+  /** How it is, and what is done about that; absent where the pipeline declares no health and nobody has asked. */
+  readonly health?: RunHealth
 }
 
 /** How often, and for how long in all, the sources were held back because an edge that may not drop was full. */

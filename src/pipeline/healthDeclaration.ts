@@ -108,10 +108,11 @@ export function problemsOfDeclaration(declaration: unknown, { nodes, leadsToBook
       problems.push(...problemsOfHealth({ everyMs: 1, checks: [check] }).map(asSentence))
     }
   }
-  for (const { name } of checks as readonly HealthCheck[]) {
+  const own = (checks as readonly HealthCheck[]).map(({ name }) => name)
+  for (const name of own) {
     if (known.includes(name)) problems.push(`The name ${JSON.stringify(name)} is that of a check that is built in.`)
   }
-  const asked = [...known.filter((name) => builtIn[name as BuiltInCheck] !== false), ...checks.map(({ name }) => name)]
+  const asked = [...known.filter((name) => builtIn[name as BuiltInCheck] !== false), ...own]
   for (const [index, reaction] of reactions.entries()) {
     problems.push(
       ...problemsOfReaction(reaction, asked, nodes, leadsToBooks).map((problem) => `reactions[${index}]: ${problem}`),
@@ -131,8 +132,8 @@ function problemsOfReaction(
   const problems: string[] = []
   const { when, of, afterMs = 0, undoAfterMs = 0 } = reaction
   if (when !== 'degraded' && when !== 'unhealthy') problems.push('when is degraded or unhealthy.')
-  if (of !== undefined && !(typeof of === 'string' && asked.includes(of)))
-    problems.push(noSuch('check', String(of), asked))
+  if (of !== undefined && typeof of !== 'string') problems.push('of is the name of a check.')
+  else if (of !== undefined && !asked.includes(of)) problems.push(noSuch('check', of, asked))
   for (const [option, ms] of Object.entries({ afterMs, undoAfterMs })) {
     if (!(typeof ms === 'number' && ms >= 0 && ms <= LONGEST_WAIT_MS))
       problems.push(`${option} is milliseconds, 0 or more.`)
@@ -142,8 +143,8 @@ function problemsOfReaction(
   const [what] = does
   if (what === 'stop') return reaction['stop'] === true ? problems : [...problems, 'stop is true or left out.']
   const node = reaction[what!]
-  if (typeof node !== 'string' || !nodes.includes(node))
-    return [...problems, noSuch('stream or sink', String(node), nodes)]
+  if (typeof node !== 'string') return [...problems, `${what!} is the name of a stream or sink.`]
+  if (!nodes.includes(node)) return [...problems, noSuch('stream or sink', node, nodes)]
   const { keepEvery, levels } = reaction
   if (what === 'shed' && !(Number.isSafeInteger(keepEvery) && (keepEvery as number) >= 2)) {
     problems.push('keepEvery is a whole number of values of which one is kept, 2 or more.')

@@ -228,8 +228,14 @@ describe('Staleness', function () {
         expect(silentMs).to.be.closeTo((receiveTimeUs - lastUs) / 1_000, 50)
         expect(silentMs).to.be.within(limitMs - 1, limitMs + 2_500 + (frozenAfterS * 1_000) / 32)
         expect(limitMs).to.be.at.most(Math.max(3_600_000 / (frozenAfterS - 10), 5_000))
-        expect(eventsOf(cut), 'again').to.deep.equal(events)
+        expect(eventsOf(cut, false).filter(isStale), 'decoded plainly').to.deep.equal(stale)
+        const keeping = new Sessions({ protocolOf: exchangeById })
+        keeping.keepBooks()
+        const steps = cut.flatMap((record) => [...keeping.apply(record)])
+        expect(steps.filter(isStale), 'of sessions that keep the books').to.deep.equal(stale)
         expect(eventsOf(records).filter(isStale), 'uncut').to.deep.equal([])
+        const others = (event: MarketEvent): boolean => !isStale(event) && !isOf(event, channel, symbol)
+        expect(events.filter(others), 'all else').to.deep.equal(eventsOf(records).filter(others))
       })
     }
   })
@@ -317,20 +323,18 @@ function channelTest(
   wanted: ChannelName,
 ): (index: number) => boolean {
   expect(records[0]!.exchange).to.equal(exchange)
-  let last: ChannelName | undefined
-  const control = controlled((channel) => (last = channel))
-  const sessions = new Sessions({ protocolOf: exchangeById, controlOf: () => control })
   const indices = new Set<number>()
-  for (const [index, record] of records.entries()) {
-    last = undefined
-    sessions.apply(record)
-    if (last === wanted) indices.add(index)
-  }
-  return (index) => indices.has(index)
+  let index = 0
+  const control = controlled((channel) => {
+    if (channel === wanted) indices.add(index)
+  })
+  const sessions = new Sessions({ protocolOf: exchangeById, controlOf: () => control })
+  for (; index < records.length; index++) sessions.apply(records[index]!)
+  return (each) => indices.has(each)
 }
 
-function eventsOf(records: readonly SessionRecord[]): MarketEvent[] {
-  const sessions = new Sessions({ protocolOf: exchangeById })
+function eventsOf(records: readonly SessionRecord[], scanning = true): MarketEvent[] {
+  const sessions = new Sessions({ protocolOf: exchangeById, scanning })
   return records.flatMap((record) => [...sessions.apply(record)])
 }
 

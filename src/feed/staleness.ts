@@ -24,7 +24,8 @@
  *           so at once is told of, which is what it is for
  * Memory    gaps count half after an hour (or 256 arrivals, if that is later), so a longest gap is forgotten after some hours
  * Time      that of the records alone: a replay finds the same at the same frames. No timer
- * Cost      an arrival is two additions to the histogram and the account; a sweep one comparison a stream. About 400 bytes a stream
+ * Cost      an arrival is a comparison and, 60 times a second at most, an addition to the histogram; a sweep is a comparison a
+ *           stream. About 400 bytes a stream
  */
 import type { ChannelName } from '../exchanges/protocol'
 
@@ -48,6 +49,8 @@ const YOUNG_MS = 60_000
 /** And what has been known for fewer intervals than this, for so much longer. */
 const INTERVALS_KNOWN = 24
 const SWEEP_US = 1_000_000
+/** Arrivals closer than this are one: most frames of a fast stream cost a comparison, and a silence may be told as so much longer. */
+const FINEST_MS = 16
 /** Bins of half an octave: the last begins at 1.5 * 2^30 ms, 18 days. */
 const BINS = 62
 const MEMORY_MS = 3_600_000
@@ -102,7 +105,7 @@ export class StreamCadence {
   heard(timeUs: number): void {
     const gapMs = (timeUs - this.lastUs) / 1_000
     this.arrivals++
-    if (gapMs < 1) return // it takes no time, and moves none: the next gap is longer by it
+    if (gapMs < FINEST_MS) return // it takes no time, and moves none: the next gap is longer by it
     this.lastUs = timeUs
     this.weights[binOf(gapMs)]! += gapMs
     this.totalMs += gapMs

@@ -105,7 +105,10 @@ export {
   type HealthOptions,
   type HealthReport,
 } from './metrics/health'
-export type { RunHealth } from './pipeline/runHealth'
+export { runHealth, type ReactionReport, type RunHealth } from './pipeline/runHealth'
+export type { HealthDeclaration, Reaction } from './pipeline/healthDeclaration'
+export type { BuiltInCheck, CheckLimits } from './pipeline/vitals'
+export type { StaleOptions } from './feed/stalePolicy'
 
 export { emptyLedger, type DropReason, type Ledger } from './actors/ledger'
 export type { Conflation, EdgeOptions, OnFull, Skipped, SpillPolicy } from './actors/overflow'

@@ -54,6 +54,7 @@ import { compile, type BookRule, type Program, type Shape } from '../kernel/shap
 import type { EventWriter } from '../model/codec/eventWriter'
 import type { BookChange, Level, LevelDigits, MarketEvent } from '../model/events'
 import type { KeptBook } from './bookKeeper'
+import type { StreamCadence } from './staleness'
 import type { StreamCounts } from './streams'
 
 /** What is known of a key. */
@@ -63,6 +64,8 @@ export interface Slot {
   book: KeptBook | undefined
   /** Where its frames are counted, once the first was. */
   stream: StreamCounts | undefined
+  /** Its cadence, once its session has looked. */
+  cadence: StreamCadence | undefined
   readonly shape: ReadShape
   /** The symbol by which the plain decoder routes frames with this key. */
   readonly routed: string | undefined
@@ -572,6 +575,7 @@ const NOBODY = {
   id: '',
   book: undefined,
   stream: undefined,
+  cadence: undefined,
   routed: undefined,
   symbol: '',
   instrument: undefined,
@@ -612,8 +616,17 @@ function keyBytes(id: string): Buffer {
 function slotFor(id: string, shape: ReadShape, event: MarketEvent, routed: string | undefined): Slot | undefined {
   if (event.kind !== shape.frame.event) return undefined
   const { symbol, instrument } = event
-  const depth = isChange(event) ? event.depth : undefined
-  return { id, book: undefined, stream: undefined, shape, routed, symbol, instrument, depth }
+  return {
+    id,
+    book: undefined,
+    stream: undefined,
+    cadence: undefined,
+    shape,
+    routed,
+    symbol,
+    instrument,
+    depth: isChange(event) ? event.depth : undefined,
+  }
 }
 
 function isChange(event: MarketEvent): event is BookChange {

@@ -13,6 +13,7 @@ import type { TouchedBooks } from './bookKeeper'
 import { BookSteps } from './bookSteps'
 import { DeltaPacking } from './deltaPacking'
 import type { OpenRecord, RestRecord, SessionRecord } from './record'
+import type { StaleRule } from './staleness'
 import { Streams } from './streams'
 import { Session, sessionCounts, type SessionControl, type SessionCounts } from './session'
 
@@ -35,6 +36,8 @@ export interface SessionsOptions {
    * the list. Default false.
    */
   readonly wholeList?: boolean
+  /** When a stream of an exchange counts as stale. Default {@link STALE_RULE}. */
+  readonly staleRuleOf?: (exchange: string) => StaleRule
 }
 
 /** Snapshots of one exchange that may wait for the first delta of their book. */
@@ -243,6 +246,7 @@ export class Sessions {
       // Guards are what packed deltas go to.
       packing: this.options.guarded === false ? undefined : this.packing,
       wholeList: this.options.wholeList ?? false,
+      stale: this.options.staleRuleOf?.(protocol.id),
     })
     this.sessions.set(record.connection, session)
     this.exchangeOf.set(record.connection, record.exchange)

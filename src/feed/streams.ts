@@ -28,6 +28,8 @@ export interface StreamCounts {
   resyncs: number
   checksumFailures: number
   crossed: number
+  /** 1 from when it was found silent by its own cadence until something comes again, else 0. */
+  stale: number
 }
 
 /** Streams that are counted one by one. Symbols come from outside: those beyond are counted together, by exchange and channel. */
@@ -84,6 +86,7 @@ function streamCounts(exchange: string, channel: ChannelName, symbol: string, in
     resyncs: 0,
     checksumFailures: 0,
     crossed: 0,
+    stale: 0,
   }
 }
 

@@ -7,19 +7,74 @@
  * Labels   edge      `from`, `to`; of what was dropped `reason`
  *          feed      `exchange`, `endpoint`, `connection` (its place among those of the exchange)
  *          stream    `exchange`, `channel`, `symbol` as the exchange spells it; those beyond 10,000 are one, `(further symbols)`
- *          exchange, rest  `exchange`; stage `stage`; sink `sink`; recording, reading `file`; run.faults `code`
+ *          exchange, rest  `exchange`; stage `stage`; sink `sink`; recording, reading `file`; run.faults `code`; metrics `metric`;
+ *          worker `worker`; gc `kind`; process.active `type`
  *          latency   none
  */
 import type { MetricSpec } from './metric'
 
+/** All that is told of the process, its event loop, its collections and its workers, by name. */
+export const PROCESS_METRICS = {
+  'process.cpu': { kind: 'gauge', unit: 'percent', meaning: 'of one core, all threads, over the last interval' },
+  'process.cpu_time': { kind: 'counter', unit: 'ms', meaning: 'processor time of all threads since the process began' },
+  'process.rss': { kind: 'gauge', unit: 'bytes', meaning: 'resident memory of the process' },
+  'process.heap_used': { kind: 'gauge', unit: 'bytes', meaning: 'live objects of the main thread, garbage included' },
+  'process.heap_total': { kind: 'gauge', unit: 'bytes', meaning: 'memory that the main thread has for objects' },
+  'process.external': { kind: 'gauge', unit: 'bytes', meaning: 'memory outside of the heap that objects hold' },
+  'process.array_buffers': {
+    kind: 'gauge',
+    unit: 'bytes',
+    meaning: 'of that in array buffers, as of up to ten seconds ago',
+  },
+  'process.active': {
+    kind: 'gauge',
+    unit: 'resources',
+    meaning: 'what keeps the process going, by type, as of up to ten seconds ago',
+  },
+  'process.sockets': { kind: 'gauge', unit: 'sockets', meaning: 'open WebSockets of feeds and sinks' },
+  'process.unsent': { kind: 'gauge', unit: 'bytes', meaning: 'waiting in WebSockets for the other side to take them' },
+  'process.unread': { kind: 'gauge', unit: 'bytes', meaning: 'received by WebSockets and not read yet' },
+  'loop.utilization': {
+    kind: 'gauge',
+    unit: 'ratio',
+    meaning: 'share of the last interval in which the loop was busy',
+  },
+  'loop.delay_p50': { kind: 'gauge', unit: 'ms', meaning: 'by which timers were late in the last interval, median' },
+  'loop.delay_p90': { kind: 'gauge', unit: 'ms', meaning: 'by which timers were late in the last interval, p90' },
+  'loop.delay_p99': { kind: 'gauge', unit: 'ms', meaning: 'by which timers were late in the last interval, p99' },
+  'loop.delay_max': { kind: 'gauge', unit: 'ms', meaning: 'by which a timer was late in the last interval, at most' },
+  'gc.collections': { kind: 'counter', unit: 'collections', meaning: 'garbage collections of the main thread' },
+  'gc.pause': { kind: 'counter', unit: 'ms', meaning: 'for which collections held the main thread up' },
+  'gc.pause_max': { kind: 'gauge', unit: 'ms', meaning: 'the longest pause of the last interval' },
+  'worker.utilization': {
+    kind: 'gauge',
+    unit: 'ratio',
+    meaning: 'share of the last interval in which the loop of the worker was busy',
+  },
+  'worker.cpu': { kind: 'gauge', unit: 'percent', meaning: 'of one core, the thread of the worker' },
+  'worker.heap_used': { kind: 'gauge', unit: 'bytes', meaning: 'live objects of the worker, garbage included' },
+  'worker.heap_total': { kind: 'gauge', unit: 'bytes', meaning: 'memory that the worker has for objects' },
+  'worker.external': {
+    kind: 'gauge',
+    unit: 'bytes',
+    meaning: 'memory outside of the heap that objects of the worker hold',
+  },
+} as const satisfies Readonly<Record<string, MetricSpec>>
+
 export const CATALOGUE = {
   'run.seconds': gauge('s', 'how long the run has been going on, or went on'),
-  'run.records': counter('records', 'records that were received: frames, REST answers, beginnings and ends of connections'),
+  'run.records': counter(
+    'records',
+    'records that were received: frames, REST answers, beginnings and ends of connections',
+  ),
   'run.events': counter('events', 'events that were made of them'),
   'run.faults': counter('faults', 'faults that were met, by code'),
   'run.holds': counter('holds', 'times that the sources were held back because an edge that may not drop was full'),
   'run.held': counter('ms', 'for how long the sources were held back, in all'),
-  'run.quarantined': counter('messages', 'messages that stages failed on and that were put into quarantine, or could not be'),
+  'run.quarantined': counter(
+    'messages',
+    'messages that stages failed on and that were put into quarantine, or could not be',
+  ),
 
   'edge.received': counter('values', 'values that came to the edge'),
   'edge.sent': counter('values', 'values that left the edge for what is behind it'),
@@ -36,7 +91,10 @@ export const CATALOGUE = {
   'feed.attempts': counter('attempts', 'attempts to connect'),
   'feed.reconnects': counter('connections', 'times that the connection was begun anew after a failure'),
   'feed.resyncs': counter('snapshots', 'snapshots that were asked for because a book had lost its chain'),
-  'feed.refreshes': counter('snapshots', 'snapshots of books that were right, asked for by stages that had lost theirs'),
+  'feed.refreshes': counter(
+    'snapshots',
+    'snapshots of books that were right, asked for by stages that had lost theirs',
+  ),
   'feed.renewals': counter('subscriptions', 'subscriptions that were renewed because they had fallen silent'),
 
   'exchange.frames': counter('frames', 'frames that were decoded'),
@@ -74,6 +132,7 @@ export const CATALOGUE = {
   'stream.events': counter('events', 'events that were decoded'),
   'stream.rate': gauge('events/s', 'events a second over the last second or more'),
   'stream.age': gauge('ms', 'time since the last of them; on a replay in the time of the recording'),
+  'stream.stale': gauge('streams', '1 while it is silent for longer than its own cadence lets expect, else 0'),
   'stream.gaps': counter('gaps', 'times that a live book was lost, for whatever reason'),
   'stream.resyncs': counter('books', 'times that a book was live again after a gap'),
   'stream.checksum_failures': counter('checksums', 'checksums of the book that were not those of the exchange'),
@@ -84,7 +143,10 @@ export const CATALOGUE = {
     'us',
     'time that the stage has worked, without what it calls; worked out from a share of its work, one piece in 64 on a long run',
   ),
-  'stage.latency': histogram('us', 'how long the stage works on what it is given at once, without what it calls; as stage.busy'),
+  'stage.latency': histogram(
+    'us',
+    'how long the stage works on what it is given at once, without what it calls; as stage.busy',
+  ),
   'stage.faults': counter('faults', 'times that the stage, or source, has failed'),
   'stage.restarts': counter('restarts', 'new instances that took the place of one that had failed'),
 
@@ -100,14 +162,20 @@ export const CATALOGUE = {
     "from the exchange's stamp to the socket's callback; 0 where the exchange's clock is ahead of ours",
   ),
   'latency.receive_to_decode': histogram('us', "from the socket's callback until the frame is events"),
-  'latency.decode_to_operator': histogram('us', 'from there until what the operators made of it comes to the edge of a sink'),
+  'latency.decode_to_operator': histogram(
+    'us',
+    'from there until what the operators made of it comes to the edge of a sink',
+  ),
   'latency.operator_to_sink': histogram('us', 'from there until it is safe at the destination'),
   'latency.receive_to_sink': histogram('us', 'the whole of the last three, of all sampled frames'),
   'latency.exchange_to_sink': histogram('us', 'the whole of all four, of sampled frames whose exchange says the time'),
   'latency.exchange_ahead': counter('frames', "sampled frames whose exchange's clock was ahead of ours"),
 
   'recording.lines': counter('lines', 'lines that the recording took'),
-  'recording.lost': counter('lines', 'lines that are missing from the recording because the disk was too slow or failed'),
+  'recording.lost': counter(
+    'lines',
+    'lines that are missing from the recording because the disk was too slow or failed',
+  ),
   'recording.bytes': counter('bytes', 'size of the recording on the disk'),
   'recording.retries': counter('attempts', 'attempts to write the recording after the first'),
 
@@ -118,12 +186,16 @@ export const CATALOGUE = {
   'reading.lost': counter('lines', 'lines that are missing because the recorder had no room for them'),
   'reading.bytes': counter('bytes', 'text that was read, unpacked'),
 
-  'process.cpu': gauge('percent', 'of one core, since the start of the run'),
-  'process.resident': gauge('bytes', 'memory of the process'),
-  'loop.delay': gauge('ms', 'how long the event loop keeps timers waiting, since the start of the run, by percentile'),
+  'metrics.overflowed': counter(
+    'values',
+    'values of a metric of the pipeline whose labels were more than may be, counted together',
+  ),
+  'metrics.refused': counter(
+    'values',
+    'values of a metric of the pipeline that were no numbers, or would have made a counter fall',
+  ),
 
-  'metrics.overflowed': counter('values', 'values of a metric of the pipeline whose labels were more than may be, counted together'),
-  'metrics.refused': counter('values', 'values of a metric of the pipeline that were no numbers, or would have made a counter fall'),
+  ...PROCESS_METRICS,
 } as const satisfies Readonly<Record<string, MetricSpec>>
 
 /** The name of a metric of millrace. */
@@ -133,7 +205,7 @@ export type MetricName = keyof typeof CATALOGUE
 export const OWN_GROUPS: ReadonlySet<string> = new Set([
   ...Object.keys(CATALOGUE).map((name) => name.slice(0, name.indexOf('.'))),
   // Parts that a run may have beside what it counts itself.
-  ...['gc', 'worker', 'stall', 'health', 'server', 'dashboard', 'millrace'],
+  ...['stall', 'health', 'server', 'dashboard', 'millrace'],
 ])
 
 function counter<U extends string>(unit: U, meaning: string) {

@@ -104,8 +104,9 @@ export class LatencyHistogram {
         seen += met.total
         continue
       }
-      for (const [bucket, count] of met.counts.entries()) {
-        seen += count
+      const { counts } = met
+      for (let bucket = 0; bucket < counts.length; bucket++) {
+        seen += counts[bucket]!
         if (seen >= wanted) return Math.min(this.boundOf(octave, bucket + 1), this.highest)
       }
     }

@@ -9,6 +9,7 @@ import { problemOfFailurePolicy, type OnFailure } from '../actors/supervision'
 import { LONGEST_WAIT_MS } from '../clock/clock'
 import { runWithMetrics } from '../metrics/currentMetrics'
 import { UserMetrics } from '../metrics/userMetrics'
+import { problemsOfDeclaration, type HealthDeclaration } from './healthDeclaration'
 import type { Batch } from '../model/events'
 import { Fault } from '../model/fault'
 import type { DeadLetter } from '../sinks/deadLetter'
@@ -82,6 +83,8 @@ export interface BranchBuilder {
 export interface PipelineBuilder extends BranchBuilder {
   /** Where values come from: a feed, a metric, any observable. */
   readonly source: <T>(name: string, source: Observable<T>, options: SourceOptions<Row<T>>) => Stream<T>
+  /** What else is looked at to say whether a run is well, and what is done while it is not. To be called once at most. */
+  readonly health: (declaration: HealthDeclaration) => void
 }
 
 interface NodeBase {
@@ -130,6 +133,7 @@ export interface PipelineDescription {
   readonly groups: readonly GroupDescription[]
   /** What it counts of its own. Not to be shared between runs. */
   readonly metrics?: UserMetrics | undefined
+  readonly health?: HealthDeclaration | undefined
 }
 
 /** A problem of a description and where it is. */
@@ -166,6 +170,7 @@ export function describeBranch(
 ): PipelineDescription {
   const drawing = new Drawing(to)
   drawing.draw(() => build({ ...drawing.builder, stream: <T>(name: string) => drawing.existing<T>(name) }))
+  if (drawing.declaresHealth) drawing.at('health', 'Health is declared with the pipeline, not with a branch of it.')
   if (!drawing.nodes.slice(to.nodes.length).some((node) => node.kind === 'sink')) {
     drawing.at('', 'A branch needs a sink: what leaves it is its product.')
   }
@@ -184,6 +189,7 @@ class Drawing {
   /** Groups that are being described, from the outermost. */
   private open: readonly string[] = []
   private readonly first: number
+  private health: { readonly declaration: HealthDeclaration } | undefined
   /** Two nodes have one name, so who reads whom cannot be told. */
   private ambiguous = false
 
@@ -212,6 +218,10 @@ class Drawing {
   }
 
   readonly builder: PipelineBuilder = {
+    health: (declaration) => {
+      if (this.health !== undefined) this.at('health', 'Health is declared once: put all checks and reactions into it.')
+      this.health = { declaration }
+    },
     source: <T>(name: string, source: Observable<T>, typed: SourceOptions<Row<T>>): Stream<T> => {
       const edge = typed as SourceOptions
       this.claim(name, 'source')
@@ -298,6 +308,10 @@ class Drawing {
     },
   }
 
+  get declaresHealth(): boolean {
+    return this.health !== undefined
+  }
+
   /** A stream that was there before. */
   existing<T>(name: string): Stream<T> {
     const known = this.nodes.some((node) => node.name === name && node.kind !== 'sink')
@@ -319,13 +333,20 @@ class Drawing {
     this.checkLossBeforeBooks()
     if (!this.ambiguous) this.checkLoops()
     this.checkReach()
+    this.checkHealth()
     if (problems.length > 0) {
       const lines = problems.map(({ path, problem }) => `  ${path}: ${problem}`)
       throw new Fault('PIPELINE_INVALID', `${what} has ${count(problems.length, 'problem')}:\n${lines.join('\n')}`, {
         problems,
       })
     }
-    return { name: this.pipeline, nodes, groups: this.groups, metrics: this.metrics }
+    return {
+      name: this.pipeline,
+      nodes,
+      groups: this.groups,
+      metrics: this.metrics,
+      ...(this.health !== undefined && { health: this.health.declaration }),
+    }
   }
 
   private stream<T>(name: string): Stream<T> {
@@ -464,6 +485,22 @@ class Drawing {
       done.add(name)
     }
     for (const name of stages.keys()) visit(name, [])
+  }
+
+  private checkHealth(): void {
+    if (this.health === undefined) return
+    const leadsToBooks = (name: string, seen = new Set<string>()): boolean => {
+      if (seen.has(name)) return false
+      seen.add(name)
+      return this.nodes.some((node) => {
+        if (node.name === name) return node.kind === 'stage' && needsEveryValue(node.operator)
+        return node.kind !== 'source' && node.from.includes(name) && leadsToBooks(node.name, seen)
+      })
+    }
+    const nodes = this.nodes.map(({ name }) => name)
+    for (const problem of problemsOfDeclaration(this.health.declaration, { nodes, leadsToBooks })) {
+      this.at('health', problem)
+    }
   }
 
   private checkReach(): void {

@@ -10,6 +10,7 @@ import { liveRandom } from '../clock/backoff'
 import type { Clock } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
 import { loopDelay, type LoopDelaySummary } from '../metrics/loopDelay'
+import { processFamilies, type ProcessFamiliesReader } from '../metrics/processFamilies'
 import { spawnWorker } from '../workers/spawn'
 import type { SpawnWorker } from '../workers/currentSpawn'
 
@@ -25,6 +26,8 @@ export interface Host {
   /** Runs a function in a later turn of the event loop. */
   readonly defer: (callback: () => void) => void
   readonly spawn: SpawnWorker
+  /** Begins to sample the process once a second, for whoever reads metrics. */
+  readonly sample?: () => ProcessFamiliesReader
   /** Begins to watch what the run costs the process. */
   readonly watch: () => ProcessWatch
   /** Of what the process may take, the share that it has, in percent. Undefined: nobody knows. */
@@ -45,6 +48,8 @@ export interface ProcessCost {
   readonly loopDelayMs: LoopDelaySummary
 }
 
+const SAMPLE_MS = 1_000
+
 /** The machine itself. */
 export const liveHost: Host = {
   clock: liveClock,
@@ -61,6 +66,7 @@ export const liveHost: Host = {
     const mayTake = constrained > 0 && constrained < total ? constrained : total
     return Math.round(Math.max(heap / heapMax, process.memoryUsage.rss() / mayTake) * 1_000) / 10
   },
+  sample: () => processFamilies({ everyMs: SAMPLE_MS }),
   watch() {
     const loop = loopDelay()
     const startedMs = performance.now()

@@ -25,24 +25,27 @@ export interface ExchangesTold {
 }
 
 const COUNTERS = ['frames', 'bytes', 'events', 'gaps', 'resyncs', 'checksumFailures', 'crossed'] as const
-/** The place, when the last frame was received, and the counters. */
-const WIDTH = 2 + COUNTERS.length
+/** The place, when the last frame was received, whether it is stale, and the counters. */
+const HEAD = 3
+const WIDTH = HEAD + COUNTERS.length
 
 /** On the thread. */
 export class TrafficWriter {
   private names = 0
-  private readonly told: { frames: number; gaps: number; resyncs: number }[] = []
+  private readonly told: { frames: number; gaps: number; resyncs: number; stale: number }[] = []
 
   /** Undefined when nothing has come since the last. */
   row(streams: readonly Readonly<StreamCounts>[]): TrafficRow | undefined {
     const numbers: number[] = []
     const names: string[] = []
     for (const [place, stream] of streams.entries()) {
-      const { frames, gaps, resyncs, lastFrameUs } = stream
+      const { frames, gaps, resyncs, stale, lastFrameUs } = stream
       const before = this.told[place]
-      if (before?.frames === frames && before.gaps === gaps && before.resyncs === resyncs) continue
-      this.told[place] = { frames, gaps, resyncs }
-      numbers.push(place, lastFrameUs, ...COUNTERS.map((counter) => stream[counter]))
+      const isAsBefore =
+        before?.frames === frames && before.gaps === gaps && before.resyncs === resyncs && before.stale === stale
+      if (isAsBefore) continue
+      this.told[place] = { frames, gaps, resyncs, stale }
+      numbers.push(place, lastFrameUs, stale, ...COUNTERS.map((counter) => stream[counter]))
       // The list only grows at its end.
       for (; this.names <= place; this.names++) {
         const { exchange, channel, symbol, instrument } = streams[this.names]!
@@ -77,7 +80,8 @@ export class TrafficReader {
     for (let at = 0; at < numbers.length; at += WIDTH) {
       const { stream, before } = this.places[numbers[at]!]!
       stream.lastFrameUs = numbers[at + 1]!
-      for (const [index, counter] of COUNTERS.entries()) stream[counter] = before[counter] + numbers[at + 2 + index]!
+      stream.stale = numbers[at + 2]!
+      for (const [index, counter] of COUNTERS.entries()) stream[counter] = before[counter] + numbers[at + HEAD + index]!
     }
   }
 

@@ -6,6 +6,7 @@ import type { RecordingHeader } from '../feed/recording/recordingHeader'
 import { readHeader } from '../feed/recording/recordingReader'
 import { Readiness } from '../feed/readiness'
 import { Sessions } from '../feed/sessions'
+import { stalePolicyOf } from '../feed/stalePolicy'
 import { trace } from '../feed/trace'
 import { messageOf, Fault } from '../model/fault'
 import type { ConnectionView, Market, MarketOutput, MarketProgress, MarketTraffic } from './market'
@@ -57,6 +58,8 @@ export class ReplayMarket implements Market {
       protocolOf: exchangeById,
       onFault: (fault) => this.output?.fault(fault),
       countsStreams: options.countsStreams,
+      staleRuleOf: (exchange) =>
+        stalePolicyOf(options.wishes.filter(({ exchanges }) => exchanges.includes(exchange))).rule,
     })
   }
 

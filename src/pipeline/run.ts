@@ -38,7 +38,6 @@ import {
   tellExchanges,
   tellFeeds,
   tellLatencies,
-  tellProcess,
   tellReadings,
   tellRecording,
   tellRest,
@@ -53,7 +52,8 @@ import type { StageFailure } from './stageRunner'
 import { StreamRows, type StreamRow } from './streamRows'
 import { supervisionTree } from './supervisionTree'
 import { hearUnhandled } from './unhandled'
-import { HealthBoard, type RunHealth } from './runHealth'
+import { depthOf, restrictionOf, type Reaction } from './healthDeclaration'
+import { HealthBoard, runWithHealth, type RunHealth } from './runHealth'
 import type { Vitals } from './vitals'
 import { Watching } from './watching'
 import { meets } from './wish'
@@ -146,6 +146,8 @@ export class Run {
   private watch: ProcessWatch | undefined
   /** Once somebody wants to know how the run is. */
   private board: HealthBoard | undefined
+  /** What the pipeline's reactions do now. */
+  private readonly inForce = new Set<Reaction>()
   private loopWatch: ProcessWatch | undefined
   /** When all that is required had come. */
   private readyUs: number | undefined
@@ -155,8 +157,6 @@ export class Run {
   private records = 0
   private eventCount = 0
   private endedUs: number | undefined
-  /** Of the whole run, once it has ended. */
-  private cost: ProcessCost | undefined
   /** Edges that hold the market back, how often it was held back, since when, and for how long before that. */
   private holds = 0
   private pauses = 0
@@ -314,6 +314,7 @@ export class Run {
       tree: supervisionTree({ ...this.parts(), connections }),
       quarantine: this.quarantined(),
       held: this.held(),
+      ...(this.board !== undefined && { health: this.board.report }),
     }
   }
 
@@ -338,7 +339,7 @@ export class Run {
       const edges = graph.edges()
       tellEdges(reading, edges)
       const standings = sources.map(({ report }) => report)
-      tellStages(reading, graph.stageStandings(), standings, graph.stageTimes())
+      tellStages(reading, graph.stageTimes(), standings)
       tellSinks(reading, graph.sinkLooks(), new Map(edges.map(({ to, inFlight }) => [to, inFlight])))
     }
     tellFeeds(reading, connections, this.nowUs)
@@ -352,8 +353,6 @@ export class Run {
     if (this.watching.latency !== undefined) tellLatencies(reading, this.watching.latency)
     const { recorder } = options
     if (recorder?.counters !== undefined) tellRecording(reading, recorder.path ?? '', recorder.counters)
-    const cost = this.cost ?? this.watch?.look()
-    if (cost !== undefined) tellProcess(reading, cost)
   }
 
   /** What has come of each channel of each symbol. */
@@ -363,12 +362,38 @@ export class Run {
 
   /** How it is: healthy, degraded or unhealthy, and why. From the first call on it is watched. */
   health(): RunHealth {
+    return this.watched().report
+  }
+
+  private watched(): HealthBoard {
     if (this.board === undefined) {
-      this.loopWatch = this.options.host.watch()
-      this.board = new HealthBoard({ clock: this.options.host.clock, look: () => this.vitals() })
+      const { host, description, mode } = this.options
+      this.loopWatch = host.watch()
+      this.board = new HealthBoard({
+        clock: host.clock,
+        declared: description.health,
+        look: () => this.vitals(),
+        reacts: mode !== 'replay',
+        act: (reaction, inForce) => this.react(reaction, inForce),
+        onFault: (fault) => this.fault(fault),
+      })
+      this.board.ask()
       if (this.over) this.endHealth()
     }
-    return this.board.report
+    return this.board
+  }
+
+  private react(reaction: Reaction, inForce: boolean): void {
+    const { inForce: all, graph } = this
+    if (inForce) all.add(reaction)
+    else all.delete(reaction)
+    if ('shed' in reaction) graph?.restrict(reaction.shed, restrictionOf(reaction.shed, all))
+    else if ('pause' in reaction) graph?.restrict(reaction.pause, restrictionOf(reaction.pause, all))
+    else if ('depth' in reaction) graph?.limitDepth(reaction.depth, depthOf(reaction.depth, all))
+    else {
+      this.problem(`The run was stopped because it was ${reaction.when}: ${this.board!.report.reasons.join(' ')}`)
+      this.requestStop()
+    }
   }
 
   private vitals(): Vitals {
@@ -388,7 +413,7 @@ export class Run {
       connections: this.market?.connections() ?? [],
       isRequired: (exchange) => required.has(exchange),
       unreadyMs: this.readyUs === undefined ? Math.round((nowUs - this.startedUs) / 1_000) : 0,
-      rows: this.monitor.rows.values(),
+      rows: this.monitor.rows,
       edges: this.graph?.edges() ?? [],
       sinks: this.graph?.sinkLooks() ?? [],
       stages: [...(this.graph?.stageReports() ?? []), ...this.sources.map((source) => source.report)],
@@ -497,6 +522,7 @@ export class Run {
       for (const timer of this.feedTimers) timer.cancel()
       this.unhear()
       this.endHealth()
+      this.watching.stop()
       this.stopRequested = true
       if (this.graph === undefined) this.watch.stop()
     }
@@ -664,6 +690,7 @@ export class Run {
         this.taps.push({ source: node.name, wants: meets(node.source.wish, this.market?.byInstrument ?? true) })
       } else this.begin(node)
     }
+    if (description.health !== undefined) this.watched()
     this.wired.resolve()
   }
 
@@ -695,7 +722,10 @@ export class Run {
   /** Calls `wire` with the time, the chance and the threads of this run in force. */
   private surrounded<T>(wire: () => T): T {
     const { clock, random, spawn } = this.options.host
-    return runWithClock({ clock: this.streamClock, waits: clock, random }, () => runWithSpawn(spawn, wire))
+    const follow = (reader: (health: RunHealth) => void): (() => void) => this.watched().follow(reader)
+    return runWithClock({ clock: this.streamClock, waits: clock, random }, () =>
+      runWithSpawn(spawn, () => runWithHealth(follow, wire)),
+    )
   }
 
   /** Asks for books anew, after the turn in which somebody lost them: several stages may lose theirs together. */
@@ -846,7 +876,6 @@ export class Run {
   private summary(): RunSummary {
     const { description, mode } = this.options
     const { p50, p99, max } = this.watching.latencies().receiveToSink
-    this.cost = this.watch?.read() ?? NO_COST
     for (const sentence of this.graph!.imbalances()) this.problem(sentence)
     for (const sink of this.graph!.sinkReports()) {
       if (sink.failed > 0) this.problem(`The sink ${sink.name} gave up ${sink.failed} batches.`)
@@ -864,7 +893,7 @@ export class Run {
       quarantine: this.quarantined(),
       held: this.held(),
       latencyUs: { receiveToSink: { p50, p99, max } },
-      process: this.cost,
+      process: this.watch?.read() ?? NO_COST,
       problems: [...this.problems.values()],
     }
   }

@@ -9,11 +9,9 @@ import type { SessionNumbers } from '../feed/session'
 import type { MetricName } from '../metrics/catalogue'
 import { LATENCY_PARTS, type LatencyBudget, type LatencyPart } from '../metrics/latencyBudget'
 import type { Fields, Labels, Reading } from '../metrics/registry'
-import type { StageTime } from '../metrics/stageTimes'
 import type { SinkCounters } from '../sinks/sink'
-import type { ProcessCost } from './host'
 import type { ConnectionView, ExchangeCounts, RestNumbers } from './market'
-import type { EdgeReport, StageStanding } from './stageGraph'
+import type { EdgeReport, TimedStage } from './stageGraph'
 import type { StageReport } from './stageRunner'
 import type { StreamRow } from './streamRows'
 
@@ -123,19 +121,12 @@ export function tellEdges(reading: Reading, edges: readonly EdgeReport[]): void 
 }
 
 /** @param sources  sources that are not of the market: they fail as stages do */
-export function tellStages(
-  reading: Reading,
-  stages: readonly StageStanding[],
-  sources: readonly StageReport[],
-  times: ReadonlyMap<string, StageTime>,
-): void {
-  for (const { name: stage, values, failures, restarts } of stages) {
-    const labels = { stage }
+export function tellStages(reading: Reading, stages: readonly TimedStage[], sources: readonly StageReport[]): void {
+  for (const { report, values, time } of stages) {
+    const labels = { stage: report.name }
     reading.tell('stage.values', labels, values)
-    reading.tell('stage.faults', labels, failures)
-    reading.tell('stage.restarts', labels, restarts)
-    const time = times.get(stage)
-    if (time === undefined) continue
+    reading.tell('stage.faults', labels, report.failures)
+    reading.tell('stage.restarts', labels, report.restarts)
     reading.tell('stage.busy', labels, Math.round(time.busyUs))
     reading.tellLatency('stage.latency', labels, time.latency)
   }
@@ -212,6 +203,7 @@ export function tellStreams(reading: Reading, rows: readonly StreamRow[]): void 
     reading.tell('stream.events', labels, row.events)
     reading.tell('stream.rate', labels, row.eventsPerSecond)
     reading.tell('stream.age', labels, row.ageMs)
+    reading.tell('stream.stale', labels, row.isStale ? 1 : 0)
     // What a stream of trades or tickers cannot have is not told of it.
     if (row.channel !== 'book') continue
     reading.tell('stream.gaps', labels, row.gaps)
@@ -224,14 +216,6 @@ export function tellStreams(reading: Reading, rows: readonly StreamRow[]): void 
 export function tellLatencies(reading: Reading, { parts, ahead }: LatencyBudget): void {
   for (const part of LATENCY_PARTS) reading.tellLatency(LATENCY[part], NO_LABELS, parts[part])
   reading.tell('latency.exchange_ahead', NO_LABELS, ahead)
-}
-
-export function tellProcess(reading: Reading, { cpuPercent, rssBytes, loopDelayMs }: ProcessCost): void {
-  reading.tell('process.cpu', NO_LABELS, cpuPercent)
-  reading.tell('process.resident', NO_LABELS, rssBytes)
-  for (const percentile of ['p50', 'p99', 'max'] as const) {
-    reading.tell('loop.delay', { percentile }, loopDelayMs[percentile])
-  }
 }
 
 export const NO_LABELS: Labels = {}

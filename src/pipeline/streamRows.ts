@@ -27,6 +27,8 @@ export interface StreamRow {
   readonly resyncs: number
   readonly checksumFailures: number
   readonly crossed: number
+  /** It is silent for longer than its own cadence lets expect. */
+  readonly isStale: boolean
   readonly labels: Labels
 }
 
@@ -59,7 +61,7 @@ export class StreamRows {
         pace.events = stream.events
       }
       const { exchange, channel, symbol, instrument, frames, bytes, events, lastFrameUs } = stream
-      const { gaps, resyncs, checksumFailures, crossed } = stream
+      const { gaps, resyncs, checksumFailures, crossed, stale } = stream
       return {
         exchange,
         channel,
@@ -74,6 +76,7 @@ export class StreamRows {
         resyncs,
         checksumFailures,
         crossed,
+        isStale: stale === 1,
         labels: pace.labels,
       }
     })

@@ -11,6 +11,7 @@ import type { LatencyBucket, LatencySummary } from '../metrics/histogram'
 import { LATENCY_PARTS, LatencyBudget, type LatencyPart } from '../metrics/latencyBudget'
 import type { MetricFamily } from '../metrics/metric'
 import { MetricRegistry } from '../metrics/registry'
+import type { ProcessFamiliesReader } from '../metrics/processFamilies'
 import { StageTimes } from '../metrics/stageTimes'
 import { UserMetrics } from '../metrics/userMetrics'
 import type { Host } from './host'
@@ -19,7 +20,7 @@ export interface WatchingOptions {
   /** False: stages are neither marked nor timed, and no frame is followed. */
   readonly isOn: boolean
   readonly isReplay: boolean
-  readonly host: Pick<Host, 'clock' | 'steadyUs'>
+  readonly host: Pick<Host, 'clock' | 'steadyUs' | 'sample'>
   /** What the pipeline counts of its own, defined while it was described. */
   readonly own: UserMetrics | undefined
   readonly onFault: (fault: Fault) => void
@@ -31,8 +32,12 @@ export class Watching {
   readonly latency: LatencyBudget | undefined
   readonly registry: MetricRegistry
   private readonly own: UserMetrics
+  /** Begun by whoever reads first: nobody else wants to know. */
+  private process: ProcessFamiliesReader | undefined
+  private isOver = false
 
-  constructor({ isOn, isReplay, host, own = new UserMetrics(), onFault }: WatchingOptions) {
+  constructor(private readonly options: WatchingOptions) {
+    const { isOn, isReplay, host, own = new UserMetrics(), onFault } = options
     const nowUs = (): number => host.clock.nowUs()
     this.times = isOn ? new StageTimes(host.steadyUs ?? nowUs) : undefined
     this.latency = isOn && !isReplay ? new LatencyBudget(nowUs) : undefined
@@ -43,7 +48,14 @@ export class Watching {
 
   /** Everything as it stands now. */
   read(): readonly MetricFamily[] {
-    return this.registry.read()
+    if (!this.isOver) this.process ??= this.options.host.sample?.()
+    return [...this.registry.read(), ...(this.process?.read() ?? [])]
+  }
+
+  /** The run has ended: nothing more is sampled, and what was sampled last stands. */
+  stop(): void {
+    this.isOver = true
+    this.process?.stop()
   }
 
   /** For whoever is being wired: where its own metrics are defined, and the run's are read. */

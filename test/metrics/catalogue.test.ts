@@ -64,6 +64,7 @@ const PROMISED = `
   stream.events counter events
   stream.rate gauge events/s
   stream.age gauge ms
+  stream.stale gauge streams
   stream.gaps counter gaps
   stream.resyncs counter books
   stream.checksum_failures counter checksums
@@ -103,8 +104,29 @@ const PROMISED = `
   reading.bytes counter bytes
 
   process.cpu gauge percent
-  process.resident gauge bytes
-  loop.delay gauge ms
+  process.cpu_time counter ms
+  process.rss gauge bytes
+  process.heap_used gauge bytes
+  process.heap_total gauge bytes
+  process.external gauge bytes
+  process.array_buffers gauge bytes
+  process.active gauge resources
+  process.sockets gauge sockets
+  process.unsent gauge bytes
+  process.unread gauge bytes
+  loop.utilization gauge ratio
+  loop.delay_p50 gauge ms
+  loop.delay_p90 gauge ms
+  loop.delay_p99 gauge ms
+  loop.delay_max gauge ms
+  gc.collections counter collections
+  gc.pause counter ms
+  gc.pause_max gauge ms
+  worker.utilization gauge ratio
+  worker.cpu gauge percent
+  worker.heap_used gauge bytes
+  worker.heap_total gauge bytes
+  worker.external gauge bytes
 
   metrics.overflowed counter values
   metrics.refused counter values
@@ -122,7 +144,7 @@ describe('The catalogue of metrics', () => {
   it('says of each in one line what it means, and names it by words of small letters', () => {
     for (const name of names) {
       const { meaning, unit } = CATALOGUE[name]
-      expect(name).to.match(/^[a-z]+\.[a-z]+(_[a-z]+)*$/)
+      expect(name).to.match(/^[a-z]+\.[a-z]+(_[a-z0-9]+)*$/)
       expect(meaning, name).to.match(/^\S.{5,160}\S$/)
       expect(unit, name).to.match(/^\S+$/)
     }

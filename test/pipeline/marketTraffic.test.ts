@@ -11,7 +11,17 @@ describe('The traffic of a market on a worker', () => {
   it('comes over as it was counted there', () => {
     const { streams, tell, told } = thread(new TrafficReader())
     Object.assign(streams.of('kraken', 'book', 'BTC/USD', 'BTC-USD'), {
-      ...{ frames: 3, bytes: 300, events: 4, lastFrameUs: 77, gaps: 2, resyncs: 1, checksumFailures: 1, crossed: 5 },
+      ...{
+        frames: 3,
+        bytes: 300,
+        events: 4,
+        lastFrameUs: 77,
+        gaps: 2,
+        resyncs: 1,
+        checksumFailures: 1,
+        crossed: 5,
+        stale: 1,
+      },
     })
     streams.of('okx', 'trades', 'X')
     streams.of('okx', 'trades', 'Y').frames = 1
@@ -31,7 +41,7 @@ describe('The traffic of a market on a worker', () => {
     expect(writer.row(streams.list)).to.equal(undefined)
     streams.of('okx', 'trades', 'Y').gaps++
     const row = writer.row(streams.list)!
-    expect([row.names.length, row.numbers[0], row.numbers.length]).to.deep.equal([0, 1, 9])
+    expect([row.names.length, row.numbers[0], row.numbers.length]).to.deep.equal([0, 1, 10])
   })
 
   it('goes on where it stood when another thread takes the place of one that died', () => {

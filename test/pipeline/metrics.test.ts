@@ -441,6 +441,7 @@ describe('The metrics of a run on the simulator', function () {
       expect(events).to.be.above(600)
       expect(streams).to.have.length(8)
       expect(run.status().latencyUs.exchangeToSink.count).to.be.above(100)
+      expect(find(run.metrics(), 'process.rss')).not.to.equal(undefined)
     })
     await run.stop()
     return run
@@ -466,6 +467,7 @@ describe('The metrics of a run on the simulator', function () {
       const sum = (part: string): number => sampleOf(families, `latency.${part}` as MetricName)!.distribution!.sum
       const parts = sum('exchange_to_receive') + sum('receive_to_decode') + sum('decode_to_operator')
       expect(parts + sum('operator_to_sink')).to.be.closeTo(sum('exchange_to_sink'), sum('exchange_to_sink') / 100)
+      expect(sumOf('process.rss')).to.be.above(1e6)
       const { streams } = run.status()
       expect(streams.every(({ instrument }) => instrument?.endsWith('-USDT'))).to.equal(true)
       expect(streams.every(({ ageMs }) => ageMs !== undefined && ageMs < 60_000)).to.equal(true)
@@ -536,6 +538,9 @@ function passing(): (builder: PipelineBuilder) => void {
   }
 }
 
+/** The machine, without what samples its process: that is in its own time. */
+const { sample: _, ...UNSAMPLED } = liveHost
+
 /** A run on a market of the test, whose time stands still unless the test moves it. */
 function started(
   build: (builder: PipelineBuilder) => void,
@@ -549,7 +554,7 @@ function started(
     mode: 'live',
     market: () => market,
     recorder: undefined,
-    host: { ...liveHost, clock, steadyUs: steadyUs ?? (() => clock.nowUs()) },
+    host: { ...UNSAMPLED, clock, steadyUs: steadyUs ?? (() => clock.nowUs()) },
     outDir: 'out',
     digest: false,
     stopWithinMs: 5_000,

@@ -24,6 +24,7 @@ describe('The rows of streams', () => {
       resyncs: 0,
       checksumFailures: 0,
       crossed: 0,
+      isStale: false,
       labels: { exchange: 'kraken', channel: 'book', symbol: 'BTC/USD' },
     })
     book.events += 30

@@ -118,7 +118,7 @@ function passed(ms: number): Promise<void> {
 
 void measure(__filename, [
   {
-    name: 'watching',
+    name: 'watch.run',
     measures: { loop: 'µs/frame', process: 'µs/frame', delayP99: 'ms' },
     baseline: 'off',
     variants: [

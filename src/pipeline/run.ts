@@ -639,7 +639,7 @@ export class Run {
   private takeEvents(record: SessionRecord, events: readonly MarketEvent[]): void {
     if (this.graph === undefined) return
     this.eventCount += events.length
-    this.watching.latency?.decoded(record.timeUs, events)
+    if (record.dir === 'in') this.watching.latency?.decoded(record.timeUs, events)
     const [only] = this.taps
     if (this.taps.length === 1 && events.every(only!.wants)) {
       this.monitor.events(events)

@@ -138,7 +138,7 @@ function played(
   const sessions = new Sessions({ protocolOf: exchangeById, ...options })
   prepare(sessions)
   for (const record of records) for (const event of sessions.apply(record)) events.push(event)
-  return { sessions, events, streams: sessions.streams.list as readonly StreamCounts[] }
+  return { sessions, events, streams: sessions.streams.list }
 }
 
 function byName(streams: readonly StreamCounts[]): Record<string, StreamCounts> {

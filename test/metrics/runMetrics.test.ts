@@ -83,7 +83,9 @@ describe('runMetrics', () => {
       expect(() => runMetrics({ everyMs })).to.throw(`runMetrics has everyMs = ${everyMs}`)
     }
     for (const only of ['edge', [7]]) {
-      expect(() => runMetrics({ everyMs: 1, only: only as unknown as string[] })).to.throw('`only` that is no list of names')
+      expect(() => runMetrics({ everyMs: 1, only: only as unknown as string[] })).to.throw(
+        '`only` that is no list of names',
+      )
     }
   })
 

@@ -200,7 +200,12 @@ describe('A metric of a pipeline', () => {
         '"__proto__" cannot be a label',
       ],
       ['with a label that means something else', 'quotes.seen', { ...good, labels: ['le'] }, '"le" cannot be a label'],
-      ['with nine labels', 'quotes.seen', { ...good, labels: [...'abcdefghi'] }, 'a list of up to 8 different names'],
+      [
+        'with nine labels',
+        'quotes.seen',
+        { ...good, labels: Array.from({ length: 9 }, (_, index) => `l${index}`) },
+        'a list of up to 8 different names',
+      ],
       ['with bounds that fall', 'quotes.seen', { ...good, bounds: [2, 1] }, 'its bounds are 1 to 100 numbers'],
     ]
     for (const [what, name, options, sentence] of refused) {

@@ -84,7 +84,7 @@ function thread(reader: TrafficReader) {
     streams,
     counts,
     rest,
-    tell(): void {
+    tell(this: void): void {
       const row = writer.row(streams.list)
       if (row !== undefined) reader.take(row)
       const traffic: MarketTraffic = {

@@ -78,9 +78,13 @@ function noting(before: string, after: string, seen: string[]): OperatorFunction
 }
 
 function running(one: OperatorFunction<number, number>, two: OperatorFunction<number, number>) {
-  const parts = wired(({ source, sink }) => {
-    const values = source('n', NEVER as Observable<number>, roomy)
-    sink(values.through('one', one).through('two', two), memory<number>({ capacity: 9 }), roomy)
-  }, 'out', { times: new StageTimes(() => 0) })
+  const parts = wired(
+    ({ source, sink }) => {
+      const values = source('n', NEVER as Observable<number>, roomy)
+      sink(values.through('one', one).through('two', two), memory<number>({ capacity: 9 }), roomy)
+    },
+    'out',
+    { times: new StageTimes(() => 0) },
+  )
   return { ...parts, offer: (value: number) => parts.graph.source('n').offer(undefined, value) }
 }

@@ -334,8 +334,9 @@ function keyOf(names: readonly string[], labels: Labels | undefined): string {
 
 /** Plain JavaScript may leave labels out, or give anything for one. */
 function textOf(labels: Labels | undefined, name: string): string {
-  const value: unknown = labels?.[name]
-  const text = typeof value === 'string' ? value : value === undefined ? '' : String(value)
+  // What plain JavaScript gives may be of any type.
+  const value = labels?.[name] as string | number | undefined
+  const text = value === undefined ? '' : String(value)
   return text.length > LABEL_CHARACTERS_MAX ? text.slice(0, LABEL_CHARACTERS_MAX) : text
 }
 

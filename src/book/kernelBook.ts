@@ -18,6 +18,10 @@ import {
   BOOK_LOG_STOP,
   BOOK_PER_PRICE,
   BOOK_POWER,
+  BOOK_SLOTS,
+  BOOK_SLOTS_LACKED,
+  BOOK_SLOT_CAPACITY,
+  BOOK_SLOT_NEXT,
   BOOK_TEXTS,
   BOOK_UNIT,
   DECIMALS,
@@ -38,16 +42,31 @@ import {
   SIDE_REST_DECIMALS,
   SIDE_REST_SIZES,
   SIDE_REST_TICKS,
+  SIDE_SIGN,
   SIZES,
+  SLOTS_MAX,
+  SLOT_BYTES,
   TEXTS_BYTES,
   TEXTS_HEAD_BYTES,
   TICKS_MAX,
   WINDOW,
 } from '../kernel/layout'
 import type { Level } from '../model/events'
-import { Epoch, HEADER, RECORD, UndoneSide, type FrozenSide, type LoggedBook } from './bookLog'
+import {
+  Epoch,
+  EXCHANGE_TIME,
+  HEADER,
+  RECEIVE_TIME,
+  RECORD,
+  SEQ,
+  UndoneSide,
+  writeHeader,
+  type FrozenSide,
+  type LoggedBook,
+} from './bookLog'
 import type { BookViewHead, OfBook } from './bookView'
-import { listText, TEXT_LEVELS } from './levelsText'
+import { LateBook } from './lateBook'
+import { LEVEL_CHARS, textRoom } from './levelsText'
 
 /** Records of a log when a book has its first view, usually, and at most: a small one stays in the processor's cache. */
 const LOG_RECORDS_MIN = 64
@@ -56,12 +75,42 @@ const LOG_RECORDS_MAX = 1_024
 /** Changes of a book that should find room in its log, should they all be as large as the one that found none. */
 const LOG_CHANGES = 16
 const REST_LEVELS_MIN = 256
+/** Epochs behind the book that its late one may stand: of what was logged since it keeps all. */
+const EPOCHS_KEPT = 16
+/** Levels of a view that the kernel writes in one piece. */
+const TEXT_LEVELS_MAX = 8_192
+/** Of a view's text, beside its name and its levels. */
+const HEAD_CHARS = 256
+const SLOTS_MIN = 256
+/** True of a text whose characters are one byte each. */
+// eslint-disable-next-line no-control-regex
+const LATIN = /^[\x00-\xff]*$/
+/** Words of a book that are zero when it begins. */
+const NOTHING_YET = [BOOK_TEXTS, BOOK_SLOTS, BOOK_SLOT_CAPACITY, BOOK_SLOT_NEXT, BOOK_SLOTS_LACKED] as const
+/** Words of a side that say where its own things are. */
+const SIDE_POINTERS = [
+  SIDE_LADDER,
+  SIDE_LADDER_BITS,
+  SIDE_REST_TICKS,
+  SIDE_REST_SIZES,
+  SIDE_REST_DECIMALS,
+  SIDE_REST_CAPACITY,
+] as const
+const SIDE_BYTES_OF_BOOK = BOOK_ASKS - BOOK_BIDS
+/** The columns of what lies below a ladder, and the bytes of a level in each. */
+const REST_COLUMNS = [
+  [SIDE_REST_TICKS, 8],
+  [SIDE_REST_SIZES, 8],
+  [SIDE_REST_DECIMALS, 4],
+] as const
 /** What is given back when a book is collected without having been emptied. */
 interface Held {
   at: number
   rests: [bids: Block, asks: Block]
   log: Block
   texts: Block
+  slots: Block
+  name: Block
 }
 
 interface Block {
@@ -78,6 +127,11 @@ export class KernelBook implements LoggedBook {
   private at = 0
   private epoch: Epoch | undefined
   private logStart = 0
+  /** Where the views of moments that have passed are written, once one was. */
+  private late: LateBook | undefined
+  /** What it is of, as the beginning of its text, and how much of that lies in the kernel. */
+  private name: string | undefined
+  private nameLength = 0
   private logRecords = LOG_RECORDS_MIN
 
   get isEmpty(): boolean {
@@ -148,18 +202,6 @@ export class KernelBook implements LoggedBook {
       }
       done += count
     }
-  }
-
-  /** The best `n` levels as JSON: `[[price,size],…]`. */
-  text(asks: boolean, n: number): string {
-    const total = Math.min(n, this.length(asks))
-    return listText(asks, total, (from) => {
-      return this.memory.code.best(this.at, asks ? 1 : 0, from, Math.min(total - from, TEXT_LEVELS))
-    })
-  }
-
-  putTop(asks: boolean, n: number): number {
-    return n === 0 || this.at === 0 ? 0 : this.memory.code.best(this.at, asks ? 1 : 0, 0, Math.min(n, LEVELS_MAX))
   }
 
   copyTo(asks: boolean, prices: Float64Array, sizes: Float64Array, n: number): number {
@@ -358,12 +400,7 @@ export class KernelBook implements LoggedBook {
     if (epoch === undefined || epoch.of.symbol !== head.symbol || epoch.of.exchange !== head.exchange) {
       this.beginEpoch(head)
     } else if (this.logAt + HEADER * 8 > this.logStop) this.continueEpoch(epoch, HEADER / RECORD)
-    const { doubles } = this.memory
-    const at = this.logAt >> 3
-    doubles[at] = head.receiveTimeUs
-    doubles[at + 1] = head.exchangeTimeUs ?? NaN
-    doubles[at + 2] = NaN
-    doubles[at + 3] = head.seq ?? NaN
+    writeHeader(this.memory.doubles, this.logAt >> 3, head)
     this.logAt += HEADER * 8
     return this.position
   }
@@ -390,6 +427,142 @@ export class KernelBook implements LoggedBook {
     return { length: this.length(asks), copyTo: (prices, sizes, n) => this.copyTo(asks, prices, sizes, n) }
   }
 
+  // ── Texts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  textAt(epoch: Epoch, position: number, depth: number): string | undefined {
+    if (epoch.isNow(position)) return this.viewText(epoch, position, depth)
+    const now = this.epoch
+    if (now?.story !== epoch.story) return undefined
+    this.late ??= new LateBook(this, new KernelBook())
+    if (this.late.moveTo(epoch, position, now)) return this.late.levels.viewText(epoch, position, depth)
+    this.forgetLate()
+    return undefined
+  }
+
+  /** The text of a view of the levels as they are; undefined when it is not one that the kernel writes. */
+  viewText(epoch: Epoch, position: number, depth: number): string | undefined {
+    const { memory, at } = this
+    const bids = Math.min(depth, this.length(false))
+    const asks = Math.min(depth, this.length(true))
+    if (bids + asks > TEXT_LEVELS_MAX) return undefined
+    const { nameText } = epoch
+    if (nameText !== this.name) this.keepName(nameText)
+    const room = textRoom(memory, HEAD_CHARS + this.nameLength + (bids + asks) * LEVEL_CHARS)
+    const end = memory.code.viewText(
+      room,
+      at,
+      this.held!.name.at,
+      this.nameLength,
+      bids,
+      asks,
+      epoch.headerAt(position, EXCHANGE_TIME),
+      epoch.headerAt(position, RECEIVE_TIME),
+      epoch.headerAt(position, SEQ),
+    )
+    if (memory.words[(at + BOOK_SLOTS_LACKED) >> 2] !== 0) this.makeSlots(bids + asks)
+    if (end === 0) return undefined
+    const text = memory.bytes.toString('latin1', room, end)
+    return this.nameLength === 0 ? nameText + text : text
+  }
+
+  /** Puts the name where the kernel copies it from, unless it has letters of other scripts. */
+  private keepName(name: string): void {
+    const { memory } = this
+    const held = this.held!
+    if (held.name.at !== 0) memory.release(held.name.at, held.name.bytes)
+    const bytes = name.length + 8
+    held.name = { at: memory.allocate(bytes), bytes }
+    this.nameLength = LATIN.test(name) ? memory.bytes.write(name, held.name.at, 'latin1') : 0
+    this.name = name
+  }
+
+  /** More slots, twice as many as the most levels that were written, or all of them anew: those of levels that are gone are lost. */
+  private makeSlots(levels: number): void {
+    const { memory, at } = this
+    const { words } = memory
+    const [capacity, block] = [words[(at + BOOK_SLOT_CAPACITY) >> 2]!, this.held!.slots]
+    const wanted = Math.min(SLOTS_MAX, Math.max(SLOTS_MIN, 2 ** Math.ceil(Math.log2(2 * levels))))
+    words[(at + BOOK_SLOTS_LACKED) >> 2] = 0
+    if (wanted <= capacity) {
+      memory.code.forgetTexts(at)
+      return
+    }
+    const bytes = wanted * SLOT_BYTES
+    const slots = memory.allocate(bytes)
+    if (block.at === 0) memory.words[(at + BOOK_SLOT_NEXT) >> 2] = 1
+    else {
+      memory.bytes.copyWithin(slots, block.at, block.at + block.bytes)
+      memory.release(block.at, block.bytes)
+    }
+    this.held!.slots = { at: slots, bytes }
+    memory.words[(at + BOOK_SLOTS) >> 2] = slots
+    memory.words[(at + BOOK_SLOT_CAPACITY) >> 2] = wanted
+  }
+
+  private forgetLate(): void {
+    this.late?.empty()
+    this.late = undefined
+  }
+
+  // ── As another book was ───────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Becomes a copy of another book, without its log and its texts. */
+  copy(other: KernelBook): void {
+    this.empty()
+    this.take()
+    const { memory, at } = this
+    for (const asks of [false, true]) {
+      const from = other.sideOf(asks)
+      const side = this.sideOf(asks)
+      const capacity = memory.words[(from + SIDE_REST_CAPACITY) >> 2]!
+      this.takeRest(asks, capacity)
+      const { words } = memory
+      const pointers = words.slice(side >> 2, (side + SIDE_SIGN) >> 2)
+      memory.bytes.copyWithin(side, from, from + SIDE_BYTES_OF_BOOK)
+      for (const pointer of SIDE_POINTERS) words[(side + pointer) >> 2] = pointers[pointer >> 2]!
+      const count = words[(side + SIDE_REST_COUNT) >> 2]!
+      for (const [pointer, bytes] of REST_COLUMNS) {
+        const column = words[(from + pointer) >> 2]!
+        memory.bytes.copyWithin(words[(side + pointer) >> 2]!, column, column + count * bytes)
+      }
+      const ladder = words[(from + SIDE_LADDER) >> 2]!
+      memory.bytes.copyWithin(words[(side + SIDE_LADDER) >> 2]!, ladder, ladder + LADDER_BYTES)
+    }
+    const { doubles } = memory
+    for (const tick of [BOOK_UNIT, BOOK_POWER, BOOK_PER_PRICE]) {
+      doubles[(at + tick) >> 3] = doubles[(other.at + tick) >> 3]!
+    }
+    memory.code.forgetTexts(at)
+  }
+
+  /**
+   * Applies records of a log of the same ticks: `log[at + which]` is the size that a level has from then on.
+   *
+   * @param step  numbers from a record to the next; below zero it begins with the last
+   * @returns false when one lies between the ticks
+   */
+  replay(log: Float64Array, from: number, to: number, step: number, which: number): boolean {
+    const counts = [0, 0]
+    for (let at = step > 0 ? from : to + step; at >= from && at < to; at += step) {
+      const price = log[at]!
+      if (Number.isNaN(price)) continue // the header of a view
+      const side = price < 0 ? 1 : 0
+      if (counts[side] === LEVELS_MAX && !this.replayed(counts)) return false
+      const { doubles } = this.memory
+      const level = ((side === 1 ? ASKS : BIDS) >> 3) + counts[side]!++
+      doubles[level + (PRICES >> 3)] = Math.abs(price)
+      doubles[level + (SIZES >> 3)] = log[at + which]!
+      doubles[level + (DECIMALS >> 3)] = 0
+    }
+    return this.replayed(counts)
+  }
+
+  private replayed(counts: number[]): boolean {
+    const [bids, asks] = [counts[0]!, counts[1]!]
+    counts.fill(0)
+    return this.update(bids, asks)
+  }
+
   private beginEpoch(of: OfBook): void {
     if (this.epoch !== undefined) this.endEpoch()
     if (this.logStart === 0) this.takeLog()
@@ -410,11 +583,15 @@ export class KernelBook implements LoggedBook {
       this.takeLog()
     }
     this.logAt = this.logStart
-    this.epoch = new Epoch(epoch.of, this, { book: this.at, log: this.logStart })
+    const place = { book: this.at, log: this.logStart }
+    this.epoch = new Epoch(epoch.of, this, place, epoch.story, epoch.number + 1)
     epoch.continueIn(this.epoch, written)
+    // Who does not read on must not keep all that was logged since.
+    if ((this.late?.epochNumber ?? epoch.number) < epoch.number - EPOCHS_KEPT) this.forgetLate()
   }
 
   private endEpoch(): void {
+    this.forgetLate()
     const frozen = (asks: boolean): FrozenSide => new UndoneSide(this.sideNow(asks), asks, this.length(asks))
     this.epoch!.endWith(frozen(false), frozen(true), this.written().slice())
     this.epoch = undefined
@@ -467,8 +644,9 @@ export class KernelBook implements LoggedBook {
     this.at = memory.allocate(BOOK_BYTES)
     this.logAt = this.logStop = 0
     const none = (): Block => ({ at: 0, bytes: 0 })
-    this.held = { at: this.at, rests: [none(), none()], log: none(), texts: none() }
-    memory.words[(this.at + BOOK_TEXTS) >> 2] = 0
+    this.held = { at: this.at, rests: [none(), none()], log: none(), texts: none(), slots: none(), name: none() }
+    this.name = undefined
+    for (const word of NOTHING_YET) memory.words[(this.at + word) >> 2] = 0
     forgotten.register(this, this.held, this)
     for (const asks of [false, true]) {
       const side = this.sideOf(asks) >> 2
@@ -503,7 +681,7 @@ export class KernelBook implements LoggedBook {
       memory.bytes.copyWithin(at, block.at, block.at + count * 8)
       const [sizes, decimals] = [block.at + before * 8, block.at + before * 16]
       memory.bytes.copyWithin(at + capacity * 8, sizes, sizes + count * 8)
-      memory.bytes.copyWithin(at + capacity * 16, decimals, decimals + count * 2)
+      memory.bytes.copyWithin(at + capacity * 16, decimals, decimals + count * 4)
       memory.release(block.at, block.bytes)
     }
     block.at = at
@@ -622,10 +800,10 @@ function orderOf(prices: Float64Array, sign: 1 | -1): { readonly best: number; r
   return { best, isBestFirst }
 }
 
-function giveBack({ at, rests, log, texts }: Held): void {
+function giveBack({ at, rests, ...blocks }: Held): void {
   const memory = kernel()
   memory.release(at, BOOK_BYTES)
-  for (const { at: rest, bytes } of rests) if (rest !== 0) memory.release(rest, bytes)
-  if (log.at !== 0) memory.release(log.at, log.bytes)
-  if (texts.at !== 0) memory.release(texts.at, texts.bytes)
+  for (const block of [...rests, blocks.log, blocks.texts, blocks.slots, blocks.name]) {
+    if (block.at !== 0) memory.release(block.at, block.bytes)
+  }
 }

@@ -95,6 +95,7 @@ export function take(desk: i32, depth: i32, rule: i32, bids: i32, asks: i32, fou
   storeF64(end + 16, registerAt(rule + 20))
   storeF64(end + 24, NOT_A_NUMBER)
   storeF64(end + 32, seq)
+  storeF64(end + 40, 0.0)
   store32(book + BOOK_LOG_AT, end + LOG_HEADER_BYTES)
   return TAKEN
 }

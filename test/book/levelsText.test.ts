@@ -28,8 +28,12 @@ function whole(random: Random, from: number, to: number): number {
 
 for (const language of ['wasm', 'typescript'] as const) {
   describe(`levels as JSON text, by the kernel in ${language}`, () => {
-    const memory = new Kernel(language)
-    const room = memory.allocate(64 * 1_024)
+    let memory: Kernel
+    let room: number
+    before(() => {
+      memory = new Kernel(language)
+      room = memory.allocate(64 * 1_024)
+    })
 
     const textOf = (levels: readonly (readonly [number, number])[]): string | undefined => {
       for (const [index, [price, size]] of levels.entries()) {

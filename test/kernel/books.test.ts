@@ -107,7 +107,7 @@ for (const language of ['wasm', 'typescript'] as const) {
               const cutAway = model.levels(asks).slice(depth)
               const cutLog = ours.cut(asks, depth)
               model.cut(asks, depth)
-              expect(cutLog.length).to.equal(cutAway.length * 2)
+              expect(cutLog.length).to.equal(cutAway.length * 3)
             }
             for (const side of [false, true]) {
               const levels = model.levels(side)

@@ -21,6 +21,7 @@ import {
 import type { Level } from '../model/events'
 import { wholeText } from '../model/wholeText'
 import type { BookViewHead, OfBook, PriceLevel } from './bookView'
+import type { LateBook } from './lateBook'
 import { columnsText } from './levelsText'
 
 /** Levels of one side that never change, best first. */
@@ -51,6 +52,12 @@ export interface LoggedBook {
 export interface LogPlace {
   readonly book: number
   readonly log: number
+}
+
+/** What the epochs of a book from its first view until it is replaced or emptied have in common. */
+export interface Story {
+  /** Where its views are written that are read late, once one was. */
+  late: LateBook | undefined
 }
 
 /** Numbers of a record: the price (negative for asks), the size that was there, the one that is there from then on. */
@@ -104,14 +111,14 @@ export class Epoch {
 
   /**
    * @param place  undefined for an epoch that is over at once
-   * @param story  the same for all epochs that follow one another
+   * @param story  what all epochs that follow one another have in common
    * @param number  of epochs before it in the story
    */
   constructor(
     readonly of: OfBook,
     private readonly book: LoggedBook,
     place?: LogPlace,
-    readonly story: object = {},
+    readonly story: Story = { late: undefined },
     readonly number = 0,
   ) {
     this.start = place?.log ?? 0

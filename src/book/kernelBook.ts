@@ -63,6 +63,7 @@ import {
   writeHeader,
   type FrozenSide,
   type LoggedBook,
+  type Story,
 } from './bookLog'
 import type { BookViewHead, OfBook } from './bookView'
 import { LateBook } from './lateBook'
@@ -127,8 +128,6 @@ export class KernelBook implements LoggedBook {
   private at = 0
   private epoch: Epoch | undefined
   private logStart = 0
-  /** Where the views of moments that have passed are written, once one was. */
-  private late: LateBook | undefined
   /** What it is of, as the beginning of its text, and how much of that lies in the kernel. */
   private name: string | undefined
   private nameLength = 0
@@ -431,11 +430,10 @@ export class KernelBook implements LoggedBook {
 
   textAt(epoch: Epoch, position: number, depth: number): string | undefined {
     if (epoch.isNow(position)) return this.viewText(epoch, position, depth)
-    const now = this.epoch
-    if (now?.story !== epoch.story) return undefined
-    this.late ??= new LateBook(this, new KernelBook())
-    if (this.late.moveTo(epoch, position, now)) return this.late.levels.viewText(epoch, position, depth)
-    this.forgetLate()
+    const { story } = epoch
+    if (story.late === undefined && this.epoch?.story === story) story.late = new LateBook(this, new KernelBook())
+    if (story.late?.moveTo(epoch, position) === true) return story.late.levels.viewText(epoch, position, depth)
+    forgetLate(story)
     return undefined
   }
 
@@ -497,11 +495,6 @@ export class KernelBook implements LoggedBook {
     this.held!.slots = { at: slots, bytes }
     memory.words[(at + BOOK_SLOTS) >> 2] = slots
     memory.words[(at + BOOK_SLOT_CAPACITY) >> 2] = wanted
-  }
-
-  private forgetLate(): void {
-    this.late?.empty()
-    this.late = undefined
   }
 
   // ── As another book was ───────────────────────────────────────────────────────────────────────────────────────────
@@ -587,11 +580,11 @@ export class KernelBook implements LoggedBook {
     this.epoch = new Epoch(epoch.of, this, place, epoch.story, epoch.number + 1)
     epoch.continueIn(this.epoch, written)
     // Who does not read on must not keep all that was logged since.
-    if ((this.late?.epochNumber ?? epoch.number) < epoch.number - EPOCHS_KEPT) this.forgetLate()
+    if ((epoch.story.late?.epochNumber ?? epoch.number) < epoch.number - EPOCHS_KEPT) forgetLate(epoch.story)
   }
 
   private endEpoch(): void {
-    this.forgetLate()
+    this.epoch!.story.late?.end()
     const frozen = (asks: boolean): FrozenSide => new UndoneSide(this.sideNow(asks), asks, this.length(asks))
     this.epoch!.endWith(frozen(false), frozen(true), this.written().slice())
     this.epoch = undefined
@@ -798,6 +791,11 @@ function orderOf(prices: Float64Array, sign: 1 | -1): { readonly best: number; r
     last = price
   }
   return { best, isBestFirst }
+}
+
+function forgetLate(story: Story): void {
+  story.late?.empty()
+  story.late = undefined
 }
 
 function giveBack({ at, rests, ...blocks }: Held): void {

@@ -6,21 +6,27 @@
  * a copy of the first, goes back to a view once, and from then on forward along the log with the views, by what was changed between
  * two of them. So the texts of its levels are kept as the first one's are, and a late text costs little more than one of the moment.
  *
- * It holds as much of the kernel's memory as the book itself, and keeps alive the epochs from its own on: its owner lets go of it
- * when these become many.
+ * It holds as much of the kernel's memory as the book itself, and keeps alive the epochs from its own on: the book lets go of it
+ * when these become many. When the book ends, it stays for the views that still wait, such as those in the queue of a sink when a
+ * run ends, until nobody holds them any more, or too many others have been left like it.
  */
 import { AFTER, BEFORE, RECORD, type Epoch } from './bookLog'
 import type { KernelBook } from './kernelBook'
 
-/** Epochs that it goes back at most; views of older ones are worked out by themselves. */
-const EPOCHS_BACK_MAX = 256
+/** Epochs that it goes at once, back or forward; views beyond are worked out by themselves. */
+const EPOCHS_MAX = 256
+/** Of books that have ended, so many are kept. */
+const ENDED_MAX = 256
+
+/** Late books whose first one is over, the oldest first. */
+const ended: WeakRef<LateBook>[] = []
 
 export class LateBook {
   private at: Place | undefined
 
   /** @param levels  an empty one, for the copy */
   constructor(
-    private readonly book: KernelBook,
+    private book: KernelBook | undefined,
     readonly levels: KernelBook,
   ) {}
 
@@ -30,18 +36,24 @@ export class LateBook {
   }
 
   /**
-   * Makes the levels those of a position in the book's log.
+   * Makes the levels those of a position in the log of the book.
    *
-   * @param now  the epoch that the book is in; the other one is not after it, and of the same story
-   * @returns false when it is too long ago, or cannot be had
+   * @returns false when it is too far, or cannot be had
    */
-  moveTo(epoch: Epoch, position: number, now: Epoch): boolean {
-    if (now.number - epoch.number > EPOCHS_BACK_MAX) return false
-    const from = (this.at ??= this.copyNow(now))
+  moveTo(epoch: Epoch, position: number): boolean {
+    const from = (this.at ??= this.copyNow())
+    if (from === undefined || Math.abs(epoch.number - from.epoch.number) > EPOCHS_MAX) return false
     const isForward = epoch.number > from.epoch.number || (epoch === from.epoch && position >= from.position)
     const moved = isForward ? this.forward(from, { epoch, position }) : this.back(from, { epoch, position })
     this.at = moved ? { epoch, position } : undefined
     return moved
+  }
+
+  /** The book goes on no further. */
+  end(): void {
+    this.book = undefined
+    ended.push(new WeakRef(this))
+    if (ended.length > ENDED_MAX) ended.shift()!.deref()?.empty()
   }
 
   /** Gives the memory back. */
@@ -50,9 +62,11 @@ export class LateBook {
     this.at = undefined
   }
 
-  private copyNow(now: Epoch): Place {
+  private copyNow(): Place | undefined {
+    if (this.book === undefined) return undefined
     this.levels.copy(this.book)
-    return { epoch: now, position: now.logged().length }
+    const epoch = this.book.recorded
+    return { epoch, position: epoch.logged().length }
   }
 
   private forward(from: Place, to: Place): boolean {

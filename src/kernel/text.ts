@@ -8,7 +8,7 @@
  * wherever it lies: a text that is of the size of now is copied. Changing a level touches no slot, so books that nobody prints
  * pay nothing.
  */
-import { nextBelow, priceOf } from './books'
+import { priceOf } from './books'
 import { writeDigits } from './digits'
 import {
   ASKS,
@@ -51,6 +51,7 @@ import {
 } from './layout'
 import {
   copy8,
+  leadingZeros,
   load32,
   load8,
   loadF64,
@@ -148,8 +149,18 @@ function sideText(start: i32, book: i32, side: i32, count: i32): i32 {
   let at = start
   store8(at, OPEN)
   at++
-  let place = load32(side + SIDE_BEST)
-  while (place >= 0 && left > 0) {
+  // A word of the bits at a time, from the best down: each level takes its bit away.
+  let row = load32(side + SIDE_BEST) >> 5
+  let set = row < 0 ? 0 : load32(bits + (row << 2))
+  while (left > 0) {
+    while (set === 0 && row > 0) {
+      row--
+      set = load32(bits + (row << 2))
+    }
+    if (set === 0) break
+    const bit = 31 - leadingZeros(set)
+    set ^= 1 << bit
+    const place = (row << 5) + bit
     const level = ladder + place * PLACE_BYTES
     const size = loadF64(level)
     const number = load32(level + PLACE_SLOT)
@@ -164,7 +175,6 @@ function sideText(start: i32, book: i32, side: i32, count: i32): i32 {
     poke32(at, BETWEEN)
     at += 3
     left--
-    place = nextBelow(bits, place)
   }
   if (left > 0) {
     const ticks = load32(side + SIDE_REST_TICKS)

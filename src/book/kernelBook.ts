@@ -477,22 +477,23 @@ export class KernelBook implements LoggedBook {
   /** More slots, twice as many as the most levels that were written, or all of them anew: those of levels that are gone are lost. */
   private makeSlots(levels: number): void {
     const { memory, at } = this
-    const { words } = memory
-    const [capacity, block] = [words[(at + BOOK_SLOT_CAPACITY) >> 2]!, this.held!.slots]
+    const [capacity, block] = [memory.words[(at + BOOK_SLOT_CAPACITY) >> 2]!, this.held!.slots]
     const wanted = Math.min(SLOTS_MAX, Math.max(SLOTS_MIN, 2 ** Math.ceil(Math.log2(2 * levels))))
-    words[(at + BOOK_SLOTS_LACKED) >> 2] = 0
+    memory.words[(at + BOOK_SLOTS_LACKED) >> 2] = 0
     if (wanted <= capacity) {
       memory.code.forgetTexts(at)
       return
     }
-    const bytes = wanted * SLOT_BYTES
-    const slots = memory.allocate(bytes)
+    const bytes = (wanted + 1) * SLOT_BYTES
+    const room = memory.allocate(bytes)
+    const slots = aligned(room)
     if (block.at === 0) memory.words[(at + BOOK_SLOT_NEXT) >> 2] = 1
     else {
-      memory.bytes.copyWithin(slots, block.at, block.at + block.bytes)
+      const before = aligned(block.at)
+      memory.bytes.copyWithin(slots, before, before + capacity * SLOT_BYTES)
       memory.release(block.at, block.bytes)
     }
-    this.held!.slots = { at: slots, bytes }
+    this.held!.slots = { at: room, bytes }
     memory.words[(at + BOOK_SLOTS) >> 2] = slots
     memory.words[(at + BOOK_SLOT_CAPACITY) >> 2] = wanted
   }
@@ -791,6 +792,11 @@ function orderOf(prices: Float64Array, sign: 1 | -1): { readonly best: number; r
     last = price
   }
   return { best, isBestFirst }
+}
+
+/** The first address from one on at which a slot may begin. */
+function aligned(at: number): number {
+  return (at + SLOT_BYTES - 1) & -SLOT_BYTES
 }
 
 function forgetLate(story: Story): void {

@@ -21,6 +21,7 @@ import {
   BOOK_POWER,
   BOOK_UNIT,
   DECIMALS,
+  DECIMALS_MASK,
   LADDER_BYTES,
   LOG_AFTER,
   LOG_BEFORE,
@@ -29,8 +30,8 @@ import {
   PLACE_DECIMALS,
   PLACE_SLOT,
   PRICES,
-  REST_DECIMALS_MASK,
   REST_SLOT_SHIFT,
+  REST_WORD_MASK,
   SIDE_BASE,
   SIDE_BEST,
   SIDE_BEST_PRICE,
@@ -187,7 +188,7 @@ function put(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 {
       if (place === best) best = bestBelow(bits, place)
       continue
     }
-    store32(at + PLACE_DECIMALS, smallWhole(loadF64(level + DECIMALS)))
+    store32(at + PLACE_DECIMALS, smallWhole(loadF64(level + DECIMALS)) & DECIMALS_MASK)
     if (isNew) {
       const word = bits + ((place >> 5) << 2)
       store32(word, load32(word) | (1 << (place & 31)))
@@ -318,7 +319,7 @@ function changeRest(side: i32, tick: f64, size: f64, places: f64): f64 {
   }
   storeF64(sizes + place * 8, size)
   const word = decimals + place * 4
-  store32(word, (load32(word) & ~REST_DECIMALS_MASK) | (toI32(places) & REST_DECIMALS_MASK))
+  store32(word, (load32(word) & ~REST_WORD_MASK) | (toI32(places) & DECIMALS_MASK))
   return before
 }
 
@@ -346,7 +347,7 @@ function moveLadder(side: i32, tick: f64): void {
       const slot = load32(ladder + place * PLACE_BYTES + PLACE_SLOT)
       store32(
         restDecimals + count * 4,
-        (load32(ladder + place * PLACE_BYTES + PLACE_DECIMALS) & REST_DECIMALS_MASK) | (slot << REST_SLOT_SHIFT),
+        load32(ladder + place * PLACE_BYTES + PLACE_DECIMALS) | (slot << REST_SLOT_SHIFT),
       )
       count++
     }
@@ -360,7 +361,7 @@ function moveLadder(side: i32, tick: f64): void {
     best = toI32(loadF64(ticks + index * 8) - newBase)
     storeF64(ladder + best * PLACE_BYTES, loadF64(restSizes + index * 8))
     const kept = load32(restDecimals + index * 4)
-    store32(ladder + best * PLACE_BYTES + PLACE_DECIMALS, kept & REST_DECIMALS_MASK)
+    store32(ladder + best * PLACE_BYTES + PLACE_DECIMALS, kept & REST_WORD_MASK)
     store32(ladder + best * PLACE_BYTES + PLACE_SLOT, kept >>> REST_SLOT_SHIFT)
     const word = bits + ((best >> 5) << 2)
     store32(word, load32(word) | (1 << (best & 31)))
@@ -459,7 +460,10 @@ export function best(book: i32, asks: i32, skip: i32, atMost: i32): i32 {
   while (place >= 0 && count < atMost) {
     storeF64(column + PRICES + count * 8, priceOf(book, side, base + toF64(place)))
     storeF64(column + SIZES + count * 8, loadF64(ladder + place * PLACE_BYTES))
-    storeF64(column + DECIMALS + count * 8, toF64(load32(ladder + place * PLACE_BYTES + PLACE_DECIMALS)))
+    storeF64(
+      column + DECIMALS + count * 8,
+      toF64(load32(ladder + place * PLACE_BYTES + PLACE_DECIMALS) & DECIMALS_MASK),
+    )
     count++
     place = nextBelow(bits, place)
   }
@@ -470,7 +474,7 @@ export function best(book: i32, asks: i32, skip: i32, atMost: i32): i32 {
   while (index >= 0 && count < atMost) {
     storeF64(column + PRICES + count * 8, priceOf(book, side, loadF64(ticks + index * 8)))
     storeF64(column + SIZES + count * 8, loadF64(restSizes + index * 8))
-    storeF64(column + DECIMALS + count * 8, toF64(load32(restDecimals + index * 4) & REST_DECIMALS_MASK))
+    storeF64(column + DECIMALS + count * 8, toF64(load32(restDecimals + index * 4) & DECIMALS_MASK))
     count++
     index--
   }

@@ -127,29 +127,30 @@ export const SIDE_BEST_SIZE: i32 = 64
 /**
  * A place of a ladder: its size as a double (0: no level), its decimals and the slot of its text (0: none) as a word each. They lie
  * in one line of the processor's cache, and whether there is a level is seen from its size: an update, which most changes are,
- * touches nothing else.
+ * touches nothing else. With its decimals stands whether the text in its slot is of the size of now: whoever changes the size
+ * writes the decimals too, and so takes that back.
  */
 export const PLACE_BYTES: i32 = 16
 export const PLACE_DECIMALS: i32 = 8
 export const PLACE_SLOT: i32 = 12
+export const DECIMALS_MASK: i32 = 32_767
+export const TEXT_IS_KEPT: i32 = 32_768
 export const LADDER_BYTES: i32 = WINDOW * PLACE_BYTES + WINDOW / 8
 export const BOOK_BYTES: i32 = BOOK_HEAD_BYTES + 2 * LADDER_BYTES
-/** A level that lies below the ladder: tick, size, and a word: decimals, and from bit 16 on the slot of its text. */
+/** A level that lies below the ladder: tick, size, and a word: decimals as in a place, and from bit 16 on the slot of its text. */
 export const REST_LEVEL_BYTES: i32 = 20
 export const REST_SLOT_SHIFT: i32 = 16
-export const REST_DECIMALS_MASK: i32 = 65_535
+export const REST_WORD_MASK: i32 = 65_535
 
 // ── Texts of levels that were printed as JSON ───────────────────────────────────────────────────────────────────────
 /**
- * A slot belongs to one price of a book. It holds the size that its text is of, the text `price,size`, how much of it is the price
- * with its comma (0: nothing is written yet), and its length.
+ * A slot belongs to one price of a book: the text `price,size`, how much of it is the price with its comma (0: nothing is written
+ * yet), and its length. Half a line of the processor's cache, if the first is aligned.
  */
-export const SLOT_BYTES: i32 = 40
-export const SLOT_SIZE: i32 = 0
-export const SLOT_TEXT: i32 = 8
+export const SLOT_BYTES: i32 = 32
 export const SLOT_CHARS_MAX: i32 = 30
-export const SLOT_PRICE_LENGTH: i32 = 38
-export const SLOT_LENGTH: i32 = 39
+export const SLOT_PRICE_LENGTH: i32 = 30
+export const SLOT_LENGTH: i32 = 31
 /** Slots are numbered from 1, in sixteen bits. */
 export const SLOTS_MAX: i32 = 65_536
 

@@ -19,12 +19,13 @@ import {
   BOOK_SLOTS_LACKED,
   BOOK_SLOT_CAPACITY,
   BOOK_SLOT_NEXT,
+  DECIMALS_MASK,
   PLACE_BYTES,
+  PLACE_DECIMALS,
   PLACE_SLOT,
   POWERS,
   POWERS_MAX,
   PRICES,
-  REST_DECIMALS_MASK,
   REST_SLOT_SHIFT,
   SIDE_BASE,
   SIDE_BEST,
@@ -39,8 +40,7 @@ import {
   SLOT_CHARS_MAX,
   SLOT_LENGTH,
   SLOT_PRICE_LENGTH,
-  SLOT_SIZE,
-  SLOT_TEXT,
+  TEXT_IS_KEPT,
   WINDOW,
   WORD_ASKS,
   WORD_BIDS,
@@ -57,11 +57,11 @@ import {
   loadF64,
   nearestWhole,
   poke32,
+  putEight,
   putFraction,
   putWhole,
   store32,
   store8,
-  storeF64,
   toF64,
   toI32,
   wholePart,
@@ -135,7 +135,10 @@ function word(at: i32, from: i32): i32 {
 
 /** A number without a fraction; 0 when it is another one, or there is nothing to write it to. */
 function wholeNumber(at: i32, value: f64): i32 {
-  return value >= 0.0 && value <= WHOLE_NUMBER_MAX && wholePart(value) === value ? writeDigits(at, value, 1) : 0
+  if (!(value >= 0.0 && value <= WHOLE_NUMBER_MAX && wholePart(value) === value)) return 0
+  if (value < EIGHT_PLACES) return putWhole(at, toI32(value))
+  const high = toI32(value / EIGHT_PLACES)
+  return putEight(putWhole(at, high), toI32(value - toF64(high) * EIGHT_PLACES))
 }
 
 /** The best levels of a side, `[price,size],[price,size]`; 0 when a number is none that is printed here. */
@@ -162,15 +165,14 @@ function sideText(start: i32, book: i32, side: i32, count: i32): i32 {
     set ^= 1 << bit
     const place = (row << 5) + bit
     const level = ladder + place * PLACE_BYTES
-    const size = loadF64(level)
-    const number = load32(level + PLACE_SLOT)
-    const slot = slots + number * SLOT_BYTES
-    if (number !== 0 && loadF64(slot + SLOT_SIZE) === size) at = copyLevel(at, slot)
+    const decimals = load32(level + PLACE_DECIMALS)
+    if ((decimals & TEXT_IS_KEPT) !== 0) at = copyLevel(at, slots + load32(level + PLACE_SLOT) * SLOT_BYTES)
     else {
-      const taken = number !== 0 ? number : takeSlot(book)
-      store32(level + PLACE_SLOT, taken)
-      at = newLevel(at, priceOf(book, side, base + toF64(place)), size, taken === 0 ? 0 : slots + taken * SLOT_BYTES)
+      const price = priceOf(book, side, base + toF64(place))
+      at = newLevel(at, price, loadF64(level), book, load32(level + PLACE_SLOT))
       if (at === 0) return 0
+      store32(level + PLACE_SLOT, lastSlot)
+      store32(level + PLACE_DECIMALS, decimals | lastKept)
     }
     poke32(at, BETWEEN)
     at += 3
@@ -182,17 +184,13 @@ function sideText(start: i32, book: i32, side: i32, count: i32): i32 {
     const words = load32(side + SIDE_REST_DECIMALS)
     let index = load32(side + SIDE_REST_COUNT) - 1
     while (index >= 0 && left > 0) {
-      const size = loadF64(sizes + index * 8)
       const kept = load32(words + index * 4)
-      const number = kept >>> REST_SLOT_SHIFT
-      const slot = slots + number * SLOT_BYTES
-      if (number !== 0 && loadF64(slot + SLOT_SIZE) === size) at = copyLevel(at, slot)
+      if ((kept & TEXT_IS_KEPT) !== 0) at = copyLevel(at, slots + (kept >>> REST_SLOT_SHIFT) * SLOT_BYTES)
       else {
-        const taken = number !== 0 ? number : takeSlot(book)
-        store32(words + index * 4, (kept & REST_DECIMALS_MASK) | (taken << REST_SLOT_SHIFT))
         const price = priceOf(book, side, loadF64(ticks + index * 8))
-        at = newLevel(at, price, size, taken === 0 ? 0 : slots + taken * SLOT_BYTES)
+        at = newLevel(at, price, loadF64(sizes + index * 8), book, kept >>> REST_SLOT_SHIFT)
         if (at === 0) return 0
+        store32(words + index * 4, (kept & DECIMALS_MASK) | lastKept | (lastSlot << REST_SLOT_SHIFT))
       }
       poke32(at, BETWEEN)
       at += 3
@@ -206,11 +204,45 @@ function sideText(start: i32, book: i32, side: i32, count: i32): i32 {
 
 // inline
 function copyLevel(at: i32, slot: i32): i32 {
-  copy8(at, slot + SLOT_TEXT)
-  copy8(at + 8, slot + SLOT_TEXT + 8)
-  copy8(at + 16, slot + SLOT_TEXT + 16)
-  copy8(at + 24, slot + SLOT_TEXT + 24)
+  copy8(at, slot)
+  copy8(at + 8, slot + 8)
+  copy8(at + 16, slot + 16)
+  copy8(at + 24, slot + 24)
   return at + load8(slot + SLOT_LENGTH)
+}
+
+/** The slot of the level that was printed last, and TEXT_IS_KEPT if it has the text; 0 otherwise. */
+let lastSlot: i32 = 0
+let lastKept: i32 = 0
+
+/** Prints a level, of whose text the price may be in its slot (0: it has none yet), and keeps it there. */
+function newLevel(start: i32, price: f64, size: f64, book: i32, number: i32): i32 {
+  lastSlot = number !== 0 ? number : takeSlot(book)
+  lastKept = 0
+  if (lastSlot === 0) return printLevel(start, price, size)
+  const slot = load32(book + BOOK_SLOTS) + lastSlot * SLOT_BYTES
+  let at = start
+  if (load8(slot + SLOT_PRICE_LENGTH) !== 0) {
+    copy8(at, slot)
+    copy8(at + 8, slot + 8)
+    copy8(at + 16, slot + 16)
+    at += load8(slot + SLOT_PRICE_LENGTH)
+  } else {
+    at = printNumber(at, price)
+    if (at === 0) return 0
+    store8(at, COMMA)
+    at++
+  }
+  const end = printNumber(at, size)
+  if (end === 0 || end - start > SLOT_CHARS_MAX) return end
+  copy8(slot, start)
+  copy8(slot + 8, start + 8)
+  copy8(slot + 16, start + 16)
+  copy8(slot + 24, start + 24)
+  store8(slot + SLOT_PRICE_LENGTH, at - start)
+  store8(slot + SLOT_LENGTH, end - start)
+  lastKept = TEXT_IS_KEPT
+  return end
 }
 
 /** The number of a slot that was never used; 0 when there is none. */
@@ -221,42 +253,15 @@ function takeSlot(book: i32): i32 {
     return 0
   }
   store32(book + BOOK_SLOT_NEXT, next + 1)
-  const slot = load32(book + BOOK_SLOTS) + next * SLOT_BYTES
-  storeF64(slot + SLOT_SIZE, 0.0)
-  store8(slot + SLOT_PRICE_LENGTH, 0)
+  store8(load32(book + BOOK_SLOTS) + next * SLOT_BYTES + SLOT_PRICE_LENGTH, 0)
   return next
 }
 
-/** Prints a level, of whose text the price may be known, and keeps it in its slot (0: nowhere). */
-function newLevel(start: i32, price: f64, size: f64, slot: i32): i32 {
-  let at = start
-  if (slot !== 0 && load8(slot + SLOT_PRICE_LENGTH) !== 0) {
-    copy8(at, slot + SLOT_TEXT)
-    copy8(at + 8, slot + SLOT_TEXT + 8)
-    copy8(at + 16, slot + SLOT_TEXT + 16)
-    at += load8(slot + SLOT_PRICE_LENGTH)
-  } else {
-    at = number(at, price)
-    if (at === 0) return 0
-    store8(at, COMMA)
-    at++
-  }
-  const end = number(at, size)
-  if (slot === 0 || end === 0) return end
-  const length = end - start
-  if (length > SLOT_CHARS_MAX) {
-    // No size is equal to this one, so that the level is printed again each time.
-    storeF64(slot + SLOT_SIZE, 0.0)
-    return end
-  }
-  storeF64(slot + SLOT_SIZE, size)
-  copy8(slot + SLOT_TEXT, start)
-  copy8(slot + SLOT_TEXT + 8, start + 8)
-  copy8(slot + SLOT_TEXT + 16, start + 16)
-  copy8(slot + SLOT_TEXT + 24, start + 24)
-  store8(slot + SLOT_PRICE_LENGTH, at - start)
-  store8(slot + SLOT_LENGTH, length)
-  return end
+function printLevel(start: i32, price: f64, size: f64): i32 {
+  const comma = printNumber(start, price)
+  if (comma === 0) return 0
+  store8(comma, COMMA)
+  return printNumber(comma + 1, size)
 }
 
 /** Takes all slots of a book back; its levels have none then. */
@@ -268,11 +273,15 @@ export function forgetTexts(book: i32): void {
 
 function forgetSide(side: i32): void {
   const ladder = load32(side + SIDE_LADDER)
-  for (let place: i32 = 0; place < WINDOW; place++) store32(ladder + place * PLACE_BYTES + PLACE_SLOT, 0)
+  for (let place: i32 = 0; place < WINDOW; place++) {
+    const level = ladder + place * PLACE_BYTES
+    store32(level + PLACE_SLOT, 0)
+    store32(level + PLACE_DECIMALS, load32(level + PLACE_DECIMALS) & DECIMALS_MASK)
+  }
   const words = load32(side + SIDE_REST_DECIMALS)
   const count = load32(side + SIDE_REST_COUNT)
   for (let index: i32 = 0; index < count; index++) {
-    store32(words + index * 4, load32(words + index * 4) & REST_DECIMALS_MASK)
+    store32(words + index * 4, load32(words + index * 4) & DECIMALS_MASK)
   }
 }
 
@@ -288,7 +297,7 @@ export function levelsText(start: i32, asks: i32, count: i32): i32 {
   at++
   for (let index: i32 = 0; index < count; index++) {
     const level = column + index * 8
-    at = newLevel(at, loadF64(level + PRICES), loadF64(level + SIZES), 0)
+    at = printLevel(at, loadF64(level + PRICES), loadF64(level + SIZES))
     if (at === 0) return 0
     poke32(at, BETWEEN)
     at += 3
@@ -297,7 +306,7 @@ export function levelsText(start: i32, asks: i32, count: i32): i32 {
 }
 
 // inline
-function number(at: i32, value: f64): i32 {
+function printNumber(at: i32, value: f64): i32 {
   if (value >= SMALLEST && value < WHOLE_MAX) {
     const whole = nearestWhole(value * EIGHT_PLACES)
     if (whole / EIGHT_PLACES === value) {

@@ -14,9 +14,15 @@ import {
   BOOK_ASKS,
   BOOK_BIDS,
   BOOK_LOG_AT,
+  HEADER_EXCHANGE_TIME,
+  HEADER_RECEIVE_TIME,
+  HEADER_SEQ,
+  LOG_AFTER,
+  LOG_BEFORE,
   LOG_HEADER_BYTES,
   LOG_RECORD_BYTES,
   SIDE_BEST_PRICE,
+  VIEW_HEADER,
 } from '../kernel/layout'
 import type { Level } from '../model/events'
 import { wholeText } from '../model/wholeText'
@@ -35,6 +41,7 @@ export interface FrozenSide {
 export interface LoggedBook {
   /** What has been written of the log since the epoch began; changes with the book. */
   written(): Float64Array
+  readonly writtenLength: number
   /** One number of it. */
   writtenAt(index: number): number
   /** The levels as they are now. */
@@ -62,13 +69,13 @@ export interface Story {
 
 /** Numbers of a record: the price (negative for asks), the size that was there, the one that is there from then on. */
 export const RECORD = LOG_RECORD_BYTES / 8
-export const BEFORE = 1
-export const AFTER = 2
+export const BEFORE = LOG_BEFORE / 8
+export const AFTER = LOG_AFTER / 8
 /** Of the two records that a view writes; they begin with NaN, as no level does. */
 export const HEADER = LOG_HEADER_BYTES / 8
-export const RECEIVE_TIME = 1
-export const EXCHANGE_TIME = 2
-export const SEQ = 4
+export const RECEIVE_TIME = HEADER_RECEIVE_TIME / 8
+export const EXCHANGE_TIME = HEADER_EXCHANGE_TIME / 8
+export const SEQ = HEADER_SEQ / 8
 
 /** Writes what a view says beside its levels. */
 export function writeHeader(log: Float64Array, at: number, head: BookViewHead): void {
@@ -153,9 +160,27 @@ export class Epoch {
     return this.next
   }
 
-  /** What has been written of its log; changes with the book until the epoch is over. */
-  logged(): Float64Array {
-    return this.log ?? this.book.written()
+  /** Its log lies in these numbers, from `numbersAt` on. They may be replaced when the kernel's memory grows, as long as the epoch goes on. */
+  get numbers(): Float64Array {
+    return this.log ?? this.memory.doubles
+  }
+
+  get numbersAt(): number {
+    return this.log === undefined ? this.start >> 3 : 0
+  }
+
+  /** How many numbers there are of it: as many as the position of its last view, or more. */
+  get length(): number {
+    return this.log?.length ?? this.book.writtenLength
+  }
+
+  /** Where the kernel finds the header that ends at a position. */
+  headerAddress(position: number): number {
+    const { log } = this
+    if (log === undefined) return this.start + (position - HEADER) * 8
+    const { doubles } = this.memory
+    for (let index = 0; index < HEADER; index++) doubles[(VIEW_HEADER >> 3) + index] = log[position - HEADER + index]!
+    return VIEW_HEADER
   }
 
   /** True while the book is as it was at a position: `bidNow` and `askNow` give its best levels then. */
@@ -200,7 +225,7 @@ export class Epoch {
     const last = this.read[index]
     if (last !== undefined && last.position === position && last.n >= n) return last.side
     const wanted = Math.max(n, LEVELS_READ)
-    const log = this.logged()
+    const log = this.log ?? this.book.written()
     const end = this.endOf(asks)
     const undone = (log.length - position) / RECORD
     const side = new UndoneSide(end, asks, Math.min(end.length, wanted + undone))

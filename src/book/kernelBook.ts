@@ -44,30 +44,16 @@ import {
   SIDE_REST_TICKS,
   SIDE_SIGN,
   SIZES,
-  SLOTS_MAX,
-  SLOT_BYTES,
   TEXTS_BYTES,
   TEXTS_HEAD_BYTES,
   TICKS_MAX,
   WINDOW,
 } from '../kernel/layout'
 import type { Level } from '../model/events'
-import {
-  Epoch,
-  EXCHANGE_TIME,
-  HEADER,
-  RECEIVE_TIME,
-  RECORD,
-  SEQ,
-  UndoneSide,
-  writeHeader,
-  type FrozenSide,
-  type LoggedBook,
-  type Story,
-} from './bookLog'
+import { Epoch, HEADER, RECORD, UndoneSide, writeHeader, type FrozenSide, type LoggedBook, type Story } from './bookLog'
 import type { BookViewHead, OfBook } from './bookView'
+import { BookPrinter, type Block, type PrinterBlocks } from './bookPrinter'
 import { LateBook } from './lateBook'
-import { LEVEL_CHARS, textRoom } from './levelsText'
 
 /** Records of a log when a book has its first view, usually, and at most: a small one stays in the processor's cache. */
 const LOG_RECORDS_MIN = 64
@@ -78,14 +64,6 @@ const LOG_CHANGES = 16
 const REST_LEVELS_MIN = 256
 /** Epochs behind the book that its late one may stand: of what was logged since it keeps all. */
 const EPOCHS_KEPT = 16
-/** Levels of a view that the kernel writes in one piece. */
-const TEXT_LEVELS_MAX = 8_192
-/** Of a view's text, beside its name and its levels. */
-const HEAD_CHARS = 256
-const SLOTS_MIN = 256
-/** True of a text whose characters are one byte each. */
-// eslint-disable-next-line no-control-regex
-const LATIN = /^[\x00-\xff]*$/
 /** Words of a book that are zero when it begins. */
 const NOTHING_YET = [BOOK_TEXTS, BOOK_SLOTS, BOOK_SLOT_CAPACITY, BOOK_SLOT_NEXT, BOOK_SLOTS_LACKED] as const
 /** Words of a side that say where its own things are. */
@@ -105,18 +83,11 @@ const REST_COLUMNS = [
   [SIDE_REST_DECIMALS, 4],
 ] as const
 /** What is given back when a book is collected without having been emptied. */
-interface Held {
+interface Held extends PrinterBlocks {
   at: number
   rests: [bids: Block, asks: Block]
   log: Block
   texts: Block
-  slots: Block
-  name: Block
-}
-
-interface Block {
-  at: number
-  bytes: number
 }
 
 const forgotten = new FinalizationRegistry<Held>((held) => giveBack(held))
@@ -128,9 +99,7 @@ export class KernelBook implements LoggedBook {
   private at = 0
   private epoch: Epoch | undefined
   private logStart = 0
-  /** What it is of, as the beginning of its text, and how much of that lies in the kernel. */
-  private name: string | undefined
-  private nameLength = 0
+  private printer: BookPrinter | undefined
   private logRecords = LOG_RECORDS_MIN
 
   get isEmpty(): boolean {
@@ -414,6 +383,10 @@ export class KernelBook implements LoggedBook {
     return this.epoch!
   }
 
+  get writtenLength(): number {
+    return this.position
+  }
+
   written(): Float64Array {
     return this.memory.doubles.subarray(this.logStart >> 3, this.logAt >> 3)
   }
@@ -439,63 +412,8 @@ export class KernelBook implements LoggedBook {
 
   /** The text of a view of the levels as they are; undefined when it is not one that the kernel writes. */
   viewText(epoch: Epoch, position: number, depth: number): string | undefined {
-    const { memory, at } = this
-    const bids = Math.min(depth, this.length(false))
-    const asks = Math.min(depth, this.length(true))
-    if (bids + asks > TEXT_LEVELS_MAX) return undefined
-    const { nameText } = epoch
-    if (nameText !== this.name) this.keepName(nameText)
-    const room = textRoom(memory, HEAD_CHARS + this.nameLength + (bids + asks) * LEVEL_CHARS)
-    const end = memory.code.viewText(
-      room,
-      at,
-      this.held!.name.at,
-      this.nameLength,
-      bids,
-      asks,
-      epoch.headerAt(position, EXCHANGE_TIME),
-      epoch.headerAt(position, RECEIVE_TIME),
-      epoch.headerAt(position, SEQ),
-    )
-    if (memory.words[(at + BOOK_SLOTS_LACKED) >> 2] !== 0) this.makeSlots(bids + asks)
-    if (end === 0) return undefined
-    const text = memory.bytes.toString('latin1', room, end)
-    return this.nameLength === 0 ? nameText + text : text
-  }
-
-  /** Puts the name where the kernel copies it from, unless it has letters of other scripts. */
-  private keepName(name: string): void {
-    const { memory } = this
-    const held = this.held!
-    if (held.name.at !== 0) memory.release(held.name.at, held.name.bytes)
-    const bytes = name.length + 8
-    held.name = { at: memory.allocate(bytes), bytes }
-    this.nameLength = LATIN.test(name) ? memory.bytes.write(name, held.name.at, 'latin1') : 0
-    this.name = name
-  }
-
-  /** More slots, twice as many as the most levels that were written, or all of them anew: those of levels that are gone are lost. */
-  private makeSlots(levels: number): void {
-    const { memory, at } = this
-    const [capacity, block] = [memory.words[(at + BOOK_SLOT_CAPACITY) >> 2]!, this.held!.slots]
-    const wanted = Math.min(SLOTS_MAX, Math.max(SLOTS_MIN, 2 ** Math.ceil(Math.log2(2 * levels))))
-    memory.words[(at + BOOK_SLOTS_LACKED) >> 2] = 0
-    if (wanted <= capacity) {
-      memory.code.forgetTexts(at)
-      return
-    }
-    const bytes = (wanted + 1) * SLOT_BYTES
-    const room = memory.allocate(bytes)
-    const slots = aligned(room)
-    if (block.at === 0) memory.words[(at + BOOK_SLOT_NEXT) >> 2] = 1
-    else {
-      const before = aligned(block.at)
-      memory.bytes.copyWithin(slots, before, before + capacity * SLOT_BYTES)
-      memory.release(block.at, block.bytes)
-    }
-    this.held!.slots = { at: room, bytes }
-    memory.words[(at + BOOK_SLOTS) >> 2] = slots
-    memory.words[(at + BOOK_SLOT_CAPACITY) >> 2] = wanted
+    this.printer ??= new BookPrinter(this.memory, this.at, this.held!)
+    return this.printer.text(epoch, position, Math.min(depth, this.length(false)), Math.min(depth, this.length(true)))
   }
 
   // ── As another book was ───────────────────────────────────────────────────────────────────────────────────────────
@@ -530,30 +448,24 @@ export class KernelBook implements LoggedBook {
   }
 
   /**
-   * Applies records of a log of the same ticks: `log[at + which]` is the size that a level has from then on.
+   * Applies records of a log of the same ticks, which are no more than a log holds: `log[at + which]` is the size that a level has
+   * from then on.
    *
    * @param step  numbers from a record to the next; below zero it begins with the last
    * @returns false when one lies between the ticks
    */
   replay(log: Float64Array, from: number, to: number, step: number, which: number): boolean {
-    const counts = [0, 0]
+    const { doubles } = this.memory
+    let bids = 0
+    let asks = 0
     for (let at = step > 0 ? from : to + step; at >= from && at < to; at += step) {
       const price = log[at]!
       if (Number.isNaN(price)) continue // the header of a view
-      const side = price < 0 ? 1 : 0
-      if (counts[side] === LEVELS_MAX && !this.replayed(counts)) return false
-      const { doubles } = this.memory
-      const level = ((side === 1 ? ASKS : BIDS) >> 3) + counts[side]!++
+      const level = price < 0 ? (ASKS >> 3) + asks++ : (BIDS >> 3) + bids++
       doubles[level + (PRICES >> 3)] = Math.abs(price)
       doubles[level + (SIZES >> 3)] = log[at + which]!
       doubles[level + (DECIMALS >> 3)] = 0
     }
-    return this.replayed(counts)
-  }
-
-  private replayed(counts: number[]): boolean {
-    const [bids, asks] = [counts[0]!, counts[1]!]
-    counts.fill(0)
     return this.update(bids, asks)
   }
 
@@ -639,7 +551,7 @@ export class KernelBook implements LoggedBook {
     this.logAt = this.logStop = 0
     const none = (): Block => ({ at: 0, bytes: 0 })
     this.held = { at: this.at, rests: [none(), none()], log: none(), texts: none(), slots: none(), name: none() }
-    this.name = undefined
+    this.printer = undefined
     for (const word of NOTHING_YET) memory.words[(this.at + word) >> 2] = 0
     forgotten.register(this, this.held, this)
     for (const asks of [false, true]) {
@@ -792,11 +704,6 @@ function orderOf(prices: Float64Array, sign: 1 | -1): { readonly best: number; r
     last = price
   }
   return { best, isBestFirst }
-}
-
-/** The first address from one on at which a slot may begin. */
-function aligned(at: number): number {
-  return (at + SLOT_BYTES - 1) & -SLOT_BYTES
 }
 
 function forgetLate(story: Story): void {

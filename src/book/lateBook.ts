@@ -66,35 +66,37 @@ export class LateBook {
     if (this.book === undefined) return undefined
     this.levels.copy(this.book)
     const epoch = this.book.recorded
-    return { epoch, position: epoch.logged().length }
+    return { epoch, position: epoch.length }
   }
 
   private forward(from: Place, to: Place): boolean {
     let { epoch, position } = from
     while (epoch !== to.epoch) {
-      if (!this.apply(epoch.logged(), position, Infinity, AFTER)) return false
+      if (!this.apply(epoch, position, Infinity, AFTER)) return false
       epoch = epoch.following!
       position = 0
     }
-    return this.apply(epoch.logged(), position, to.position, AFTER)
+    return this.apply(epoch, position, to.position, AFTER)
   }
 
   private back(from: Place, to: Place): boolean {
     const epochs: Epoch[] = []
     for (let { epoch } = to; epoch !== from.epoch; epoch = epoch.following!) epochs.push(epoch)
-    if (epochs.length === 0) return this.apply(from.epoch.logged(), to.position, from.position, BEFORE)
-    if (!this.apply(from.epoch.logged(), 0, from.position, BEFORE)) return false
+    if (epochs.length === 0) return this.apply(from.epoch, to.position, from.position, BEFORE)
+    if (!this.apply(from.epoch, 0, from.position, BEFORE)) return false
     for (const epoch of epochs.reverse()) {
-      if (!this.apply(epoch.logged(), epoch === to.epoch ? to.position : 0, Infinity, BEFORE)) return false
+      if (!this.apply(epoch, epoch === to.epoch ? to.position : 0, Infinity, BEFORE)) return false
     }
     return true
   }
 
-  /** Applies the records between two places of a log: what was there after them, in order, or before them, the latest first. */
-  private apply(log: Float64Array, from: number, to: number, which: typeof BEFORE | typeof AFTER): boolean {
-    const end = Math.min(to, log.length)
+  /** Applies the records between two positions of an epoch: what was there after them, in order, or before them, the latest first. */
+  private apply(epoch: Epoch, from: number, to: number, which: typeof BEFORE | typeof AFTER): boolean {
+    const end = Math.min(to, epoch.length)
     if (from >= end) return true
-    return this.levels.replay(log, from, end, which === AFTER ? RECORD : -RECORD, which)
+    const { numbers, numbersAt } = epoch
+    const step = which === AFTER ? RECORD : -RECORD
+    return this.levels.replay(numbers, numbersAt + from, numbersAt + end, step, which)
   }
 }
 

@@ -342,6 +342,7 @@ function fill(all: Columns, from: number, levels: readonly Level[], decimals: re
 /** Plain lists are frozen as a whole for each view: they have no log. */
 const NO_LOG: LoggedBook = {
   written: () => new Float64Array(0),
+  writtenLength: 0,
   writtenAt: () => NaN,
   sideNow: () => new PlainSide(1).share(),
   length: () => 0,

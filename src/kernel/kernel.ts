@@ -47,9 +47,7 @@ export interface KernelCode {
     nameLength: number,
     bids: number,
     asks: number,
-    exchangeTimeUs: number,
-    receiveTimeUs: number,
-    seq: number,
+    header: number,
   ): number
   forgetTexts(book: number): void
 }

@@ -163,6 +163,8 @@ export const WORD_BIDS: i32 = WORDS + 2 * WORD_BYTES
 export const WORD_ASKS: i32 = WORDS + 3 * WORD_BYTES
 export const WORD_SEQ: i32 = WORDS + 4 * WORD_BYTES
 export const WORD_END: i32 = WORDS + 5 * WORD_BYTES
+/** What a view says beside its levels, where that stands in a log outside of this memory. */
+export const VIEW_HEADER: i32 = WORDS + 6 * WORD_BYTES
 
 // ── The log: what each change replaced ──────────────────────────────────────────────────────────────────────────────
 /** A record is the price (negative for asks), the size that was there before, and the one that is there from then on (0: none). */
@@ -171,6 +173,9 @@ export const LOG_BEFORE: i32 = 8
 export const LOG_AFTER: i32 = 16
 /** What a view writes, as two records: `[NaN, receiveTimeUs, exchangeTimeUs]`, `[NaN, seq, 0]`; NaN is what was not said. */
 export const LOG_HEADER_BYTES: i32 = 2 * LOG_RECORD_BYTES
+export const HEADER_RECEIVE_TIME: i32 = 8
+export const HEADER_EXCHANGE_TIME: i32 = 16
+export const HEADER_SEQ: i32 = 32
 
 // ── A desk: where the deltas of one book are taken without being looked at outside ──────────────────────────────────
 /** Address of the book; 0 while its deltas have to be looked at. */

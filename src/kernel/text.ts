@@ -20,6 +20,9 @@ import {
   BOOK_SLOT_CAPACITY,
   BOOK_SLOT_NEXT,
   DECIMALS_MASK,
+  HEADER_EXCHANGE_TIME,
+  HEADER_RECEIVE_TIME,
+  HEADER_SEQ,
   PLACE_BYTES,
   PLACE_DECIMALS,
   PLACE_SLOT,
@@ -96,24 +99,16 @@ const WHOLE_NUMBER_MAX: f64 = 9007199254740991.0
  *
  * @param name  where the text of what it is of stands, up to the first comma that follows it; eight bytes behind it may be read
  * @param bids  at most as many as there are, likewise `asks`
- * @param exchangeTimeUs  NaN is what was not said, likewise `seq`
+ * @param header  where a log has what it says beside its levels
  * @returns where it ends; 0 when a number is not one that is printed here. At most 200 characters beside the name, and 48 a level
  */
-export function viewText(
-  start: i32,
-  book: i32,
-  name: i32,
-  nameLength: i32,
-  bids: i32,
-  asks: i32,
-  exchangeTimeUs: f64,
-  receiveTimeUs: f64,
-  seq: f64,
-): i32 {
+export function viewText(start: i32, book: i32, name: i32, nameLength: i32, bids: i32, asks: i32, header: i32): i32 {
+  const exchangeTimeUs = loadF64(header + HEADER_EXCHANGE_TIME)
+  const seq = loadF64(header + HEADER_SEQ)
   for (let done: i32 = 0; done < nameLength; done += 8) copy8(start + done, name + done)
   let at = start + nameLength
   if (exchangeTimeUs === exchangeTimeUs) at = wholeNumber(word(at, WORD_EXCHANGE_TIME), exchangeTimeUs)
-  if (at !== 0) at = wholeNumber(word(at, WORD_RECEIVE_TIME), receiveTimeUs)
+  if (at !== 0) at = wholeNumber(word(at, WORD_RECEIVE_TIME), loadF64(header + HEADER_RECEIVE_TIME))
   if (at !== 0) at = sideText(word(at, WORD_BIDS), book, book + BOOK_BIDS, bids)
   if (at !== 0) at = sideText(word(at, WORD_ASKS), book, book + BOOK_ASKS, asks)
   if (at === 0) return 0

@@ -10,8 +10,9 @@
  *          `behind`     the same of views that are written 50 at a time, as by a sink that is one small batch behind
  *          `late`       the same, a thousand at a time: the book has long gone on
  *          Each with 10, 50 and 200 levels a side
- * Measures `time` ns a text by the clock, without what keeping the books costs, and with its bytes laid out, as a file gets them:
- *          all of them together, collections of garbage and whatever else the machine does included; `median` that of one text
+ * Measures `text` ns a text by the clock, without what keeping the books costs: the median of single ones; `laid` the same and its
+ *          bytes laid out, as a file gets them. Of both, what reading the clock costs is taken off. `mean` as `laid`, of all
+ *          together, collections of garbage and whatever else the machine does included
  * Baseline `stringify`
  */
 import { performance } from 'node:perf_hooks'
@@ -51,14 +52,18 @@ function snapshotOf(view: BookView, depth: number): object {
 
 /** Times of single texts, in milliseconds. */
 class Times {
-  private readonly times = new Float64Array(FRAMES)
+  private readonly text = new Float64Array(FRAMES)
+  private readonly laid = new Float64Array(FRAMES)
   private count = 0
 
-  /** Lays out a text, and takes the time of that and of making it. */
-  of(text: () => string): void {
+  /** Makes a text, lays it out, and takes the times of that. */
+  of(make: () => string): void {
     const startedMs = performance.now()
-    bytes += room.write(text(), 0, 'latin1')
-    this.times[this.count++] = performance.now() - startedMs
+    const text = make()
+    const madeMs = performance.now()
+    bytes += room.write(text, 0, 'latin1')
+    this.laid[this.count] = performance.now() - startedMs
+    this.text[this.count++] = madeMs - startedMs
   }
 
   forget(): void {
@@ -66,11 +71,30 @@ class Times {
   }
 
   get sample(): Sample {
-    const times = this.times.subarray(0, this.count).sort()
     if (bytes === 0) throw new Error('No text was made.')
-    const ms = times.reduce((sum, time) => sum + time, 0)
-    return { time: (ms * 1e6) / times.length, median: times[times.length >> 1]! * 1e6 }
+    const clockMs = this.clockMs()
+    const laid = this.laid.subarray(0, this.count)
+    const mean = laid.reduce((sum, ms) => sum + ms, 0) / laid.length
+    return {
+      text: (medianOf(this.text.subarray(0, this.count)) - clockMs) * 1e6,
+      laid: (medianOf(laid) - 2 * clockMs) * 1e6,
+      mean: (mean - 2 * clockMs) * 1e6,
+    }
   }
+
+  /** What the clock says of nothing. */
+  private clockMs(): number {
+    const times = new Float64Array(FRAMES)
+    for (let index = 0; index < times.length; index++) {
+      const startedMs = performance.now()
+      times[index] = performance.now() - startedMs
+    }
+    return medianOf(times)
+  }
+}
+
+function medianOf(times: Float64Array): number {
+  return times.toSorted()[times.length >> 1]!
 }
 
 /** Times `text` of what `prepare` makes of each view. */
@@ -107,7 +131,7 @@ void measure(
   __filename,
   [10, 50, 200].map((depth) => ({
     name: `books.text.${depth}`,
-    measures: { time: 'ns/text', median: 'ns/text' },
+    measures: { text: 'ns/text', laid: 'ns/text', mean: 'ns/text' },
     baseline: 'stringify',
     variants: [
       {

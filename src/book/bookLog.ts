@@ -1,8 +1,8 @@
 /**
  * What a book was, for views of moments that have passed.
  *
- * A view copies nothing. It is a position in the log of its book, which holds for each change the price and the size that was
- * there before; whoever asks an old view for levels takes the levels of now and undoes what came since. So a view costs a few
+ * A view copies nothing. It is a position in the log of its book, which holds for each change the price and the sizes that were
+ * there before and after; whoever asks an old view for levels takes the levels of now and undoes what came since. So a view costs a few
  * words however deep the book is, and only a reader who comes late pays, by how late he is.
  *
  * The log is cut into epochs. The current one lies in the kernel's memory; when it is full it is copied into an array of its

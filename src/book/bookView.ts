@@ -135,7 +135,7 @@ export class BookView implements BookViewHead {
     return { kind: 'snapshot', exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, bids, asks, seq }
   }
 
-  /** The text that `JSON.stringify` makes of it, to the character, several times faster. */
+  /** The text that `JSON.stringify` makes of it, to the character, some ten times faster: read at once, and little slower when read late. */
   toJSONText(): string {
     return this.epoch.text(this.position, this.depthMax)
   }

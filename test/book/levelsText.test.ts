@@ -3,7 +3,16 @@ import fc from 'fast-check'
 import { BookView } from '../../src/book/bookView'
 import { Level2Book } from '../../src/book/level2Book'
 import { Kernel, kernel } from '../../src/kernel/kernel'
-import { ASKS, PRICES, SIZES } from '../../src/kernel/layout'
+import {
+  ASKS,
+  BOOK_SLOTS,
+  BOOK_SLOTS_LACKED,
+  BOOK_SLOT_CAPACITY,
+  BOOK_SLOT_NEXT,
+  PRICES,
+  SIZES,
+} from '../../src/kernel/layout'
+import { BareBook } from '../kernel/bareBook'
 import { encodeValue } from '../../src/sinks/encode'
 import { Random } from '../../src/simulator/random'
 import { wholeText } from '../../src/model/wholeText'
@@ -66,6 +75,60 @@ for (const language of ['wasm', 'typescript'] as const) {
         }),
         { numRuns: 20_000, seed: 12 },
       )
+    })
+
+    it('writes views of a book whose levels change, go away and move, with however few slots for their texts', () => {
+      const random = new Random(21, 'views')
+      const book = new BareBook(memory, 1, 100, 500_000)
+      const header = memory.allocate(48)
+      const name = memory.allocate(16)
+      const nameLength = memory.bytes.write('{"of":1', name, 'latin1')
+      const slots = memory.allocate(65 * 32)
+      const word = (at: number): number => (book.at + at) >> 2
+      memory.words[word(BOOK_SLOTS)] = slots
+      memory.words[word(BOOK_SLOT_NEXT)] = 1
+      memory.words[word(BOOK_SLOT_CAPACITY)] = 65
+      let touch = 500_000
+      for (let round = 0; round < 1_500; round++) {
+        touch += whole(random, -2, 2) + (whole(random, 0, 50) === 0 ? whole(random, -900, 900) : 0)
+        for (const asks of [false, true]) {
+          const gone = book
+            .best(asks, 0, 4_096)
+            .filter(([price]) => (asks ? price * 100 <= touch : price * 100 >= touch))
+            .map(([price]) => [price, 0, 256] as const)
+          const levels = Array.from({ length: whole(random, 0, 6) }, () => {
+            const tick = touch + (asks ? 1 : -1) * whole(random, 1, whole(random, 0, 3) === 0 ? 1_500 : 15)
+            return [tick / 100, whole(random, 0, 2) === 0 ? 0 : whole(random, 1, 1e9) / 1e8, 264] as const
+          })
+          book.change(asks, [...gone, ...levels])
+          if (whole(random, 0, 30) === 0) book.cut(asks, whole(random, 1, 80))
+        }
+        const said = whole(random, 0, 3) !== 0
+        const numbers = [
+          NaN,
+          1_700_000_000_000_000 + round,
+          said ? round * 12_345_678_901 : NaN,
+          NaN,
+          said ? round : NaN,
+          0,
+        ]
+        memory.doubles.set(numbers, header >> 3)
+        const depth = [1, 5, 20, 4_096][round % 4]!
+        const sides = [false, true].map((asks) => book.best(asks, 0, depth).map(([price, size]) => [price, size]))
+        const [bids, asks] = [sides[0]!, sides[1]!]
+        const end = memory.code.viewText(room, book.at, name, nameLength, bids.length, asks.length, header)
+        const expected = JSON.stringify({
+          of: 1,
+          ...(said && { exchangeTimeUs: numbers[2] }),
+          receiveTimeUs: numbers[1],
+          bids,
+          asks,
+          ...(said && { seq: round }),
+        })
+        expect(memory.bytes.toString('latin1', room, end)).to.equal(expected)
+        if (memory.words[word(BOOK_SLOTS_LACKED)] !== 0 && round % 20 === 0) memory.code.forgetTexts(book.at)
+      }
+      expect(memory.words[word(BOOK_SLOTS_LACKED)]).to.be.above(0)
     })
 
     it('prints what stands at the edges', () => {

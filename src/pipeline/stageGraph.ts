@@ -36,6 +36,7 @@ import type { Host } from './host'
 import { InlineEdge } from './inlineEdge'
 import { conflateBatches, conflateRows, marketReceipts } from './marketEdge'
 import { Outlet } from './outlet'
+import type { SinkStanding } from './runSummary'
 import { FrameSource, MarketSource } from './sources'
 import { StageRunner, type StageFailure, type StageReport } from './stageRunner'
 import { wayTo, type Way, type WayLook, type WayTarget } from './way'
@@ -275,6 +276,12 @@ export class StageGraph {
     return [...this.sinksInOrder().map(sinkReport), ...this.detached.flatMap(({ sinks }) => sinks)]
   }
 
+  /** The same while the run goes on. */
+  sinkStandings(): SinkStanding[] {
+    const retries = new Map(this.sinkLooks().map((sink) => [sink.name, sink.retries]))
+    return this.sinkReports().map((sink) => ({ ...sink, retries: retries.get(sink.name) ?? 0 }))
+  }
+
   /** The same for a sink that reports on the run. */
   sinkLooks(): SinkLook[] {
     return [...this.sinksInOrder().map(sinkLook), ...this.detached.flatMap(({ sinkLooks }) => sinkLooks)]
@@ -425,7 +432,8 @@ export class StageGraph {
       clock: options.streamClock,
       surround: (runner, failed, wire) => {
         const { clock, random, spawn } = options.host
-        const surroundings = { clock: guarded(options.streamClock, failed), waits: guarded(clock, failed), random }
+        const own = (of: Clock): Clock => guarded(of, failed, (work) => runner.atWork(work))
+        const surroundings = { clock: own(options.streamClock), waits: own(clock), random }
         const wiring = this.wiringOf(node, runner)
         runWithClock(surroundings, () => runWithSpawn(spawn, () => runWithWiring(wiring, wire)))
       },
@@ -807,14 +815,14 @@ function sumOf(accounts: readonly Readonly<Ledger>[]): Ledger {
   return sum
 }
 
-/** A clock whose callbacks throw into `failed` instead of into whoever moves the clock. */
-function guarded(clock: Clock, failed: (thrown: unknown) => void): Clock {
+/** A clock whose callbacks run in a stage's name, and throw into `failed` instead of into whoever moves the clock. */
+function guarded(clock: Clock, failed: (thrown: unknown) => void, inItsName: (work: () => void) => void): Clock {
   return {
     nowUs: () => clock.nowUs(),
     after: (delayMs, callback) =>
       clock.after(delayMs, () => {
         try {
-          callback()
+          inItsName(callback)
         } catch (thrown) {
           failed(thrown)
         }

@@ -33,7 +33,6 @@ const LEVELS_MAX = 8_192
 const HEAD_CHARS = 256
 const SLOTS_MIN = 256
 /** True of a text whose characters are one byte each. */
-// eslint-disable-next-line no-control-regex
 const LATIN = /^[\x00-\xff]*$/
 
 export class BookPrinter {

@@ -91,7 +91,7 @@ export class LateBook {
   }
 
   /** Applies the records between two positions of an epoch: what was there after them, in order, or before them, the latest first. */
-  private apply(epoch: Epoch, from: number, to: number, which: typeof BEFORE | typeof AFTER): boolean {
+  private apply(epoch: Epoch, from: number, to: number, which: number): boolean {
     const end = Math.min(to, epoch.length)
     if (from >= end) return true
     const { numbers, numbersAt } = epoch

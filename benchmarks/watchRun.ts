@@ -2,12 +2,14 @@
  * What watching a run costs it.
  *
  * Why      a pipeline whose watching costs something is watched when it is too late: all of it has to be on, always
- * Input    20,000 market frames a second (books and trades of three simulated exchanges, two instruments each), from a process
+ * Input    of `road` Binance's combined depth stream (`kit/depthStream.ts`), 50 symbols, as many frames in both variants, put
+ *          into a run behind its socket; of `run` 20,000 market frames a second (books and trades of three simulated exchanges, two instruments each), from a process
  *          of its own over WebSockets on loopback, through books, summaries and quotes into a file
  * Variants `off`: stages are neither marked nor timed, no frame is followed, nothing is counted of each channel and symbol.
  *          `on`: all of that, and all that looks (`LOOKERS`): the metrics read once a second, twice over, as a stream into a
- *          file and by hand; the process sampled once a second; the state of the run read four times a second
- * Measures `loop` what the loop's thread took of a processor for a frame, µs, and `process` what all threads took;
+ *          file and by hand; the process sampled once a second; the state of the run read four times a second. In `road` a
+ *          second is 20,000 frames, and the process is not sampled, which goes by the clock
+ * Measures `road`: what the loop's thread took for a frame, ns. `run`: `loop` what the loop's thread took of a processor for a frame, µs, and `process` what all threads took;
  *          `delayP99` of the event loop, ms. Frames are the same in both: what is asked for is not the most that it can
  * Baseline `off`
  */
@@ -30,7 +32,15 @@ import {
 } from '../src'
 import { every } from '../src/clock/clock'
 import { liveClock } from '../src/clock/liveClock'
+import { exchangeById } from '../src/exchanges/exchanges'
+import type { SessionRecord } from '../src/feed/record'
+import { Sessions } from '../src/feed/sessions'
+import { Stamper } from '../src/feed/stamper'
 import { loopDelay } from '../src/metrics/loopDelay'
+import { liveHost } from '../src/pipeline/host'
+import type { Market, MarketOutput, MarketTraffic } from '../src/pipeline/market'
+import { Run } from '../src/pipeline/run'
+import { depthStream, type DepthStream } from './kit/depthStream'
 import { loopTimeUs } from './kit/loopTime'
 import { isQuick } from './kit/report'
 import { measure, type Sample } from './kit/variants'
@@ -91,13 +101,12 @@ async function running(isWatched: boolean): Promise<Sample> {
   }
 }
 
-function quotes(isWatched: boolean) {
+function quotes(isWatched: boolean, exchanges = EXCHANGES, instruments = INSTRUMENTS) {
   return pipeline('watched', ({ source, merge, sink }) => {
-    const market = source(
-      'market',
-      feed({ exchanges: EXCHANGES, instruments: INSTRUMENTS, channels: ['book', 'trades'], depth: 100 }),
-      { capacity: 50_000, onFull: 'block' },
-    )
+    const market = source('market', feed({ exchanges, instruments, channels: ['book', 'trades'], depth: 100 }), {
+      capacity: 50_000,
+      onFull: 'block',
+    })
     const notices = market.through('notices', ofKind('notice'))
     const summaries = market
       .through('books', toBooks({ depth: 100 }))
@@ -112,11 +121,140 @@ function quotes(isWatched: boolean) {
   })
 }
 
+// ── The road alone ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+const ROAD = isQuick() ? { warmUp: 5_000, frames: 20_000 } : { warmUp: 60_000, frames: 300_000 }
+const FRAMES_A_SECOND = 20_000
+/** Frames that come in one turn of the loop. */
+const TURN = 50
+
+async function road(isWatched: boolean): Promise<Sample> {
+  const out = mkdtempSync(path.join(tmpdir(), 'millrace-bench-'))
+  try {
+    const { warmUp, frames } = ROAD
+    const stream = depthStream({ frames: warmUp + frames })
+    const market = new PushedMarket(stream, isWatched)
+    const instruments = stream.snapshots.map(({ symbol }) => symbol.replace(/USDT$/, '-USDT'))
+    const run = new Run({
+      description: quotes(false, ['binance'], instruments).describe(),
+      mode: 'live',
+      market: () => market,
+      recorder: undefined,
+      host: liveHost,
+      outDir: out,
+      digest: false,
+      stopWithinMs: 5_000,
+      onFault: ({ message }) => console.error(message),
+      watching: isWatched,
+    })
+    await run.ready
+    let beganUs = 0
+    for (let frame = 0; frame < warmUp + frames; frame++) {
+      if (frame === warmUp) beganUs = loopTimeUs()
+      market.push(stream.frames[frame]!)
+      if (frame % TURN === 0) await new Promise((resolve) => setImmediate(resolve))
+      if (isWatched && frame % (FRAMES_A_SECOND / 4) === 0) run.status()
+      if (isWatched && frame % (FRAMES_A_SECOND / 2) === 0) sink += run.metrics().length
+    }
+    const tookUs = loopTimeUs() - beganUs
+    const { problems, sinks } = await run.stop()
+    if (problems.length > 0) throw new Error(problems.join(' '))
+    if (sinks[0]!.written < frames / 10) throw new Error('Hardly anything came through.')
+    return { '': (tookUs * 1_000) / frames }
+  } finally {
+    rmSync(out, { recursive: true, force: true })
+  }
+}
+
+/** Whatever is read ends here, so that it cannot be left out. */
+let sink = 0
+
+/** A live feed behind its socket. */
+class PushedMarket implements Market {
+  readonly sessions: Sessions
+  readonly byInstrument = true
+  readonly ready = Promise.resolve()
+  private readonly stamper = new Stamper(liveClock)
+  private output: MarketOutput | undefined
+
+  constructor(
+    private readonly stream: DepthStream,
+    countsStreams: boolean,
+  ) {
+    const protocol = exchangeById('binance')
+    this.sessions = new Sessions({ protocolOf: () => protocol, countsStreams })
+  }
+
+  start(output: MarketOutput): Promise<void> {
+    this.output = output
+    const rest = { dir: 'rest', method: 'GET' } as const
+    this.take({ ...this.base(), ...rest, url: '', role: 'instruments', body: this.stream.instruments })
+    this.take({ ...this.base(), dir: 'open', url: '' })
+    for (const { symbol, body } of this.stream.snapshots) {
+      const url = `https://api.binance.com/api/v3/depth?symbol=${symbol}&limit=1000`
+      this.take({ ...this.base(), ...rest, url, role: 'book-snapshot', body })
+    }
+    return Promise.resolve()
+  }
+
+  push(data: Uint8Array): void {
+    this.take({ ...this.base(), dir: 'in', data, isText: true })
+  }
+
+  traffic(): MarketTraffic {
+    const { counts, streams } = this.sessions
+    return { exchanges: counts, streams: streams.list, rest: new Map(), readings: new Map() }
+  }
+
+  stop(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  refresh(): void {
+    // No book is lost here.
+  }
+
+  restart(): boolean {
+    return false
+  }
+
+  pause(): void {
+    // Sinks get their turns; what waits meanwhile is within the edges' capacity.
+  }
+
+  resume(): void {
+    // As above.
+  }
+
+  connections(): [] {
+    return []
+  }
+
+  private base() {
+    return { ...this.stamper.next(), connection: 0, exchange: 'binance' }
+  }
+
+  private take(record: SessionRecord): void {
+    this.output!.record(record)
+    const events = this.sessions.apply(record)
+    if (events.length > 0) this.output!.events(record, events)
+  }
+}
+
 function passed(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 void measure(__filename, [
+  {
+    name: 'watch.road',
+    measures: { '': 'ns/frame' },
+    baseline: 'off',
+    variants: [
+      { name: 'off', run: () => road(false) },
+      { name: 'on', run: () => road(true) },
+    ],
+  },
   {
     name: 'watch.run',
     measures: { loop: 'µs/frame', process: 'µs/frame', delayP99: 'ms' },

@@ -75,7 +75,7 @@ export class LatencyBudget {
    * for those that are not followed.
    */
   decoded(receiveUs: number, events: readonly { readonly exchangeTimeUs: number | undefined }[]): void {
-    if ((scrambled(receiveUs) & this.mask) === 0) this.follow(receiveUs, events[0]?.exchangeTimeUs)
+    if (this.mayFollow(receiveUs)) this.follow(receiveUs, events[0]?.exchangeTimeUs)
   }
 
   /** What is behind an edge, told by its sink. */
@@ -83,9 +83,14 @@ export class LatencyBudget {
     return new SinkLatency(this, this.nowUs)
   }
 
+  /** False of a frame that is not followed; most are not, and this is all that they cost. */
+  mayFollow(receiveUs: number): boolean {
+    return receiveUs > 0 && (scrambled(receiveUs) & this.mask) === 0
+  }
+
   /** The frame with this receive stamp, if it is followed. */
   find(receiveUs: number): Followed | undefined {
-    return (scrambled(receiveUs) & this.mask) === 0 ? this.followed.get(receiveUs) : undefined
+    return this.followed.get(receiveUs)
   }
 
   /** What was made of a frame is safe at a sink. */
@@ -143,16 +148,20 @@ export class SinkLatency {
     let sinkUs: number | undefined
     for (let index = 0; index < values.length; index++) {
       const receiveUs = receiveTimeOf(values[index])
-      const underWay = receiveUs === undefined ? undefined : this.underWay.get(receiveUs)
+      if (!this.budget.mayFollow(receiveUs)) continue
+      const underWay = this.underWay.get(receiveUs)
       if (underWay === undefined) continue
-      this.forgetUpTo(receiveUs!)
+      this.forgetUpTo(receiveUs)
       this.budget.arrived(underWay, (sinkUs ??= this.nowUs()))
     }
   }
 
   private look(value: unknown): void {
     const receiveUs = receiveTimeOf(value)
-    if (receiveUs === undefined) return
+    if (this.budget.mayFollow(receiveUs)) this.follow(receiveUs)
+  }
+
+  private follow(receiveUs: number): void {
     const followed = this.budget.find(receiveUs)
     // Of several values of a frame the first counts.
     if (followed === undefined || this.underWay.has(receiveUs)) return
@@ -179,10 +188,11 @@ export class SinkLatency {
   }
 }
 
-function receiveTimeOf(value: unknown): number | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
+/** NaN of a value that is made of no frame. */
+function receiveTimeOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return NaN
   const { receiveTimeUs } = value as { readonly receiveTimeUs?: unknown }
-  return typeof receiveTimeUs === 'number' ? receiveTimeUs : undefined
+  return typeof receiveTimeUs === 'number' ? receiveTimeUs : NaN
 }
 
 /** Spreads what follows a beat over all numbers of 32 bits. */

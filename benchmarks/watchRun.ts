@@ -154,7 +154,7 @@ async function road(isWatched: boolean): Promise<Sample> {
       market.push(stream.frames[frame]!)
       if (frame % TURN === 0) await new Promise((resolve) => setImmediate(resolve))
       if (isWatched && frame % (FRAMES_A_SECOND / 4) === 0) run.status()
-      if (isWatched && frame % (FRAMES_A_SECOND / 2) === 0) sink += run.metrics().length
+      if (isWatched && frame % (FRAMES_A_SECOND / 2) === 0) run.metrics()
     }
     const tookUs = loopTimeUs() - beganUs
     const { problems, sinks } = await run.stop()
@@ -165,9 +165,6 @@ async function road(isWatched: boolean): Promise<Sample> {
     rmSync(out, { recursive: true, force: true })
   }
 }
-
-/** Whatever is read ends here, so that it cannot be left out. */
-let sink = 0
 
 /** A live feed behind its socket. */
 class PushedMarket implements Market {

@@ -195,7 +195,7 @@ function made() {
     budget,
     at,
     /** A frame whose value is at once at a sink. */
-    through(this: void, receiveUs: number, ...events: readonly { exchangeTimeUs: number | undefined }[]): void {
+    through: (receiveUs: number, ...events: readonly { exchangeTimeUs: number | undefined }[]): void => {
       at(receiveUs)
       budget.decoded(FIRST_US + receiveUs, events)
       sink.came([{ receiveTimeUs: FIRST_US + receiveUs }])

@@ -84,7 +84,7 @@ function thread(reader: TrafficReader) {
     streams,
     counts,
     rest,
-    tell(this: void): void {
+    tell: (): void => {
       const row = writer.row(streams.list)
       if (row !== undefined) reader.take(row)
       const traffic: MarketTraffic = {

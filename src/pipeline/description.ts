@@ -8,6 +8,8 @@ import { blocks, givesUpValues, problemOfPolicy, type EdgeOptions } from '../act
 import { problemOfFailurePolicy, type OnFailure } from '../actors/supervision'
 import { LONGEST_WAIT_MS } from '../clock/clock'
 import type { Batch } from '../model/events'
+import { userPlace } from '../metrics/stalls/callPlace'
+import type { RunningPlace } from '../metrics/stalls/sourceLines'
 import { Fault } from '../model/fault'
 import type { DeadLetter } from '../sinks/deadLetter'
 import type { RetryBudget } from '../sinks/drain'
@@ -84,6 +86,8 @@ export interface PipelineBuilder extends BranchBuilder {
 
 interface NodeBase {
   readonly name: string
+  /** Where it was described, in the file as it runs; known only where places were asked for. */
+  readonly place?: RunningPlace
   /** Names of the groups it is in, from the outermost. */
   readonly groups: readonly string[]
 }
@@ -135,13 +139,22 @@ export interface PipelineProblem {
   readonly problem: string
 }
 
+export interface DescribeOptions {
+  /** Takes note where each node is described: for development. Default false. */
+  readonly places?: boolean
+}
+
 /**
  * Calls `build` and checks what it described.
  *
  * @throws `Fault` PIPELINE_INVALID { problems } with all problems at once, each with its place
  */
-export function describePipeline(name: string, build: (builder: PipelineBuilder) => void): PipelineDescription {
-  const drawing = new Drawing(name, [], [])
+export function describePipeline(
+  name: string,
+  build: (builder: PipelineBuilder) => void,
+  { places = false }: DescribeOptions = {},
+): PipelineDescription {
+  const drawing = new Drawing(name, [], [], places)
   build(drawing.builder)
   if (!drawing.nodes.some((node) => node.kind === 'source')) drawing.at('', 'A pipeline needs a source.')
   if (!drawing.nodes.some((node) => node.kind === 'sink')) {
@@ -187,6 +200,7 @@ class Drawing {
     private readonly pipeline: string,
     nodes: readonly NodeDescription[],
     groups: readonly GroupDescription[],
+    private readonly places = false,
   ) {
     this.nodes = [...nodes]
     this.groups = [...groups]
@@ -215,7 +229,7 @@ class Drawing {
           'This source goes by time and cannot be paused, so its edge cannot block: choose what may be dropped, or fail.',
         )
       }
-      this.nodes.push({ kind: 'source', name, groups: this.open, source, edge })
+      this.nodes.push({ kind: 'source', name, groups: this.open, ...this.placed(this.builder.source), source, edge })
       return this.stream<T>(name)
     },
     sink: <T>(from: Stream<T>, sink: Sink<Row<T>>, typed: SinkEdgeOptions<Row<T>>): void => {
@@ -237,7 +251,15 @@ class Drawing {
       this.takeSink(name, sink, 'This sink')
       if (given?.deadLetters !== undefined) this.checkDeadLetters(name, given.deadLetters)
       const reads = this.isStream(from) ? [from.name] : []
-      this.nodes.push({ kind: 'sink', name, groups: this.open, from: reads, sink, edge })
+      this.nodes.push({
+        kind: 'sink',
+        name,
+        groups: this.open,
+        ...this.placed(this.builder.sink),
+        from: reads,
+        sink,
+        edge,
+      })
     },
     merge: <T extends readonly unknown[]>(
       name: string,
@@ -360,7 +382,14 @@ class Drawing {
     onFailure?: OnFailure,
     feedback = false,
   ): void {
-    this.nodes.push({ kind: 'stage', name, groups: this.open, from, operator, edge, onFailure, feedback })
+    const what = { groups: this.open, ...this.placed(this.addStage) }
+    this.nodes.push({ kind: 'stage', name, ...what, from, operator, edge, onFailure, feedback })
+  }
+
+  /** @param above  a function that the user's line has called, by whatever way */
+  private placed(above: (...args: never[]) => unknown): { readonly place?: RunningPlace } {
+    const place = this.places ? userPlace(above) : undefined
+    return place === undefined ? {} : { place }
   }
 
   private claim(name: string, what: string): void {

@@ -627,6 +627,12 @@ export class Run {
     if (typeof receiveTimeUs === 'number') this.latency.record(this.options.host.clock.nowUs() - receiveTimeUs)
   }
 
+  /** Counts a fault of somebody who watches the run, and tells it like all others. */
+  tell(fault: Fault): void {
+    if (this.over) this.options.onFault(fault)
+    else this.fault(fault)
+  }
+
   private fault(fault: Fault): void {
     this.faults.set(fault.code, (this.faults.get(fault.code) ?? 0) + 1)
     const { code, message } = fault

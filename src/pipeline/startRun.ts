@@ -20,6 +20,7 @@ import { ReplayMarket } from './replayMarket'
 import { Run } from './run'
 import type { RunMode, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
+import { tellStalls } from './stallFaults'
 import { supervisionTree } from './supervisionTree'
 import { toppedMarket } from './tops'
 import type { Wish } from './wish'
@@ -37,9 +38,14 @@ export function startRun(description: PipelineDescription, options: RunOptions):
 
   const outDir = options.out ?? DEFAULT_OUT_DIR
   const begin = async (): Promise<RunSummary> => {
+    const { stalls } = options
+    const endWatch =
+      stalls === false
+        ? undefined
+        : tellStalls({ ...stalls, pipeline: description.name, clock: liveClock, onFault: (fault) => run?.tell(fault) })
     let simulated: RunningSimulator | undefined
-    if (mode === 'simulate' && wishes.length > 0) simulated = await startSimulator(simulatorOptionsOf(wishes, options))
     try {
+      if (mode === 'simulate' && wishes.length > 0) simulated = await startSimulator(simulatorOptionsOf(wishes, options))
       const recorder =
         options.record === undefined
           ? undefined
@@ -78,6 +84,7 @@ export function startRun(description: PipelineDescription, options: RunOptions):
         options.signal?.removeEventListener('abort', abort)
       }
     } finally {
+      endWatch?.()
       await simulated?.stop()
     }
   }

@@ -168,5 +168,6 @@ function optionsOf(parsed: ParsedArgs): RunOptions {
     ...text('exchange', 'exchange'),
     ...text('run-id', 'runId'),
     digest: parsed.flag('digest'),
+    stalls: { hangs: 'stderr' },
   }
 }

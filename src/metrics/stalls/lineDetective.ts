@@ -192,11 +192,15 @@ export class LineDetective {
       }
       const sources = new SourceLines(maps)
       const calls = new Calls((method, params) => this.post(method, params))
-      const hottest = new Map<string, RunningPlace>()
+      const hot = new HotLines()
       const found: Omit<FoundSpot, 'functionPlace'>[] = []
+      // Those with a line first: by it a call is chosen where a function has several of one name.
+      const runningPlaces = new Map<Spot, RunningPlace | undefined>()
+      for (const spot of spots) if (spot.line !== undefined) runningPlaces.set(spot, await placeOf(spot, calls, hot))
+      for (const spot of spots) if (spot.line === undefined) runningPlaces.set(spot, await placeOf(spot, calls, hot))
       for (const spot of spots) {
         const { stage, frame, callee, ms, slices, stalls } = spot
-        const place = await placeOf(spot, calls, hottest)
+        const place = runningPlaces.get(spot)
         found.push({
           stage,
           place: place === undefined ? undefined : sources.find(place),
@@ -236,18 +240,44 @@ export class LineDetective {
  * lines outside of a function are not its own. The hottest line of the function stands in where nothing better is known.
  */
 async function placeOf(
-  { frame, line, callee }: Spot,
+  { frame, line, callee, ms }: Spot,
   calls: Calls,
-  hottest: Map<string, RunningPlace>,
+  hot: HotLines,
 ): Promise<RunningPlace | undefined> {
   if (frame === undefined) return undefined
-  const key = functionKey(frame)
   const { url } = frame
   let place: RunningPlace | undefined
-  if (line !== undefined && (await calls.holds(frame, line))) place = { url, line }
-  else if (line === undefined && callee !== undefined && callee !== '') place = await calls.named(frame, callee)
-  if (place !== undefined && !hottest.has(key)) hottest.set(key, place)
-  return place ?? hottest.get(key) ?? beginningOf(frame)
+  if (line !== undefined && (await calls.holds(frame, line))) {
+    place = { url, line }
+    hot.add(frame, line, ms)
+  } else if (line === undefined && callee !== undefined && callee !== '') {
+    place = hot.hottest(frame, await calls.named(frame, callee))
+  }
+  const hottest = hot.lineOf(frame)
+  return place ?? (hottest === undefined ? beginningOf(frame) : { url, line: hottest })
+}
+
+/** The lines of functions, with the time that was spent at each. */
+class HotLines {
+  private readonly byFunction = new Map<string, Map<number, number>>()
+
+  add(frame: CallFrame, line: number, ms: number): void {
+    const key = functionKey(frame)
+    const lines = this.byFunction.get(key) ?? new Map<number, number>()
+    this.byFunction.set(key, lines)
+    lines.set(line, (lines.get(line) ?? 0) + ms)
+  }
+
+  /** The line of a function that took most time. */
+  lineOf(frame: CallFrame): number | undefined {
+    return [...(this.byFunction.get(functionKey(frame)) ?? [])].toSorted((a, b) => b[1] - a[1])[0]?.[0]
+  }
+
+  /** Of several places in a function the one whose line took most time; the first, where none is known. */
+  hottest(frame: CallFrame, places: readonly RunningPlace[]): RunningPlace | undefined {
+    const lines = this.byFunction.get(functionKey(frame))
+    return places.toSorted((a, b) => (lines?.get(b.line) ?? 0) - (lines?.get(a.line) ?? 0))[0]
+  }
 }
 
 /** What V8 knows of functions: their lines, and where they call others. */
@@ -263,17 +293,20 @@ class Calls {
     return line - 1 >= frame.lineNumber && line - 1 <= last
   }
 
-  /** Where a function calls another of some name: of several calls the first. */
-  async named(frame: CallFrame, callee: string): Promise<RunningPlace | undefined> {
+  /** Where a function calls another of some name. */
+  async named(frame: CallFrame, callee: string): Promise<RunningPlace[]> {
     const { scriptId, url } = frame
     try {
       const { scriptSource } = await this.post<Debugger.GetScriptSourceReturnType>('Debugger.getScriptSource', {
         scriptId,
       })
-      const found = callNamed(callee, await this.of(frame), scriptSource.split('\n'))
-      return found === undefined ? undefined : { url, line: found.lineNumber + 1, column: found.columnNumber + 1 }
+      return callsNamed(callee, await this.of(frame), scriptSource.split('\n')).map(({ lineNumber, columnNumber }) => ({
+        url,
+        line: lineNumber + 1,
+        column: columnNumber + 1,
+      }))
     } catch {
-      return undefined // a script that has gone
+      return [] // a script that has gone
     }
   }
 
@@ -308,20 +341,23 @@ interface Location {
 }
 
 /**
- * The call that names the callee. V8 puts a call at the name, `fs.▾writeFileSync(…)`, or behind it where it stands in brackets, as
+ * The calls that name the callee. V8 puts a call at the name, `fs.▾writeFileSync(…)`, or behind it where it stands in brackets, as
  * compilers write it for what was imported: `(0, fs_1.writeFileSync)▾(…)`.
  */
-export function callNamed(
+export function callsNamed(
   callee: string,
   locations: readonly Location[],
   lines: readonly string[],
-): Location | undefined {
-  const name = callee.split('.').at(-1)!.replace(/[^\w$]/g, '')
-  if (name === '') return undefined
+): readonly Location[] {
+  const name = callee
+    .split('.')
+    .at(-1)!
+    .replace(/[^\w$]/g, '')
+  if (name === '') return []
   const word = name.replaceAll('$', '\\$')
   const ahead = new RegExp(`^(new\\s+(\\w+\\.)*)?${word}(?![\\w$])`)
   const behind = new RegExp(`(?<![\\w$])${word}[\\s)]*$`)
-  return locations.find(({ type, lineNumber, columnNumber }) => {
+  return locations.filter(({ type, lineNumber, columnNumber }) => {
     if (type !== 'call') return false
     const text = lines[lineNumber] ?? ''
     return ahead.test(text.slice(columnNumber)) || behind.test(text.slice(0, columnNumber))

@@ -94,7 +94,8 @@ export class LoopWatch {
     clearInterval(this.timer)
     this.judge()
     this.observer.disconnect()
-    for (const { reject } of this.asked.values()) reject(new Fault('WORKER_DIED', 'The watch over the loop was stopped.'))
+    for (const { reject } of this.asked.values())
+      reject(new Fault('WORKER_DIED', 'The watch over the loop was stopped.'))
     this.asked.clear()
     void this.worker?.terminate()
   }
@@ -180,7 +181,8 @@ interface Asked {
   readonly reject: (fault: Fault) => void
 }
 
-type AskedRequest = { readonly ask: 'start' } | { readonly ask: 'collect' } | ({ readonly ask: 'lines' } & LinesQuestion)
+type AskedRequest =
+  { readonly ask: 'start' } | { readonly ask: 'collect' } | ({ readonly ask: 'lines' } & LinesQuestion)
 
 /** The entry lies beside this file, as TypeScript in development and as JavaScript when built. */
 function startThread(workerData: WatchdogData): Worker {

@@ -42,7 +42,8 @@ export class SourceLines {
     const map = this.mapOf(file)
     // Far to the right: the last thing of a line belongs to the line, what is left of the first may belong to the one before.
     const entry = map?.findEntry(line - 1, column === undefined ? 1e6 : column - 1)
-    if (map === undefined || entry === undefined || !('originalLine' in entry)) return this.lineOf(file, line, undefined)
+    if (map === undefined || entry === undefined || !('originalLine' in entry))
+      return this.lineOf(file, line, undefined)
     const { originalSource, originalLine } = entry
     const { sourceRoot = '', sources, sourcesContent } = map.payload
     const original = fileOf(originalSource) ?? path.resolve(path.dirname(file), sourceRoot, originalSource)

@@ -74,7 +74,11 @@ function sayHang(stage: number): void {
     }
   }
   if (detective === undefined) say('')
-  else void detective.whereNow().then((line) => say(line === undefined ? '' : `, at ${line}`), () => say(''))
+  else
+    void detective.whereNow().then(
+      (line) => say(line === undefined ? '' : `, at ${line}`),
+      () => say(''),
+    )
 }
 
 /** From the kernel's books: what the watched thread has run, and what it had to wait for a processor, µs. */

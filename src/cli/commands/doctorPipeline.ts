@@ -141,9 +141,9 @@ function progressOf(stream: NodeJS.WriteStream): Progress {
   let said = -1
   let drawn = false
   return {
-    update(share, { events, stages, edges }) {
+    update(share, { events, edges }) {
       const waiting = edges.reduce((sum, { inFlight }) => sum + inFlight, 0)
-      const text = `Observing: ${Math.round(share * 100)} %, ${events.toLocaleString('en')} events, ${waiting} values wait, ${stages.length} stages`
+      const text = `Observing: ${Math.round(share * 100)} %, ${events.toLocaleString('en')} events, ${waiting} values wait`
       if (stream.isTTY) {
         stream.write(`\x1b[2K\r${text}`)
         drawn = true

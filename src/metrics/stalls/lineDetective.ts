@@ -11,8 +11,8 @@
  * Beginning and reading out keep the loop waiting (with a compiler loaded some hundred milliseconds); both are excused.
  */
 import { Session, type Debugger, type HeapProfiler } from 'node:inspector'
-import type { LinesData } from './heartbeat'
-import { addProfile, fileOf, isUsers, type CallFrame, type CpuProfile, type ProfileSums, type Spot } from './profile'
+import { monotonicUs, type LinesData } from './heartbeat'
+import { addProfile, fileOf, isUsers, type CallFrame, type CpuProfile, type ProfileContext, type ProfileSums, type Span, type Spot } from './profile'
 import { SourceLines, type RunningPlace, type SourceLine } from './sourceLines'
 import { digitOf } from './stageDigits'
 import type { RawStall } from './stall'
@@ -63,6 +63,7 @@ const SPOTS_MAX = 60
 const ALLOCATIONS_MAX = 20
 /** Stalls of one window that are told apart. */
 const STALLS_MAX = 1_000
+const EXCUSED_MAX = 1_000
 /** One sample of the memory for so much that is allocated. */
 const HEAP_INTERVAL_BYTES = 65_536
 
@@ -70,6 +71,8 @@ export class LineDetective {
   private readonly session = new Session()
   private readonly sums: ProfileSums = { sampledMs: 0, gcMs: 0, spots: new Map() }
   private stalls: RawStall[] = []
+  /** When the loop was kept waiting by this. */
+  private readonly excused: Span[] = []
   private window: NodeJS.Timeout | undefined
   private running = false
   private pauses = 0
@@ -108,7 +111,7 @@ export class LineDetective {
     const sums: ProfileSums = { sampledMs: 0, gcMs: 0, spots: new Map() }
     const profile = await this.stopProfile()
     if (profile === undefined) return undefined
-    addProfile(sums, profile, [], this.options)
+    addProfile(sums, profile, this.contextOf([]))
     const [most] = byTime(sums.spots)
     const lines = await this.linesOf(most === undefined ? [] : [most], [])
     await this.begin()
@@ -159,8 +162,13 @@ export class LineDetective {
   private async endWindow(): Promise<void> {
     clearTimeout(this.window)
     const profile = await this.stopProfile()
-    if (profile !== undefined) addProfile(this.sums, profile, this.stalls, this.options)
+    if (profile !== undefined) addProfile(this.sums, profile, this.contextOf(this.stalls))
     this.stalls = []
+    this.excused.length = 0
+  }
+
+  private contextOf(stalls: readonly RawStall[]): ProfileContext {
+    return { ...this.options, stalls, excused: this.excused }
   }
 
   private async stopProfile(): Promise<CpuProfile | undefined> {
@@ -220,6 +228,7 @@ export class LineDetective {
 
   private async post<R>(method: string, params: object = {}): Promise<R> {
     this.pauses++
+    const startedUs = monotonicUs()
     try {
       return await new Promise<R>((resolve, reject) => {
         this.session.post(method, params, (error, answer) => {
@@ -229,6 +238,7 @@ export class LineDetective {
       })
     } finally {
       this.pauses--
+      if (this.excused.length < EXCUSED_MAX) this.excused.push({ startedUs, endedUs: monotonicUs() })
     }
   }
 }

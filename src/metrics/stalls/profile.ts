@@ -83,34 +83,56 @@ export function fileOf(url: string): string | undefined {
   return /^([a-zA-Z]:)?[\\/]/.test(url) ? url : undefined
 }
 
+export interface ProfileContext {
+  readonly ownFolders: readonly string[]
+  readonly sampleEveryUs: number
+  /** Stalls whose lines are asked for. */
+  readonly stalls: readonly RawStall[]
+  /** Times in which the loop was kept waiting by the looking itself; in order. */
+  readonly excused: readonly Span[]
+}
+
+export interface Span {
+  readonly startedUs: number
+  readonly endedUs: number
+}
+
 /** Adds what a profile shows to the sums. */
 export function addProfile(
   sums: ProfileSums,
   profile: CpuProfile,
-  stalls: readonly RawStall[],
-  { ownFolders, sampleEveryUs }: { readonly ownFolders: readonly string[]; readonly sampleEveryUs: number },
+  { ownFolders, sampleEveryUs, stalls, excused }: ProfileContext,
 ): void {
   const { samples = [], timeDeltas = [] } = profile
   const places = new Places(profile.nodes, ownFolders)
   let nowUs = profile.startTime
-  let at = 0
-  const ordered = stalls.toSorted((a, b) => a.startedUs - b.startedUs)
+  const stallAt = spanFinder(stalls.toSorted((a, b) => a.startedUs - b.startedUs))
+  const excuseAt = spanFinder(excused)
   for (let index = 0; index < samples.length; index++) {
     const deltaUs = Math.max(0, timeDeltas[index] ?? 0)
     nowUs += deltaUs
+    if (excuseAt(nowUs) !== undefined) continue
     const ms = Math.min(deltaUs, INTERVALS_MAX * sampleEveryUs) / 1_000
     sums.sampledMs += ms
     const place = places.of(samples[index]!)
     if (place === 'gc') sums.gcMs += ms
     if (typeof place === 'string') continue
     const slice = Math.floor(nowUs / SLICE_US)
-    while (at < ordered.length && ordered[at]!.endedUs < nowUs) at++
-    const stall = ordered[at]
-    const within = stall !== undefined && stall.startedUs <= nowUs ? stall.startedUs : undefined
+    const within = stallAt(nowUs)?.startedUs
     for (const { key, line, share } of place.lines) {
       const spot = spotOf(sums, key, place, line)
       if (spot !== undefined) add(spot, ms * share, slice, within)
     }
+  }
+}
+
+/** Finds the one of several spans in which a moment lies; they are in order, and so are the moments. */
+function spanFinder<S extends Span>(spans: readonly S[]): (us: number) => S | undefined {
+  let at = 0
+  return (us) => {
+    while (at < spans.length && spans[at]!.endedUs < us) at++
+    const span = spans[at]
+    return span !== undefined && span.startedUs <= us ? span : undefined
   }
 }
 

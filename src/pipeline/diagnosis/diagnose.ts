@@ -167,13 +167,14 @@ class Examination {
       timer.cancel()
     }
     const { utilization } = performance.eventLoopUtilization(before)
+    const observedSeconds = this.firstUs === undefined ? 0 : (monotonicUs() - this.firstUs) / 1e6
     await (this.heldAsked ?? this.measureHeld())
     this.instruments.asyncWork.stop()
     const lines = await this.watch.lines({ places: this.places })
     const observed = this.observedStages(lines)
     this.watch.stop() // stalls that have ended are told
     const summary = await handle.stop()
-    return this.diagnosis(status, utilization, lines, observed, summary)
+    return this.diagnosis(status, observedSeconds, utilization, lines, observed, summary)
   }
 
   /** Resolves when the time is over, or the run. */
@@ -231,6 +232,7 @@ class Examination {
 
   private diagnosis(
     status: RunStatus,
+    seconds: number,
     utilization: number,
     lines: LinesFound,
     stages: readonly ObservedStage[],
@@ -243,7 +245,6 @@ class Examination {
       .map((stall) => ({ ...stall, early: stall.startedUs < firstUs + EARLY_MS * 1_000 }))
     const paths = new Map(this.instruments.observed.map(({ name, path }) => [name, path]))
     const edges = this.edges.observed((name) => paths.get(name) ?? name)
-    const seconds = Math.max(0, (monotonicUs() - firstUs) / 1e6)
     const findings = findingsOf({
       ...{ mode, seconds, stages, edges, stalls, lines },
       loopUtilization: utilization,

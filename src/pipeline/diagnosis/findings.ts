@@ -96,8 +96,10 @@ export interface Evidence {
 /** Known blocking calls: found wherever they were met again and again, however little each takes. */
 const CALLS_MS_MIN = 4
 const CALLS_SLICES_MIN = 4
-/** Share of the time that sorting on the loop may take. */
-const SORT_SHARE = 0.02
+/** Sorting on the loop: found wherever it is done all the time and takes more than a trifle. */
+const SORT_SHARE = 0.005
+const SORT_MS_MIN = 20
+const SORT_SLICES_MIN = 8
 /** Share of the time that a line may take, live; a replay goes as fast as it can, and something has to be the slowest. */
 const LINE_SHARE = { live: 0.2, simulate: 0.2, replay: 0.6 } as const
 /** What of a stall's own time has to be spent at a line for the stall to be its doing. */
@@ -113,7 +115,8 @@ const FULL_SHARE = 0.25
 const OVERFLOW_SHARE = 0.01
 const FULL_LOOKS_MIN = 4
 /** Share of the time that collections of garbage may take. */
-const GC_SHARE = 0.15
+const GC_SHARE = 0.2
+const GC_MS_MIN = 300
 
 /** What is wrong; the worst first. */
 export function findingsOf(evidence: Evidence): PipelineFinding[] {
@@ -153,7 +156,7 @@ function takesTooMuch({ ms, slices }: LineTime, kind: BlockingKind, { mode, line
   if (slices < CALLS_SLICES_MIN) return false
   const share = lines.sampledMs > 0 ? ms / lines.sampledMs : 0
   if (kind === 'computing' || kind === 'json') return share >= LINE_SHARE[mode]
-  if (kind === 'sort') return share >= SORT_SHARE
+  if (kind === 'sort') return share >= SORT_SHARE && ms >= SORT_MS_MIN && slices >= SORT_SLICES_MIN
   return ms >= CALLS_MS_MIN
 }
 
@@ -329,7 +332,7 @@ function fullEdges(
 
 function garbage({ lines }: Evidence): PipelineFinding[] {
   const { gcMs, sampledMs, allocations, allocatedBytes } = lines
-  if (sampledMs <= 0 || gcMs < sampledMs * GC_SHARE) return []
+  if (gcMs < GC_MS_MIN || gcMs < sampledMs * GC_SHARE) return []
   const most = allocations[0]
   const who =
     most?.place === undefined

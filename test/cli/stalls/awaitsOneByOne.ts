@@ -3,7 +3,7 @@ import { feed, jsonLines, pipeline, type Batch, type Trade } from 'millrace'
 import { concatMap } from 'rxjs'
 
 const enrich = async (trades: Batch<Trade>): Promise<readonly object[]> => {
-  const looked = trades.map(({ symbol, price }) => ({ symbol, price }))
+  const looked = [...trades].map(({ symbol, price }) => ({ symbol, price }))
   await new Promise((resolve) => setTimeout(resolve, 900)) // CULPRIT
   return looked
 }

@@ -15,7 +15,7 @@ export default pipeline('memory', ({ source, sink }) => {
   ).through(
     'watched',
     map((batch: Batch<MarketEvent>) =>
-      batch.map((event): Watched => {
+      [...batch].map((event): Watched => {
         const { heapUsed } = process.memoryUsage() // CULPRIT
         return { symbol: event.symbol, heapUsed }
       }),

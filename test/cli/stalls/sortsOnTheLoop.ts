@@ -33,7 +33,7 @@ export default pipeline('sorts', ({ source, sink }) => {
   ).through(
     'tops',
     map((batch: Batch<MarketEvent>) =>
-      batch.map((event) => {
+      [...batch].map((event) => {
         const book = books.get(event.symbol) ?? new Book()
         books.set(event.symbol, book)
         book.apply(event)

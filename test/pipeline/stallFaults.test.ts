@@ -35,7 +35,9 @@ describe('stalls as faults', () => {
     expect(faults).to.have.length(1)
     expect(faults[0]).to.include({ code: 'LOOP_BLOCKED', repair: 'skip' })
     expect(faults[0]!.details).to.deep.include({ stage: 'monitor/best', lastedMs: 400, ownMs: 380, gcMs: 20 })
-    expect(faults[0]!.message).to.match(/^The event loop stood still for 400 ms while the stage monitor\/best was at work: /)
+    expect(faults[0]!.message).to.match(
+      /^The event loop stood still for 400 ms while the stage monitor\/best was at work: /,
+    )
     expect(faults[0]!.message).to.contain('millrace doctor')
   })
 

@@ -14,7 +14,10 @@ function sleep(ms: number): void {
 }
 
 /** Where `sleep` does, counted from 1. */
-const SLEEPS_AT = readFileSync(__filename, 'utf8').split('\n').findIndex((line) => /^ {2}Atomics\.wait\(/.test(line)) + 1
+const SLEEPS_AT =
+  readFileSync(__filename, 'utf8')
+    .split('\n')
+    .findIndex((line) => /^ {2}Atomics\.wait\(/.test(line)) + 1
 
 const SOURCE = path.join(__dirname, '../../../src/metrics/stalls/loopWatch')
 
@@ -114,6 +117,8 @@ describe('the watch over the event loop', () => {
       })`,
     )
     expect(code).to.equal(0)
-    expect(err).to.match(/The event loop has been standing still for \d+ s: no stage is at work, at \S+watching\.js:5\.\n/)
+    expect(err).to.match(
+      /The event loop has been standing still for \d+ s: no stage is at work, at \S+watching\.js:5\.\n/,
+    )
   })
 })

@@ -170,7 +170,14 @@ describe('the calls of a function', () => {
       '  fs.writeFileSync(file, text);',
       '  return rewriteFileSync(file) ?? new Report(writeFileSyncs);',
     ]
-    const locations = [call(0, 20), call(1, 30), call(2, 5), call(3, 9), call(3, 34), { lineNumber: 2, columnNumber: 5 }]
+    const locations = [
+      call(0, 20),
+      call(1, 30),
+      call(2, 5),
+      call(3, 9),
+      call(3, 34),
+      { lineNumber: 2, columnNumber: 5 },
+    ]
     expect(callsNamed('writeFileSync', locations, lines)).to.deep.equal([call(1, 30), call(2, 5)])
     expect(callsNamed('stringify', locations, lines)).to.deep.equal([call(0, 20)])
     expect(callsNamed('Report', locations, lines)).to.deep.equal([call(3, 34)])

@@ -87,7 +87,14 @@ describe('the findings of a diagnosis', () => {
   it('name stage, line and what to do for a blocking call that is made again and again, however little it takes', () => {
     const [found, ...others] = findingsOf(evidence({ spots: [spot()] }))
     expect(others).to.deep.equal([])
-    expect(found).to.include({ check: 'blocked', state: 'wrong', stage: 'monitor/best', file: FILE, line: 20, kind: 'memory' })
+    expect(found).to.include({
+      check: 'blocked',
+      state: 'wrong',
+      stage: 'monitor/best',
+      file: FILE,
+      line: 20,
+      kind: 'memory',
+    })
     expect(found!.found).to.contain(`\`memoryUsage\` at ${FILE}:20 in the stage monitor/best took 50 ms`)
     expect(found!.advice).to.contain('processMetrics')
   })
@@ -149,7 +156,12 @@ describe('the findings of a diagnosis', () => {
   it('find the stage of what goes on after an await: by its function, by the await, by what was described before', () => {
     const stages = [stage({ waits: [wait] }), stage({ number: 3, path: 'monitor/other', place: at(60) })]
     const stageOf = (...spots: FoundSpot[]): string | undefined => findingsOf(evidence({ stages, spots })).at(-1)?.stage
-    const blocked = spot({ stage: undefined, functionPlace: at(100), place: at(105, 'execSync(x)'), callee: 'execSync' })
+    const blocked = spot({
+      stage: undefined,
+      functionPlace: at(100),
+      place: at(105, 'execSync(x)'),
+      callee: 'execSync',
+    })
     expect(stageOf(blocked)).to.equal(undefined)
     expect(stageOf({ ...blocked, functionPlace: at(29), place: at(33, 'execSync(x)') })).to.equal('monitor/best')
     expect(stageOf({ ...blocked, functionPlace: at(61), place: at(62, 'execSync(x)') })).to.equal('monitor/other')
@@ -157,7 +169,9 @@ describe('the findings of a diagnosis', () => {
   })
 
   it('find a stage in which values wait for those before them, with the line that is awaited', () => {
-    const [found] = findingsOf(evidence({ stages: [stage({ received: 1_000, objects: 1_000, held: 970, waits: [wait] })] }))
+    const [found] = findingsOf(
+      evidence({ stages: [stage({ received: 1_000, objects: 1_000, held: 970, waits: [wait] })] }),
+    )
     expect(found).to.include({ check: 'waits', stage: 'monitor/best', line: 31, kind: 'awaiting' })
     expect(found!.found).to.contain('970 of the 1000 values that it was given wait in it, each wait takes some 900 ms')
     expect(found!.advice).to.contain('mergeMapByKey')

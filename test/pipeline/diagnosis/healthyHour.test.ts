@@ -56,7 +56,8 @@ describe('an hour of simulated healthy running', () => {
     const edges = new EdgeLooks()
     const stalls: Stall[] = []
     const faults: Fault[] = []
-    let observed: { edges: readonly ObservedEdge[]; held: readonly number[]; seconds: number; beats: number } | undefined
+    let observed:
+      { edges: readonly ObservedEdge[]; held: readonly number[]; seconds: number; beats: number } | undefined
     instruments.asyncWork.start()
     try {
       const described = instruments.prepare(healthy.describe({ places: true }))
@@ -128,7 +129,14 @@ describe('an hour of simulated healthy running', () => {
       const findings = findingsOf({
         ...{ mode: 'simulate', seconds: observed!.seconds, stages, edges: observed!.edges, loopUtilization: 0.1 },
         stalls: stalls.map((stall) => ({ ...stall, early: false })),
-        lines: { sampledMs: HOUR_S * 1_000, gcMs: HOUR_S * 20, spots: [], places: [], allocations: [], allocatedBytes: 0 },
+        lines: {
+          sampledMs: HOUR_S * 1_000,
+          gcMs: HOUR_S * 20,
+          spots: [],
+          places: [],
+          allocations: [],
+          allocatedBytes: 0,
+        },
         heldBackSeconds: summary.held.seconds,
       })
       expect(findings).to.deep.equal([])

@@ -18,6 +18,7 @@ import type { RunHandle, RunOptions } from './pipeline'
 import { openQuarantine } from './quarantine'
 import { ReplayMarket } from './replayMarket'
 import { Run } from './run'
+import { notBegun } from './runHealth'
 import type { RunMode, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
 import { tellStalls } from './stallFaults'
@@ -130,6 +131,7 @@ export function startRun(description: PipelineDescription, options: RunOptions):
     attach: async (build) => (await Promise.race([running, done.then(ended)])).attach(build),
     graph: () => run?.picture() ?? runningGraphOf(nothingYet(description)),
     status: () => run?.status() ?? emptyStatus(description, mode),
+    health: () => run?.health() ?? notBegun(liveClock.nowUs()),
   }
 }
 
@@ -190,11 +192,14 @@ function emptyStatus(description: PipelineDescription, mode: RunMode): RunStatus
     records: 0,
     events: 0,
     streamTimeUs: undefined,
+    progress: undefined,
     rows: new Map(),
     edges: [],
     sinks: [],
     stages: [],
     faults: {},
+    latestFaults: [],
+    receiveToSink: { count: 0, p50: 0, p99: 0, max: 0 },
     connections: [],
     tree: supervisionTree({ ...nothingYet(description), connections: [] }),
     quarantine: undefined,

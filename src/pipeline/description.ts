@@ -229,7 +229,7 @@ class Drawing {
           'This source goes by time and cannot be paused, so its edge cannot block: choose what may be dropped, or fail.',
         )
       }
-      this.nodes.push({ kind: 'source', name, groups: this.open, ...this.placed(this.builder.source), source, edge })
+      this.nodes.push({ kind: 'source', name, groups: this.open, ...this.placed(), source, edge })
       return this.stream<T>(name)
     },
     sink: <T>(from: Stream<T>, sink: Sink<Row<T>>, typed: SinkEdgeOptions<Row<T>>): void => {
@@ -255,7 +255,7 @@ class Drawing {
         kind: 'sink',
         name,
         groups: this.open,
-        ...this.placed(this.builder.sink),
+        ...this.placed(),
         from: reads,
         sink,
         edge,
@@ -382,13 +382,13 @@ class Drawing {
     onFailure?: OnFailure,
     feedback = false,
   ): void {
-    const what = { groups: this.open, ...this.placed(this.addStage) }
+    const what = { groups: this.open, ...this.placed() }
     this.nodes.push({ kind: 'stage', name, ...what, from, operator, edge, onFailure, feedback })
   }
 
-  /** @param above  a function that the user's line has called, by whatever way */
-  private placed(above: (...args: never[]) => unknown): { readonly place?: RunningPlace } {
-    const place = this.places ? userPlace(above) : undefined
+  /** Where the user's line is that describes something now. */
+  private placed(): { readonly place?: RunningPlace } {
+    const place = this.places ? userPlace() : undefined
     return place === undefined ? {} : { place }
   }
 

@@ -5,7 +5,7 @@
 import { expect } from 'chai'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import type { Diagnosis } from '../../src/pipeline/diagnosis/diagnose'
+import type { Diagnosis } from '../../src/pipeline/diagnosis/examine'
 import type { PipelineFinding } from '../../src/pipeline/diagnosis/findings'
 import { millrace, needsBuild, ROOT, temporaryFolder } from './millrace'
 

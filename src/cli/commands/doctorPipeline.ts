@@ -2,7 +2,8 @@
  * `millrace doctor PIPELINE`: runs a pipeline under observation and says in sentences what is wrong with it.
  */
 import path from 'node:path'
-import { diagnose, type Diagnosis } from '../../pipeline/diagnosis/diagnose'
+import { diagnose } from '../../pipeline/diagnose'
+import type { Diagnosis } from '../../pipeline/diagnosis/examine'
 import type { PipelineFinding } from '../../pipeline/diagnosis/findings'
 import type { RunOptions } from '../../pipeline/pipeline'
 import type { RunStatus } from '../../pipeline/runSummary'

@@ -13,17 +13,15 @@ export const OWN_FOLDERS: readonly string[] = [path.resolve(__dirname, '../..') 
 /** Frames that are looked at, from the innermost. */
 const FRAMES_MAX = 64
 
-/**
- * @param above  the function whose caller is the first that counts
- * @returns      undefined where none of the user's code is on the stack
- */
-export function userPlace(above: (...args: never[]) => unknown): RunningPlace | undefined {
-  const { prepareStackTrace, stackTraceLimit } = Error
+/** @returns  undefined where none of the user's code is on the stack */
+export function userPlace(): RunningPlace | undefined {
+  const { stackTraceLimit } = Error
+  const prepare: unknown = Reflect.get(Error, 'prepareStackTrace')
   const holder: { stack?: unknown } = {}
   try {
     Error.stackTraceLimit = FRAMES_MAX
     Error.prepareStackTrace = (_, sites) => sites
-    Error.captureStackTrace(holder, above)
+    Error.captureStackTrace(holder, userPlace)
     const sites = holder.stack
     if (!Array.isArray(sites)) return undefined
     for (const site of sites as NodeJS.CallSite[]) {
@@ -36,7 +34,7 @@ export function userPlace(above: (...args: never[]) => unknown): RunningPlace | 
     }
     return undefined
   } finally {
-    Error.prepareStackTrace = prepareStackTrace
+    Reflect.set(Error, 'prepareStackTrace', prepare)
     Error.stackTraceLimit = stackTraceLimit
   }
 }

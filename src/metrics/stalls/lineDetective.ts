@@ -12,7 +12,17 @@
  */
 import { Session, type Debugger, type HeapProfiler } from 'node:inspector'
 import { monotonicUs, type LinesData } from './heartbeat'
-import { addProfile, fileOf, isUsers, type CallFrame, type CpuProfile, type ProfileContext, type ProfileSums, type Span, type Spot } from './profile'
+import {
+  addProfile,
+  fileOf,
+  isUsers,
+  type CallFrame,
+  type CpuProfile,
+  type ProfileContext,
+  type ProfileSums,
+  type Span,
+  type Spot,
+} from './profile'
 import { SourceLines, type RunningPlace, type SourceLine } from './sourceLines'
 import { digitOf } from './stageDigits'
 import type { RawStall } from './stall'

@@ -45,9 +45,9 @@ export class SourceLines {
     if (map === undefined || entry === undefined || !('originalLine' in entry))
       return this.lineOf(file, line, undefined)
     const { originalSource, originalLine } = entry
-    const { sourceRoot = '', sources, sourcesContent } = map.payload
+    const { sourceRoot = '', sources = [], sourcesContent = [] } = map.payload as Partial<SourceMapPayload>
     const original = fileOf(originalSource) ?? path.resolve(path.dirname(file), sourceRoot, originalSource)
-    return this.lineOf(original, originalLine + 1, sourcesContent?.[sources.indexOf(originalSource)])
+    return this.lineOf(original, originalLine + 1, sourcesContent[sources.indexOf(originalSource)])
   }
 
   private lineOf(file: string, line: number, content: string | undefined): SourceLine {

@@ -42,7 +42,7 @@ const KINDS: readonly { readonly kind: BlockingKind; readonly callee: RegExp; re
   {
     kind: 'sleep',
     callee: /^$/,
-    text: /\bwhile\s*\(.*(Date\.now\(\)|performance\.now\(\)|hrtime|\.getTime\(\))|\bfor\s*\(\s*;.*(Date\.now\(\)|performance\.now\(\))/,
+    text: /\b(while|for)\s*\(.*(\b(now|getTime)\(\)|\bhr[t]ime\b)/,
   },
   { kind: 'sort', callee: /^(sort|toSorted)$/, text: /\.(sort|toSorted)\s*\(/ },
   { kind: 'json', callee: /^(stringify|parse)$/, text: /\bJSON\.(stringify|parse)\s*\(/ },

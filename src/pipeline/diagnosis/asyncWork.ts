@@ -56,7 +56,7 @@ export class AsyncWork {
   constructor() {
     const init = (_: number, type: string): void => {
       const scope = this.storage.getStore()
-      if (scope !== undefined && !TURNS.has(type)) begin(scope, type === 'PROMISE', init)
+      if (scope !== undefined && !TURNS.has(type)) begin(scope, type === 'PROMISE')
     }
     const before = (): void => {
       const scope = this.storage.getStore()
@@ -93,7 +93,7 @@ export function scopeOf(waiter: Waiter, byValue: boolean): Scope {
   return { waiter, byValue, lastPlace: undefined, lastIsPromise: false, sinceUs: 0, looks: 0, secondUs: 0 }
 }
 
-function begin(scope: Scope, isPromise: boolean, above: (...args: never[]) => unknown): void {
+function begin(scope: Scope, isPromise: boolean): void {
   const nowUs = monotonicUs()
   scope.waiter.begun++
   scope.sinceUs = nowUs
@@ -102,7 +102,7 @@ function begin(scope: Scope, isPromise: boolean, above: (...args: never[]) => un
     scope.looks = 0
   }
   if (++scope.looks > LOOKS_PER_SECOND) return
-  const place = userPlace(above)
+  const place = userPlace()
   if (place === undefined && scope.lastPlace !== undefined && isPromise) return // a promise of a library's, for the same wait
   scope.lastPlace = place
   scope.lastIsPromise = isPromise

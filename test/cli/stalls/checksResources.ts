@@ -19,7 +19,7 @@ export default pipeline('checks', ({ source, sink }) => {
   )
   const checked = market.through(
     'checked',
-    filter((_: Batch<MarketEvent>) => load() < 1e6),
+    filter((batch: Batch<MarketEvent>) => batch.length > 0 && load() < 1e6),
   )
   const listed = checked.through(
     'listed',

@@ -1,10 +1,5 @@
 /**
- * Runs a pipeline for a while under observation, and says what is wrong with it: what blocked the event loop and at which line,
- * what awaited its values one after another, which edge was full, what was allocated, and what to do about each.
- *
- *     const { ok, findings } = await diagnose(pipeline, { seconds: 20 })
- *
- * The run is an ordinary one, a little dearer: its sinks write what they would. In a pipeline that is well nothing is found.
+ * A pipeline under examination: an ordinary run with instruments in it, looked at from a thread of its own.
  */
 import { performance } from 'node:perf_hooks'
 import { liveClock } from '../../clock/liveClock'
@@ -92,16 +87,13 @@ const ALLOCATIONS_MAX = 10
 /** Looks at which a replay has read nothing more: it waits for its stages. */
 const QUIET_LOOKS = 4
 
-/**
- * @throws `Fault` PIPELINE_INVALID, OPTION_INVALID, RECORDING_INVALID as a run does; WORKER_DIED when the observing thread cannot
- *         be had
- */
-export async function diagnose(pipeline: Pipeline, options: DiagnoseOptions = {}): Promise<Diagnosis> {
-  const { seconds = SECONDS } = options
+/** See `diagnose`. */
+export async function examine(pipeline: Pipeline, options: DiagnoseOptions = {}): Promise<Diagnosis> {
+  const { seconds = SECONDS, onProgress, ...run } = options
   if (!(seconds > 0 && seconds <= 86_400)) {
     throw new Fault('OPTION_INVALID', `A pipeline is diagnosed for ${seconds} seconds: give a number up to 86,400.`)
   }
-  return new Examination(pipeline, options, seconds).run()
+  return new Examination(pipeline, run, seconds, onProgress).run()
 }
 
 class Examination {
@@ -126,8 +118,9 @@ class Examination {
 
   constructor(
     private readonly pipeline: Pipeline,
-    private readonly options: DiagnoseOptions,
+    private readonly options: Omit<DiagnoseOptions, 'seconds' | 'onProgress'>,
     private readonly seconds: number,
+    private readonly onProgress: DiagnoseOptions['onProgress'],
   ) {}
 
   async run(): Promise<Diagnosis> {
@@ -135,8 +128,7 @@ class Examination {
     try {
       await watch.startLines()
       instruments.asyncWork.start()
-      const { seconds: _, onProgress: __, ...options } = this.options
-      const handle = pipeline.start({ ...options, stalls: false, instrument: instruments.prepare })
+      const handle = pipeline.start({ ...this.options, stalls: false, instrument: instruments.prepare })
       try {
         return await this.observe(handle)
       } finally {
@@ -156,7 +148,7 @@ class Examination {
       const status = handle.status()
       this.look(status)
       if (looks++ % PROGRESS_EVERY === 0)
-        this.options.onProgress?.(Math.min(1, (nowUs - startedUs) / 1e6 / this.seconds), status)
+        this.onProgress?.(Math.min(1, (nowUs - startedUs) / 1e6 / this.seconds), status)
     })
     let status: RunStatus
     try {

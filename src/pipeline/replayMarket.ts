@@ -6,6 +6,7 @@ import type { RecordingHeader } from '../feed/recording/recordingHeader'
 import { readHeader } from '../feed/recording/recordingReader'
 import { Readiness } from '../feed/readiness'
 import { Sessions } from '../feed/sessions'
+import { stalePolicyOf } from '../feed/stalePolicy'
 import { trace } from '../feed/trace'
 import { messageOf, Fault } from '../model/fault'
 import type { ConnectionView, Market, MarketOutput, MarketProgress } from './market'
@@ -51,7 +52,12 @@ export class ReplayMarket implements Market {
   private readonly left = new Promise<void>((resolve) => (this.leave = resolve))
 
   constructor(private readonly options: ReplayMarketOptions) {
-    this.sessions = new Sessions({ protocolOf: exchangeById, onFault: (fault) => this.output?.fault(fault) })
+    this.sessions = new Sessions({
+      protocolOf: exchangeById,
+      onFault: (fault) => this.output?.fault(fault),
+      staleRuleOf: (exchange) =>
+        stalePolicyOf(options.wishes.filter(({ exchanges }) => exchanges.includes(exchange))).rule,
+    })
   }
 
   /** Resolves with the first record, and at the end of recordings that hold none. */

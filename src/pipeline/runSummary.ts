@@ -6,6 +6,7 @@ import type { FaultLook } from '../sinks/runLook'
 import type { ProcessCost } from './host'
 import type { Market, MarketProgress } from './market'
 import type { Monitor } from './monitor'
+import type { RunHealth } from './runHealth'
 import type { EdgeReport, SinkReport } from './stageGraph'
 import type { StageReport } from './stageRunner'
 import type { SupervisionTree } from './supervisionTree'
@@ -57,6 +58,8 @@ export interface RunStatus {
   readonly tree: SupervisionTree
   readonly quarantine: RunSummary['quarantine']
   readonly held: Held
+  /** How it is, and what is done about that; absent where the pipeline declares no health and nobody has asked. */
+  readonly health?: RunHealth
 }
 
 /** A sink while the run goes on. */

@@ -1,7 +1,7 @@
 /**
  * The event loop of this thread under watch: a heartbeat in shared memory, and a thread that listens to it.
  *
- * What it costs the loop is a store 20 times a second, and a callback for each collection of garbage. The thread keeps no
+ * What it costs the loop is a store ten times a second, and a callback for each collection of garbage. The thread keeps no
  * process alive, and ends with this one. It remembers nothing but the stall that is going on.
  */
 import { createRequire } from 'node:module'
@@ -28,7 +28,9 @@ export interface LoopWatchOptions {
   readonly onBroken?: (fault: Fault) => void
 }
 
-const BEAT_MS = 50
+/** The heart beats so often within the time that a stall has to last; no more often than the first, no more rarely than the last. */
+const BEATS_IN_A_STALL = 2.5
+const BEAT_MS = [40, 100] as const
 /** Collections that are remembered: they come in order, and a stall is judged right after it. */
 const PAUSES_MAX = 256
 /** Stalls that wait for the observer of collections to be told of those that fell into them. */
@@ -36,6 +38,7 @@ const WAITING_MAX = 64
 
 export class LoopWatch {
   private readonly beats = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+  private readonly beatMs: number
   private readonly pauses: GcPause[] = []
   private waiting: RawStall[] = []
   private readonly timer: NodeJS.Timeout
@@ -47,6 +50,7 @@ export class LoopWatch {
   private stopped = false
 
   constructor(private readonly options: LoopWatchOptions) {
+    this.beatMs = Math.round(Math.min(BEAT_MS[1], Math.max(BEAT_MS[0], options.afterMs / BEATS_IN_A_STALL)))
     const originUs = monotonicUs() - performance.now() * 1_000
     this.observer = new PerformanceObserver((list) => {
       for (const { startTime, duration } of list.getEntries()) {
@@ -56,7 +60,7 @@ export class LoopWatch {
       if (this.pauses.length > PAUSES_MAX) this.pauses.splice(0, this.pauses.length - PAUSES_MAX)
     })
     this.observer.observe({ entryTypes: ['gc'] })
-    this.timer = setInterval(() => this.beat(), BEAT_MS)
+    this.timer = setInterval(() => this.beat(), this.beatMs)
     this.timer.unref()
     this.worker = this.begin()
   }
@@ -111,7 +115,7 @@ export class LoopWatch {
       marks: stageMarks.marks,
       beats: this.beats,
       afterMs,
-      beatMs: BEAT_MS,
+      beatMs: this.beatMs,
       // On Linux the main thread's number is that of the process.
       thread: isMainThread && process.platform === 'linux' ? process.pid : undefined,
       hangMs,

@@ -4,7 +4,7 @@
  *
  * Where lines are wanted, the {@link LineDetective} works here as well: parsing a profile is no business of the loop.
  */
-import { readFileSync, writeSync } from 'node:fs'
+import { openSync, readSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../../model/fault'
@@ -81,11 +81,25 @@ function sayHang(stage: number): void {
     )
 }
 
-/** From the kernel's books: what the watched thread has run, and what it had to wait for a processor, µs. */
-function scheduled(): readonly [ran: number | undefined, starved: number | undefined] {
-  if (data.thread === undefined) return [undefined, undefined]
+/** The kernel's book of the watched thread, kept open: each look reads it anew. Undefined where there is none. */
+const book = openBook()
+const page = Buffer.alloc(128)
+
+function openBook(): number | undefined {
+  if (data.thread === undefined) return undefined
   try {
-    const [ran, starved] = readFileSync(`/proc/self/task/${data.thread}/schedstat`, 'latin1').split(' ').map(Number)
+    return openSync(`/proc/self/task/${data.thread}/schedstat`, 'r')
+  } catch {
+    return undefined
+  }
+}
+
+/** What the watched thread has run, and what it had to wait for a processor, µs. */
+function scheduled(): readonly [ran: number | undefined, starved: number | undefined] {
+  if (book === undefined) return [undefined, undefined]
+  try {
+    const length = readSync(book, page, 0, page.length, 0)
+    const [ran, starved] = page.toString('latin1', 0, length).split(' ').map(Number)
     return [ran! / 1_000, starved! / 1_000]
   } catch {
     return [undefined, undefined]

@@ -92,6 +92,16 @@ export { consoleSink, type ConsoleSinkOptions } from './sinks/consoleSink'
 export { memory, type MemoryOptions, type MemorySink } from './sinks/memory'
 export { encodeEvent } from './sinks/encode'
 
+export { diagnose } from './pipeline/diagnose'
+export type {
+  AllocationSite,
+  DiagnoseOptions,
+  Diagnosis,
+  EdgeDiagnosis,
+  LoopDiagnosis,
+} from './pipeline/diagnosis/examine'
+export type { PipelineFinding } from './pipeline/diagnosis/findings'
+export type { StallOptions } from './pipeline/stallFaults'
 export { processMetrics, type ProcessMetricsOptions } from './metrics/processMetrics'
 export type { ProcessSample, WorkerGauge, WorkerSample } from './metrics/processSample'
 export type { GcKind, GcPauses, GcSummary } from './metrics/gcPauses'

@@ -57,7 +57,7 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; readonly loa
   },
   init: { summary: "makes a quant's project", load: async () => (await import('./commands/init.js')).init },
   doctor: {
-    summary: 'checks this machine and says what to do',
+    summary: 'checks this machine, or a pipeline, and says what to do',
     load: async () => (await import('./commands/doctor.js')).doctor,
   },
 }

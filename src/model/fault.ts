@@ -15,6 +15,7 @@ export const REPAIRS = {
   SYMBOL_UNKNOWN: 'skip', // a frame names an instrument that nobody asked for
   RECORD_UNREADABLE: 'skip', // a line of a recording is broken
   RECORDING_CUT: 'skip', // a recording ends in the middle: what is complete has been read
+  LOOP_BLOCKED: 'skip', // the event loop stood still: whatever came meanwhile is late
   REQUEST_FAILED: 'skip', // a REST request was not answered, and is asked again within its budget
   BOOK_GAP: 'resync', // a delta does not extend the state we hold
   BOOK_CHECKSUM: 'resync', // our book's checksum is not the exchange's

@@ -11,6 +11,8 @@ import { runWithMetrics } from '../metrics/currentMetrics'
 import { UserMetrics } from '../metrics/userMetrics'
 import { problemsOfDeclaration, type HealthDeclaration } from './healthDeclaration'
 import type { Batch } from '../model/events'
+import { userPlace } from '../metrics/stalls/callPlace'
+import type { RunningPlace } from '../metrics/stalls/sourceLines'
 import { Fault } from '../model/fault'
 import type { DeadLetter } from '../sinks/deadLetter'
 import type { RetryBudget } from '../sinks/drain'
@@ -89,6 +91,8 @@ export interface PipelineBuilder extends BranchBuilder {
 
 interface NodeBase {
   readonly name: string
+  /** Where it was described, in the file as it runs; known only where places were asked for. */
+  readonly place?: RunningPlace
   /** Names of the groups it is in, from the outermost. */
   readonly groups: readonly string[]
 }
@@ -143,13 +147,22 @@ export interface PipelineProblem {
   readonly problem: string
 }
 
+export interface DescribeOptions {
+  /** Takes note where each node is described: for development. Default false. */
+  readonly places?: boolean
+}
+
 /**
  * Calls `build` and checks what it described.
  *
  * @throws `Fault` PIPELINE_INVALID { problems } with all problems at once, each with its place
  */
-export function describePipeline(name: string, build: (builder: PipelineBuilder) => void): PipelineDescription {
-  const drawing = new Drawing({ name, nodes: [], groups: [], metrics: new UserMetrics() })
+export function describePipeline(
+  name: string,
+  build: (builder: PipelineBuilder) => void,
+  { places = false }: DescribeOptions = {},
+): PipelineDescription {
+  const drawing = new Drawing({ name, nodes: [], groups: [], metrics: new UserMetrics() }, places)
   drawing.draw(() => build(drawing.builder))
   if (!drawing.nodes.some((node) => node.kind === 'source')) drawing.at('', 'A pipeline needs a source.')
   if (!drawing.nodes.some((node) => node.kind === 'sink')) {
@@ -197,7 +210,10 @@ class Drawing {
   private readonly metrics: UserMetrics
 
   /** @param from  what is there already */
-  constructor({ name, nodes, groups, metrics = new UserMetrics() }: PipelineDescription) {
+  constructor(
+    { name, nodes, groups, metrics = new UserMetrics() }: PipelineDescription,
+    private readonly places = false,
+  ) {
     this.pipeline = name
     this.metrics = metrics
     this.nodes = [...nodes]
@@ -237,7 +253,7 @@ class Drawing {
           'This source goes by time and cannot be paused, so its edge cannot block: choose what may be dropped, or fail.',
         )
       }
-      this.nodes.push({ kind: 'source', name, groups: this.open, source, edge })
+      this.nodes.push({ kind: 'source', name, groups: this.open, ...this.placed(), source, edge })
       return this.stream<T>(name)
     },
     sink: <T>(from: Stream<T>, sink: Sink<Row<T>>, typed: SinkEdgeOptions<Row<T>>): void => {
@@ -259,7 +275,15 @@ class Drawing {
       this.takeSink(name, sink, 'This sink')
       if (given?.deadLetters !== undefined) this.checkDeadLetters(name, given.deadLetters)
       const reads = this.isStream(from) ? [from.name] : []
-      this.nodes.push({ kind: 'sink', name, groups: this.open, from: reads, sink, edge })
+      this.nodes.push({
+        kind: 'sink',
+        name,
+        groups: this.open,
+        ...this.placed(),
+        from: reads,
+        sink,
+        edge,
+      })
     },
     merge: <T extends readonly unknown[]>(
       name: string,
@@ -393,7 +417,14 @@ class Drawing {
     onFailure?: OnFailure,
     feedback = false,
   ): void {
-    this.nodes.push({ kind: 'stage', name, groups: this.open, from, operator, edge, onFailure, feedback })
+    const what = { groups: this.open, ...this.placed() }
+    this.nodes.push({ kind: 'stage', name, ...what, from, operator, edge, onFailure, feedback })
+  }
+
+  /** Where the user's line is that describes something now. */
+  private placed(): { readonly place?: RunningPlace } {
+    const place = this.places ? userPlace() : undefined
+    return place === undefined ? {} : { place }
   }
 
   private claim(name: string, what: string): void {

@@ -4,6 +4,7 @@ import type { Fault } from '../model/fault'
 import {
   describePipeline,
   type BranchBuilder,
+  type DescribeOptions,
   type PipelineBuilder,
   type PipelineDescription,
   type Stream,
@@ -15,6 +16,7 @@ import type { RunHealth } from './runHealth'
 import type { RunStatus, RunSummary } from './runSummary'
 import type { StageTrial, TrialOptions } from './stageTrial'
 import type * as stageTrial from './stageTrial'
+import type { StallOptions } from './stallFaults'
 import type * as startRun from './startRun'
 
 /** What runs a pipeline is loaded when one is run: it is more than half of what `import 'millrace'` would load. */
@@ -68,6 +70,13 @@ export interface RunOptions {
    * @internal
    */
   readonly watching?: boolean
+  /**
+   * The watch over the event loop: that it stands still is a `LOOP_BLOCKED` fault, with the stage that was at work. Default on;
+   * false: nobody watches.
+   */
+  readonly stalls?: StallOptions | false
+  /** Puts instruments into what was described, before it is wired; the nodes know their places. For development. */
+  readonly instrument?: (description: PipelineDescription) => PipelineDescription
   /** Aborting it stops the run in order. */
   readonly signal?: AbortSignal
 }
@@ -117,7 +126,7 @@ export interface Pipeline {
   /** Begins a run and hands it over. */
   start(options?: RunOptions): RunHandle
   /** What it describes. Throws PIPELINE_INVALID with all problems. */
-  describe(): PipelineDescription
+  describe(options?: DescribeOptions): PipelineDescription
   /** Its picture, without running it. Throws PIPELINE_INVALID with all problems. */
   graph(): PipelineGraph
   /** Gives a message that a stage failed on once more to a new instance of that stage, alone. */
@@ -131,11 +140,15 @@ export interface Pipeline {
  * @throws `Fault` PIPELINE_INVALID with all problems at once, each with its place, when it is run or drawn
  */
 export function pipeline(name: string, build: (builder: PipelineBuilder) => void): Pipeline {
-  const describe = (): PipelineDescription => describePipeline(name, build)
+  const describe = (options?: DescribeOptions): PipelineDescription => describePipeline(name, build, options)
   const made: Pipeline = {
     name,
     run: async (options) => made.start(options).done,
-    start: (options = {}) => (load('./startRun') as typeof startRun).startRun(describe(), options),
+    start: (options = {}) => {
+      const { instrument } = options
+      const description = instrument === undefined ? describe() : instrument(describe({ places: true }))
+      return (load('./startRun') as typeof startRun).startRun(description, options)
+    },
     describe,
     graph: () => graphOf(describe()),
     retry: (message, options) => (load('./stageTrial') as typeof stageTrial).tryStage(describe(), message, options),

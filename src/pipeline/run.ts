@@ -803,6 +803,12 @@ export class Run {
     this.quietTimer = clock.after(QUIET_TICK_MS, look)
   }
 
+  /** Counts a fault of somebody who watches the run, and tells it like all others. */
+  report(fault: Fault): void {
+    if (this.over) this.options.onFault(fault)
+    else this.fault(fault)
+  }
+
   private fault(fault: Fault): void {
     this.faults.set(fault.code, (this.faults.get(fault.code) ?? 0) + 1)
     const { code, message } = fault

@@ -21,6 +21,7 @@ import { Run } from './run'
 import { notBegun } from './runHealth'
 import type { RunMode, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
+import { tellStalls } from './stallFaults'
 import { supervisionTree } from './supervisionTree'
 import { toppedMarket } from './tops'
 import { noLatencies } from './watching'
@@ -39,9 +40,14 @@ export function startRun(description: PipelineDescription, options: RunOptions):
 
   const outDir = options.out ?? DEFAULT_OUT_DIR
   const begin = async (): Promise<RunSummary> => {
+    const { stalls } = options
+    const endWatch =
+      stalls === false
+        ? undefined
+        : tellStalls({ ...stalls, pipeline: description.name, clock: liveClock, onFault: (fault) => run?.report(fault) })
     let simulated: RunningSimulator | undefined
-    if (mode === 'simulate' && wishes.length > 0) simulated = await startSimulator(simulatorOptionsOf(wishes, options))
     try {
+      if (mode === 'simulate' && wishes.length > 0) simulated = await startSimulator(simulatorOptionsOf(wishes, options))
       const recorder =
         options.record === undefined
           ? undefined
@@ -81,6 +87,7 @@ export function startRun(description: PipelineDescription, options: RunOptions):
         options.signal?.removeEventListener('abort', abort)
       }
     } finally {
+      endWatch?.()
       await simulated?.stop()
     }
   }

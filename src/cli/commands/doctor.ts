@@ -4,13 +4,27 @@ import path from 'node:path'
 import { EXCHANGES } from '../../exchanges/exchanges'
 import { proxyFor, tunnelTo } from '../../feed/proxy'
 import { messageOf } from '../../model/fault'
-import { EXIT, optionsHelp, optionsOnly, parse, print, type Command, type OptionSpec } from '../command'
+import { EXIT, optionsHelp, parse, print, UsageError, type Command, type OptionSpec, type ParsedArgs } from '../command'
+import { doctorPipeline, type DoctorPipelineOptions } from './doctorPipeline'
 import { OPTIONAL_PARTS } from '../../sinks/optionalPart'
 import { table } from '../table'
 
 const OPTIONS = {
   json: { meaning: 'print the findings as one JSON object' },
-  offline: { meaning: 'do not try to reach the exchanges' },
+  offline: { meaning: 'without a pipeline: do not try to reach the exchanges' },
+  simulate: { meaning: 'with a pipeline: the exchange simulator on loopback (default)' },
+  live: { meaning: 'with a pipeline: the exchanges themselves' },
+  replay: {
+    value: 'FILE',
+    meaning: 'with a pipeline: recordings in the place of the exchanges; further files may follow',
+    multiple: true,
+  },
+  speed: { value: 'SPEED', meaning: 'of a replay: max (default), real, or a multiple such as 10x' },
+  seconds: { value: 'N', meaning: 'with a pipeline: observe it for N seconds (default 20)' },
+  rate: { value: 'N', meaning: 'of the simulator: market messages per second, up to 50000 (default 500)' },
+  seed: { value: 'N', meaning: 'of the simulator (default 1)' },
+  faults: { value: 'SPEC', meaning: 'of the simulator: faults, such as drop=10s,skip=5s' },
+  out: { value: 'DIR', meaning: 'folder for what sinks write (default out)' },
 } satisfies Record<string, OptionSpec>
 
 interface Finding {
@@ -23,41 +37,119 @@ interface Finding {
 
 export const doctor: Command = {
   name: 'doctor',
-  summary: 'checks this machine and says what to do',
+  summary: 'checks this machine, or a pipeline, and says what to do',
   help: `Usage: millrace doctor [--offline] [--json]
+       millrace doctor PIPELINE [--simulate | --live | --replay FILE...] [--seconds N] [--json]
 
-Checks Node, TypeScript and ts-node (they must fit each other), the parts that some features need, the machine's clock,
-and whether the exchanges can be reached, and says what to do about each.
+Without a pipeline: checks Node, TypeScript and ts-node (they must fit each other), the parts that some features need, the
+machine's clock, and whether the exchanges can be reached, and says what to do about each.
+
+With a pipeline: runs it for a while, a little slower than \`millrace run\` would, and says in sentences what is wrong with it,
+with the stage, the line of your file and what to do:
+
+  blocked   a line keeps the event loop busy or asleep, and everything else waits for it: synchronous files and programs,
+            memory read with each message, a sleep between retries, books sorted at each update, large JSON
+  waits     a stage awaits its values one after another while the loop is idle, and they pile up inside it
+  edge      an edge is full, or gives values up; and why what it leads to does not keep up
+  garbage   collections of garbage take much of the time; and which function allocates most
+
+Collections of garbage, the compiling of the first seconds and a machine that is busy with other things are told apart from
+that. Below the findings are shown how busy the loop was, how full the edges were, and which functions allocated.
 
 ${optionsHelp(OPTIONS)}
 
-Exit status: 0 all that is needed is there; 1 something needed is wrong. What is optional and missing is only said.`,
+  millrace doctor
+  millrace doctor pipelines/market-monitor.ts
+  millrace doctor pipelines/market-monitor.ts --rate 5000 --seconds 60
+  millrace doctor pipelines/market-monitor.ts --replay today.ndjson.gz --speed real --json
+
+Give it the rate that you expect: what costs little at 500 messages a second may be most of the time at 20,000.
+
+Exit status: 0 nothing is wrong; 1 something is; 2 wrong usage or an invalid pipeline. Of the machine, what is optional and
+missing is only said.`,
   async run(args) {
     const parsed = parse(args, OPTIONS)
-    optionsOnly('doctor', parsed)
-    const findings = [
-      node(),
-      typescript(),
-      tsNode(),
-      clockSource(),
-      optional('tslab', 'notebooks: npm install --save-dev tslab@1.0.22'),
-      ...Object.entries(OPTIONAL_PARTS).map(([name, { version, use }]) =>
-        optional(name, `${use}: npm install ${name}@${version}`),
-      ),
-    ]
-    if (!parsed.flag('offline'))
-      findings.push(...(await Promise.all([...EXCHANGES.values()].map(({ id, hosts }) => reach(id, hosts.rest)))))
-    const ok = !findings.some(({ state }) => state === 'wrong')
-    if (parsed.flag('json')) print(JSON.stringify({ format: 'millrace-doctor/1', ok, findings }, null, 2))
-    else
-      print(
-        table(
-          ['check', 'state', 'found', 'what to do'],
-          findings.map(({ check, state, found, advice }) => [check, state, found, advice]),
-        ),
-      )
-    return ok ? EXIT.done : EXIT.faults
+    const [file] = parsed.positionals
+    return file === undefined ? doctorMachine(parsed) : doctorPipeline({ file, ...pipelineOptions(parsed) })
   },
+}
+
+/** Options that mean something for a pipeline alone. */
+const OF_PIPELINES = ['simulate', 'live', 'replay', 'speed', 'seconds', 'rate', 'seed', 'faults', 'out'] as const
+
+function pipelineOptions(parsed: ParsedArgs): Omit<DoctorPipelineOptions, 'file'> {
+  if (parsed.flag('offline')) {
+    throw new UsageError(
+      '--offline is of the doctor without a pipeline; with one, --simulate and --replay need no exchange.',
+    )
+  }
+  const [, ...further] = parsed.positionals
+  const replayed = parsed.texts('replay')
+  if (replayed.length === 0 && further.length > 0) {
+    throw new UsageError(
+      `One pipeline is examined at a time; ${further.join(', ')} is more. Recordings are named with --replay.`,
+    )
+  }
+  const chosen = [
+    parsed.flag('live') ? '--live' : '',
+    parsed.flag('simulate') ? '--simulate' : '',
+    replayed.length > 0 ? '--replay' : '',
+  ].filter(Boolean)
+  if (chosen.length > 1)
+    throw new UsageError(`A run is live, simulated or a replay: choose one of ${chosen.join(', ')}.`)
+  const mode = chosen[0] ?? '--simulate'
+  const only = (option: string, of: string): void => {
+    if (parsed.text(option) !== undefined && of !== mode) {
+      throw new UsageError(`--${option} goes with ${of}; this run is ${mode}.`)
+    }
+  }
+  only('speed', '--replay')
+  for (const option of ['rate', 'seed', 'faults']) only(option, '--simulate')
+  const rate = parsed.number('rate', { min: 1, max: 50_000 })
+  const seed = parsed.number('seed', { min: 0, max: 2 ** 32 - 1, integer: true })
+  const [speed, faults, out] = [parsed.text('speed'), parsed.text('faults'), parsed.text('out')]
+  return {
+    run: {
+      ...(mode === '--live' ? { live: true } : mode === '--replay' ? { replay: [...replayed, ...further] } : {}),
+      ...(rate === undefined ? {} : { messagesPerSecond: rate }),
+      ...(seed === undefined ? {} : { seed }),
+      ...(speed === undefined ? {} : { speed }),
+      ...(faults === undefined ? {} : { faults }),
+      ...(out === undefined ? {} : { out }),
+    },
+    seconds: parsed.number('seconds', { min: 1, max: 86_400 }),
+    json: parsed.flag('json'),
+  }
+}
+
+async function doctorMachine(parsed: ParsedArgs): Promise<number> {
+  for (const option of OF_PIPELINES) {
+    if (parsed.flag(option) || parsed.text(option) !== undefined) {
+      throw new UsageError(`--${option} needs a pipeline: millrace doctor pipelines/market-monitor.ts --${option} ...`)
+    }
+  }
+  const findings = [
+    node(),
+    typescript(),
+    tsNode(),
+    clockSource(),
+    optional('tslab', 'notebooks: npm install --save-dev tslab@1.0.22'),
+    ...Object.entries(OPTIONAL_PARTS).map(([name, { version, use }]) =>
+      optional(name, `${use}: npm install ${name}@${version}`),
+    ),
+  ]
+  if (!parsed.flag('offline'))
+    findings.push(...(await Promise.all([...EXCHANGES.values()].map(({ id, hosts }) => reach(id, hosts.rest)))))
+  const ok = !findings.some(({ state }) => state === 'wrong')
+  if (parsed.flag('json')) print(JSON.stringify({ format: 'millrace-doctor/1', ok, findings }, null, 2))
+  else
+    print(
+      table(
+        ['check', 'state', 'found', 'what to do'],
+        findings.map(({ check, state, found, advice }) => [check, state, found, advice]),
+      ),
+    )
+  return ok ? EXIT.done : EXIT.faults
 }
 
 function node(): Finding {

@@ -185,5 +185,6 @@ function optionsOf(parsed: ParsedArgs): RunOptions {
     ...text('exchange', 'exchange'),
     ...text('run-id', 'runId'),
     digest: parsed.flag('digest'),
+    stalls: { hangs: 'stderr' },
   }
 }

@@ -44,10 +44,16 @@ export function startRun(description: PipelineDescription, options: RunOptions):
     const endWatch =
       stalls === false
         ? undefined
-        : tellStalls({ ...stalls, pipeline: description.name, clock: liveClock, onFault: (fault) => run?.report(fault) })
+        : tellStalls({
+            ...stalls,
+            pipeline: description.name,
+            clock: liveClock,
+            onFault: (fault) => run?.report(fault),
+          })
     let simulated: RunningSimulator | undefined
     try {
-      if (mode === 'simulate' && wishes.length > 0) simulated = await startSimulator(simulatorOptionsOf(wishes, options))
+      if (mode === 'simulate' && wishes.length > 0)
+        simulated = await startSimulator(simulatorOptionsOf(wishes, options))
       const recorder =
         options.record === undefined
           ? undefined

@@ -302,7 +302,7 @@ describe('What a pipeline does about its health', () => {
   })
 
   it('acts and recovers over a simulated hour in which instruments freeze, and every account balances', async function () {
-    this.timeout(120_000)
+    this.timeout(300_000)
     const seen: boolean[] = []
     const { summary, faults, uncaught } = await simulateRun(
       ({ source, sink, health }) => {

@@ -91,7 +91,11 @@ export { consoleSink, type ConsoleSinkOptions } from './sinks/consoleSink'
 export { memory, type MemoryOptions, type MemorySink } from './sinks/memory'
 export { encodeEvent } from './sinks/encode'
 
-export { processMetrics, type ProcessMetricsOptions, type ProcessSample } from './metrics/processMetrics'
+export { processMetrics, type ProcessMetricsOptions } from './metrics/processMetrics'
+export type { ProcessSample, WorkerGauge, WorkerSample } from './metrics/processSample'
+export type { GcKind, GcPauses, GcSummary } from './metrics/gcPauses'
+export type { LoopDelayPercentiles } from './metrics/loopBeat'
+export type { SocketFigures } from './metrics/socketGauges'
 export {
   health,
   type CheckReport,

@@ -1,8 +1,10 @@
 /**
  * What is said of a run: while it goes on, and when it is over.
  */
+import type { LatencySummary } from '../metrics/histogram'
+import type { FaultLook } from '../sinks/runLook'
 import type { ProcessCost } from './host'
-import type { Market } from './market'
+import type { Market, MarketProgress } from './market'
 import type { Monitor } from './monitor'
 import type { RunHealth } from './runHealth'
 import type { EdgeReport, SinkReport } from './stageGraph'
@@ -40,11 +42,17 @@ export interface RunStatus {
   readonly events: number
   /** The stream's time; undefined before the first record. */
   readonly streamTimeUs: number | undefined
+  /** Of a replay: how far it is; undefined of what has no end. */
+  readonly progress: MarketProgress | undefined
   readonly rows: Monitor['rows']
   readonly edges: readonly EdgeReport[]
-  readonly sinks: readonly SinkReport[]
+  readonly sinks: readonly SinkStanding[]
   readonly stages: readonly StageReport[]
   readonly faults: Readonly<Record<string, number>>
+  /** The last ones, oldest first. */
+  readonly latestFaults: readonly FaultLook[]
+  /** From a frame's receive stamp to the moment at which a value of it was safe at a sink; nothing in a replay. */
+  readonly receiveToSink: LatencySummary
   readonly connections: ReturnType<Market['connections']>
   /** Who supervises whom, and how everyone fares. */
   readonly tree: SupervisionTree
@@ -52,6 +60,12 @@ export interface RunStatus {
   readonly held: Held
   /** How it is, and what is done about that; absent where the pipeline declares no health and nobody has asked. */
   readonly health?: RunHealth
+}
+
+/** A sink while the run goes on. */
+export interface SinkStanding extends SinkReport {
+  /** Attempts to write a batch again. */
+  readonly retries: number
 }
 
 /** How often, and for how long in all, the sources were held back because an edge that may not drop was full. */

@@ -33,7 +33,7 @@ export function manyInstruments(count: number): Map<string, InstrumentRow> {
     Array.from({ length: count }, (_, index): [string, InstrumentRow] => {
       const name = `SYM${String(index).padStart(5, '0')}-USDT`
       const prices = { bidPrice: 100 + index, askPrice: 100.5 + index, levels: [5, 5] as const }
-      const counts = { events: 0, trades: 0, gaps: 0, resyncs: 0, lastUs: 0 }
+      const counts = { events: 0, trades: 0, gaps: 0, resyncs: 0, lastUs: 0, stale: [] }
       return [name, { name, exchange: 'binance', state: 'live', ...prices, ...counts }]
     }),
   )

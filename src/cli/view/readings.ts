@@ -75,11 +75,9 @@ export interface ProcessMoment {
   readonly loopMsP99: number
 }
 
-/** A row of a run that looks out for channels which are silent for longer than is usual for them. */
-type WatchedRow = InstrumentRow & { readonly stale?: readonly string[] }
-
-export function isStale({ stale }: WatchedRow): boolean {
-  return stale !== undefined && stale.length > 0
+/** True when one of its channels is silent for longer than is usual for it. */
+export function isStale({ stale }: InstrumentRow): boolean {
+  return stale.length > 0
 }
 
 /** Of an edge, in the maps of a moment. */

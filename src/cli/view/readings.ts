@@ -75,7 +75,7 @@ export interface ProcessMoment {
   readonly loopMsP99: number
 }
 
-/** True when one of its channels is silent for longer than is usual for it. */
+/** A channel of it is silent for longer than is usual for it. */
 export function isStale({ stale }: InstrumentRow): boolean {
   return stale.length > 0
 }

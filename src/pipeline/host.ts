@@ -9,6 +9,7 @@ import { getHeapStatistics } from 'node:v8'
 import { liveRandom } from '../clock/backoff'
 import type { Clock } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
+import { DelayWindow, observeLoop } from '../metrics/loopBeat'
 import { loopDelay, type LoopDelaySummary } from '../metrics/loopDelay'
 import { processFamilies, type ProcessFamiliesReader } from '../metrics/processFamilies'
 import { spawnWorker } from '../workers/spawn'
@@ -30,8 +31,16 @@ export interface Host {
   readonly sample?: () => ProcessFamiliesReader
   /** Begins to watch what the run costs the process. */
   readonly watch: () => ProcessWatch
+  /** Begins to watch the delays of the event loop, for whoever looks again and again. Undefined: there is no loop to watch. */
+  readonly watchLoop?: () => LoopWatch
   /** Of what the process may take, the share that it has, in percent. Undefined: nobody knows. */
   readonly memoryPercent?: () => number
+}
+
+export interface LoopWatch {
+  /** The delays since the last look. */
+  read(): LoopDelaySummary
+  stop(): void
 }
 
 export interface ProcessWatch {
@@ -58,6 +67,11 @@ export const liveHost: Host = {
   env: process.env,
   defer: setImmediate,
   spawn: spawnWorker,
+  watchLoop() {
+    const delays = new DelayWindow()
+    const stop = observeLoop((delayMs) => delays.add(delayMs))
+    return { read: () => delays.read(), stop }
+  },
   memoryPercent() {
     const { used_heap_size: heap, heap_size_limit: heapMax } = getHeapStatistics()
     // Without a limit it is 0, or more than any machine has.

@@ -28,7 +28,7 @@ import { asSentence, errorOf, Fault, messageOf, type FaultCode } from '../model/
 import { readsLevels } from './levelReaders'
 import { describeBranch, pathOf, type PipelineDescription, type SourceNode } from './description'
 import { runningGraphOf, type RunningGraph, type RunningParts } from './graph'
-import type { Host, ProcessCost, ProcessWatch } from './host'
+import type { Host, LoopWatch, ProcessCost, ProcessWatch } from './host'
 import type { Market } from './market'
 import { Monitor } from './monitor'
 import type { Held, RunMode, RunStatus, RunSummary } from './runSummary'
@@ -148,7 +148,7 @@ export class Run {
   private board: HealthBoard | undefined
   /** What the pipeline's reactions do now. */
   private readonly inForce = new Set<Reaction>()
-  private loopWatch: ProcessWatch | undefined
+  private loopWatch: LoopWatch | undefined
   /** When all that is required had come. */
   private readyUs: number | undefined
   private readonly books = { live: 0, gaps: 0, resyncs: 0 }
@@ -368,7 +368,7 @@ export class Run {
   private watched(): HealthBoard {
     if (this.board === undefined) {
       const { host, description, mode } = this.options
-      this.loopWatch = host.watch()
+      this.loopWatch = host.watchLoop?.()
       this.board = new HealthBoard({
         clock: host.clock,
         declared: description.health,
@@ -418,7 +418,7 @@ export class Run {
       sinks: this.graph?.sinkLooks() ?? [],
       stages: [...(this.graph?.stageReports() ?? []), ...this.sources.map((source) => source.report)],
       quarantined: counts.kept + counts.unkept,
-      loopDelayMs: this.loopWatch?.read().loopDelayMs.p99 ?? 0,
+      loopDelayMs: this.loopWatch?.read().p99 ?? 0,
       memoryPercent: host.memoryPercent?.() ?? 0,
     }
   }

@@ -48,7 +48,7 @@ const MARKETS: readonly (readonly [title: string, hours: number, gaps: Gaps])[] 
 ]
 
 describe('Staleness', function () {
-  this.timeout(120_000)
+  this.timeout(300_000)
 
   for (const [title, hours, gaps] of MARKETS) {
     it(`says nothing of ${title} over ${hours} hours, and tells within its bound when it freezes`, () => {
@@ -234,6 +234,19 @@ describe('Staleness', function () {
         const steps = cut.flatMap((record) => [...keeping.apply(record)])
         expect(steps.filter(isStale), 'of sessions that keep the books').to.deep.equal(stale)
         expect(eventsOf(records).filter(isStale), 'uncut').to.deep.equal([])
+        const { timeUs, ns, connection } = cut.at(-1)!
+        const close = {
+          timeUs: timeUs + 1_000,
+          ns,
+          connection,
+          exchange,
+          dir: 'close',
+          code: 1_006,
+          reason: '',
+        } as const
+        const atEnd = keeping.apply(close).flatMap((event) => (event.kind === 'notice' ? [event] : []))
+        expect([atEnd[0]!.code, atEnd[0]!.symbol, atEnd[0]!.details['ended']]).to.deep.equal(['stale', symbol, true])
+        expect(atEnd[1]!.code, 'behind it').to.equal('disconnected')
         const others = (event: MarketEvent): boolean => !isStale(event) && !isOf(event, channel, symbol)
         expect(events.filter(others), 'all else').to.deep.equal(eventsOf(records).filter(others))
       })

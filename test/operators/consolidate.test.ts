@@ -177,6 +177,19 @@ describe('consolidate', () => {
     expect(clock.pending).to.equal(0)
   })
 
+  it('leaves out at once a book that is stale, and takes it in again when it speaks', () => {
+    const { source, out } = started()
+    const stale = (details: Record<string, unknown>): Notice =>
+      notice('stale', { exchange: 'okx', instrument: 'BTC-USDT', details })
+    source.next([book('okx', [99, 1], [101, 1])])
+    source.next([stale({ channel: 'trades' })])
+    expect(out.map(([quote]) => quote!.exchanges)).to.deep.equal([1])
+    source.next([stale({ channel: 'book' })])
+    expect(out.map(([quote]) => quote!.exchanges)).to.deep.equal([1, 0])
+    source.next([stale({ channel: 'book', ended: true }), book('okx', [99, 1], [101, 1])])
+    expect(out.map(([quote]) => quote!.exchanges)).to.deep.equal([1, 0, 1])
+  })
+
   it('leaves out at once a book that a notice puts in doubt, and all of an exchange when it is not said which', () => {
     const { source, out } = started()
     source.next([

@@ -142,11 +142,11 @@ describe('The health of a run', () => {
   function begun(build: (builder: PipelineBuilder) => void, market = new ViewedMarket()) {
     const clock = new VirtualClock(FIRST_US + 1_000_000)
     const machine = { loopDelayMs: 0, memoryPercent: 0 }
-    const cost = () => ({ cpuPercent: 0, rssBytes: 0, loopDelayMs: { p50: 0, p99: machine.loopDelayMs, max: 0 } })
     const host: Host = {
       ...liveHost,
       clock,
-      watch: () => ({ ...NO_COST, read: cost }),
+      watch: () => NO_COST,
+      watchLoop: () => ({ read: () => ({ p50: 0, p99: machine.loopDelayMs, max: 0 }), stop: () => undefined }),
       memoryPercent: () => machine.memoryPercent,
     }
     const run = new Run({

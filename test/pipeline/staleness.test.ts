@@ -1,6 +1,10 @@
 import { expect } from 'chai'
 import type { PipelineBuilder } from '../../src/pipeline/description'
-import { feed } from '../../src/pipeline/sources'
+import { exchangeById } from '../../src/exchanges/exchanges'
+import type { SessionRecord } from '../../src/feed/record'
+import { Sessions } from '../../src/feed/sessions'
+import type { MarketEvent, Notice } from '../../src/model/events'
+import { feed, frames } from '../../src/pipeline/sources'
 import { memory } from '../../src/sinks/memory'
 import { simulateRun, type SimulateRunOptions } from '../../src/testing/simulation/simulateRun'
 
@@ -21,7 +25,7 @@ interface Line {
 }
 
 describe('A simulated hour', function () {
-  this.timeout(120_000)
+  this.timeout(300_000)
 
   const market = (stale?: Parameters<typeof feed>[0]['stale']) => {
     return ({ source, sink }: PipelineBuilder): void => {
@@ -29,6 +33,10 @@ describe('A simulated hour', function () {
       const channels = ['book', 'trades'] as const
       const events = source('market', feed({ ...wish, channels, ...(stale !== undefined && { stale }) }), roomy)
       sink(events, memory({ capacity: 1 }), { ...roomy, name: 'events' })
+      sink(source('connections', frames({ ...wish, channels }), roomy), memory({ capacity: 1 }), {
+        ...roomy,
+        name: 'records',
+      })
     }
   }
 
@@ -44,7 +52,9 @@ describe('A simulated hour', function () {
         }
       },
     })
-    return { events: lines.get('events')!.map((line) => JSON.parse(line) as Line), faults, summary, health }
+    const events = lines.get('events')!.map((line) => JSON.parse(line) as Line)
+    const records = lines.get('records')!.map((line) => JSON.parse(line) as SessionRecord)
+    return { events, records, faults, summary, health }
   }
 
   const staleOf = (events: readonly Line[]): Line[] => events.filter(({ code }) => code === 'stale')
@@ -57,7 +67,7 @@ describe('A simulated hour', function () {
   })
 
   it('tells of an instrument that freezes, within its bound, and when it goes on', async () => {
-    const { events, faults, health } = await hour(undefined, { faults: 'kraken:freeze=8m' })
+    const { events, records, faults, health } = await hour(undefined, { faults: 'kraken:freeze=8m' })
     const stale = staleOf(events)
     const begun = stale.filter(({ details }) => details?.ended !== true)
     expect(begun.length).to.be.greaterThan(0)
@@ -75,6 +85,12 @@ describe('A simulated hour', function () {
     }
     expect(stale.length, 'each comes back').to.be.within(2 * begun.length - 1, 2 * begun.length)
     expect(new Set(health)).to.deep.equal(new Set(['healthy', 'degraded']))
+    const replayed = new Sessions({ protocolOf: exchangeById })
+    const again = records.flatMap((record) => [...replayed.apply(record)]).filter(isStale)
+    expect(
+      again.map(({ symbol, receiveTimeUs, details }) => [symbol, receiveTimeUs, details]),
+      'of the same records',
+    ).to.deep.equal(stale.map(({ symbol, receiveTimeUs, details }) => [symbol, receiveTimeUs, details]))
     expect(health.at(0)).to.equal('healthy')
   })
 
@@ -105,3 +121,7 @@ describe('A simulated hour', function () {
     }
   })
 })
+
+function isStale(event: MarketEvent): event is Notice {
+  return event.kind === 'notice' && event.code === 'stale'
+}

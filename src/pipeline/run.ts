@@ -256,9 +256,11 @@ export class Run {
       streamTimeUs: this.graph === undefined ? undefined : this.streamClock.nowUs(),
       rows: this.monitor.rows,
       edges: this.graph?.edges() ?? [],
-      sinks: this.graph?.sinkReports() ?? [],
+      sinks: this.graph?.sinkStandings() ?? [],
       stages: this.graph?.stageReports() ?? [],
       faults: Object.fromEntries(this.faults),
+      latestFaults: this.latestFaults.slice(),
+      receiveToSink: { ...this.latency.summary(), buckets: this.latency.buckets() },
       connections,
       tree: supervisionTree({ ...this.parts(), connections }),
       quarantine: this.quarantined(),
@@ -272,8 +274,6 @@ export class Run {
       ...this.status(),
       rows: this.rowsUntilTheEnd(),
       sinks: this.graph?.sinkLooks() ?? [],
-      latestFaults: this.latestFaults.slice(),
-      receiveToSink: { ...this.latency.summary(), buckets: this.latency.buckets() },
       process: this.watch!.look(),
     }
   }

@@ -1,6 +1,7 @@
 /**
  * What is said of a run: while it goes on, and when it is over.
  */
+import type { FaultLook, LatencyLook } from '../sinks/runLook'
 import type { ProcessCost } from './host'
 import type { Market } from './market'
 import type { Monitor } from './monitor'
@@ -41,14 +42,24 @@ export interface RunStatus {
   readonly streamTimeUs: number | undefined
   readonly rows: Monitor['rows']
   readonly edges: readonly EdgeReport[]
-  readonly sinks: readonly SinkReport[]
+  readonly sinks: readonly SinkStanding[]
   readonly stages: readonly StageReport[]
   readonly faults: Readonly<Record<string, number>>
+  /** The last ones, oldest first. */
+  readonly latestFaults: readonly FaultLook[]
+  /** From a frame's receive stamp to the moment at which a value of it was safe at a sink; nothing in a replay. */
+  readonly receiveToSink: LatencyLook
   readonly connections: ReturnType<Market['connections']>
   /** Who supervises whom, and how everyone fares. */
   readonly tree: SupervisionTree
   readonly quarantine: RunSummary['quarantine']
   readonly held: Held
+}
+
+/** A sink while the run goes on. */
+export interface SinkStanding extends SinkReport {
+  /** Attempts to write a batch again. */
+  readonly retries: number
 }
 
 /** How often, and for how long in all, the sources were held back because an edge that may not drop was full. */

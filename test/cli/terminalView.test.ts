@@ -210,6 +210,8 @@ function statusOf(rows: RunStatus['rows']): RunStatus {
     sinks: [],
     stages: [],
     faults: { BOOK_GAP: 2 },
+    latestFaults: [],
+    receiveToSink: { count: 0, p50: 0, p99: 0, max: 0, buckets: [] },
     connections: [],
     tree: { name: 'test', kind: 'run', state: 'running', restarts: 0, failures: 0, quarantined: 0, children: [] },
     quarantine: undefined,

@@ -1,0 +1,66 @@
+/** A run as a dashboard sees it, whose every word belongs to the test. */
+import { viewOf } from '../kit/marketEvents'
+import type { WatchedRun } from '../../src/dashboard/lookAt'
+import type { RunningGraph } from '../../src/pipeline/graph'
+import type { InstrumentRow } from '../../src/pipeline/monitor'
+import type { RunStatus } from '../../src/pipeline/runSummary'
+
+export const T_US = 1_700_000_000_000_000
+
+export type FakeRow = { -readonly [K in keyof InstrumentRow]: InstrumentRow[K] }
+
+export class FakeRun implements WatchedRun {
+  readonly rows = new Map<string, FakeRow>()
+  readonly faults: Record<string, number> = {}
+  readonly latestFaults: { timeUs: number; code: string; message: string }[] = []
+  seconds = 0
+  /** How often it was looked at. */
+  looks = 0
+  readonly done: Promise<void>
+  end!: () => void
+
+  constructor() {
+    this.done = new Promise((resolve) => (this.end = resolve))
+  }
+
+  addRow(exchange: string, name: string): FakeRow {
+    const row: FakeRow = {
+      ...{ exchange, name, state: 'live', events: 1, trades: 0, gaps: 0, resyncs: 0, lastUs: T_US },
+      ...{ bidPrice: undefined, askPrice: undefined, levels: undefined, view: undefined },
+    }
+    this.rows.set(`${exchange} ${name}`, row)
+    return row
+  }
+
+  fault(message: string): void {
+    this.faults['BOOK_GAP'] = (this.faults['BOOK_GAP'] ?? 0) + 1
+    this.latestFaults.push({ timeUs: T_US, code: 'BOOK_GAP', message })
+    if (this.latestFaults.length > 200) this.latestFaults.shift()
+  }
+
+  status(): RunStatus {
+    this.looks++
+    return {
+      ...{ pipeline: 'fake', mode: 'live', seconds: this.seconds, records: 0, events: 0, streamTimeUs: T_US },
+      ...{ rows: this.rows, edges: [], sinks: [], stages: [], connections: [], quarantine: undefined },
+      faults: { ...this.faults },
+      latestFaults: this.latestFaults.slice(),
+      receiveToSink: { count: 0, p50: 0, p99: 0, max: 0, buckets: [] },
+      tree: { name: 'fake', kind: 'run', state: 'running', restarts: 0, failures: 0, quarantined: 0, children: [] },
+      held: { times: 0, seconds: 0 },
+    }
+  }
+
+  graph(): RunningGraph {
+    return { format: 'millrace-graph/1', running: true, pipeline: 'fake', nodes: [], edges: [] }
+  }
+}
+
+/** A change of a row, with the book that it leads to. */
+export function moveRow(row: FakeRow, bid: number, step: number): void {
+  row.events++
+  row.lastUs = T_US + step * 1_000
+  row.bidPrice = bid
+  row.askPrice = bid + 1
+  row.view = viewOf([[bid, 2]], [[bid + 1, 3]], { receiveTimeUs: row.lastUs })
+}

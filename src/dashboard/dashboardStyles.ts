@@ -51,7 +51,7 @@ body.stale main, body.stale .figures { opacity: .55; }
 .grid-view table { table-layout: fixed; min-width: 720px; }
 .grid-view table:focus-visible { outline-offset: -2px; }
 .grid-view th { padding: 0; z-index: 1; box-shadow: inset 0 -1px var(--grid); border: 0; }
-.grid-view th button { width: 100%; border: 0; border-radius: 0; background: none; padding: 5px 8px; font-weight: 600; font-size: .9rem; text-align: inherit; color: var(--muted); white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.grid-view th button { width: 100%; border: 0; border-radius: 0; background: none; padding: 5px 8px; font-weight: 600; font-size: 12px; text-align: inherit; color: var(--muted); white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .grid-view th[aria-sort='ascending'] button::after { content: ' ↓'; }
 .grid-view th[aria-sort='descending'] button::after { content: ' ↑'; }
 .grid-view th:not([aria-sort='none']) button { color: var(--ink); }
@@ -61,14 +61,15 @@ body.stale main, body.stale .figures { opacity: .55; }
 .grid-view tbody tr:hover td { background: var(--grid); }
 .grid-view tr.active td { box-shadow: inset 0 1px var(--accent), inset 0 -1px var(--accent); }
 .grid-view tr[aria-selected='true'] td { background: var(--chosen); }
-.grid-view .name { width: 15%; }
+.grid-view .name { width: 14.5%; }
 .grid-view td.name { font-weight: 600; }
 .grid-view .exchange { width: 12.5%; }
 .grid-view .state { width: 7%; }
-.grid-view .rate, .grid-view .age, .grid-view .spread { width: 8.2%; }
-.grid-view .bid, .grid-view .ask { width: 10.4%; }
-.grid-view .gaps { width: 5.6%; }
-.grid-view .resyncs { width: 6.6%; }
+.grid-view .rate, .grid-view .spread { width: 9%; }
+.grid-view .age { width: 7.5%; }
+.grid-view .bid, .grid-view .ask { width: 10.5%; }
+.grid-view .gaps { width: 5.5%; }
+.grid-view .resyncs { width: 8%; }
 .grid-view tr[data-book='live'] .state { color: var(--good); }
 .grid-view tr[data-book='waiting'] .state { color: var(--muted); }
 .grid-view tr[data-book='gap'] .state, .grid-view tr[data-book='down'] .state { color: var(--bad); font-weight: 600; }
@@ -115,6 +116,7 @@ summary { cursor: pointer; color: var(--muted); width: max-content; max-width: 1
 .scroll { max-height: 22rem; margin: 0; padding: 0; }
 .scroll[data-empty]:not([data-empty=''])::after { content: attr(data-empty); color: var(--muted); display: block; padding-top: 6px; }
 .scroll td, .scroll th { padding: 3px 12px 3px 0; }
+.scroll th { font-size: 12px; }
 .scroll td.long { white-space: normal; min-width: 18rem; overflow-wrap: anywhere; }
 tr.warn td { background: var(--warn-panel); }
 .charts { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 6px 22px; }
@@ -122,7 +124,7 @@ tr.warn td { background: var(--warn-panel); }
 figure { margin: 0; }
 .plot[data-height='170'] { min-height: 204px; }
 .u-legend { min-height: 1.6em; }
-.histogram { max-width: 620px; }
+.histogram { max-width: 460px; }
 .histogram-box { min-height: 150px; color: var(--muted); }
 dialog { color: var(--ink); background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: 18px 22px; max-width: min(38rem, calc(100vw - 24px)); }
 dialog::backdrop { background: rgba(0, 0, 0, .45); }
@@ -138,16 +140,16 @@ footer { color: var(--muted); padding-bottom: 24px; }
 @media (max-width: 760px) {
   header, main, footer { padding-left: 8px; padding-right: 8px; }
   section { padding: 10px; }
-  .figures { grid-template-columns: repeat(3, minmax(0, 1fr)); }
-  .figures div { padding: 4px 8px; }
+  .figures { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .figures div { padding: 3px 10px; display: flex; justify-content: space-between; align-items: baseline; gap: 8px; }
   .figures dd { font-size: 1rem; }
   .grid-view { height: 380px; }
   .grid-view table { min-width: 0; }
   .grid-view :is(.age, .gaps, .resyncs, .levels, .state, .rate) { display: none; }
-  .grid-view .name { width: 27%; }
-  .grid-view .exchange { width: 23%; }
-  .grid-view .bid, .grid-view .ask { width: 18%; }
-  .grid-view .spread { width: 14%; }
+  .grid-view .name { width: 26%; }
+  .grid-view .exchange { width: 19%; }
+  .grid-view .bid, .grid-view .ask { width: 21%; }
+  .grid-view .spread { width: 13%; }
   .grid-view td, .grid-view th button { padding-left: 5px; padding-right: 5px; }
   .grid-view tr[data-book='gap'] .name, .grid-view tr[data-book='down'] .name { color: var(--bad); }
   .book-parts, .charts, .charts + .charts { grid-template-columns: minmax(0, 1fr); }

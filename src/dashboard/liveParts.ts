@@ -1,6 +1,7 @@
 import { droppedOf, supersededOf } from '../actors/ledger'
 import type { LatencyHistogram } from '../metrics/histogram'
 import type { RunningGraph } from '../pipeline/graph'
+import type { InstrumentRow } from '../pipeline/monitor'
 import type { RunStatus } from '../pipeline/runSummary'
 import type { FaultLook, LatencyLook } from '../sinks/runLook'
 import type {
@@ -44,7 +45,11 @@ export class LiveParts {
     this.set(tick, 'latency', latencyPart(status.receiveToSink))
     if (health !== undefined) this.set(tick, 'health', { level: health.level, reasons: health.reasons })
     this.updateFaults(tick, status)
-    this.rows.update(tick, status.rows)
+  }
+
+  /** Reads so many of the rows; true when all were read. Until then nothing may be told of this tick. */
+  updateRows(tick: number, left: Iterator<InstrumentRow>, count: number): boolean {
+    return this.rows.update(tick, left, count)
   }
 
   process(tick: number, part: ProcessPart): void {

@@ -1,5 +1,5 @@
 import type { BookView } from '../book/bookView'
-import type { InstrumentRow, Monitor } from '../pipeline/monitor'
+import type { InstrumentRow } from '../pipeline/monitor'
 import type { BookPart } from './liveFormat'
 
 /** Levels of a side that a page is told of the book that it watches. */
@@ -12,15 +12,28 @@ const sizes = new Float64Array(LEVELS)
 /** The rows of a run as texts, each with the tick in which it changed last: whoever was told of a tick gets what is newer. */
 export class LiveRows {
   private readonly rows: RowText[] = []
+  /** The tick whose rows are being read, and how many were. */
+  private tick = 0
+  private at = 0
 
-  update(tick: number, rows: Monitor['rows']): void {
-    let at = 0
-    for (const row of rows.values()) {
-      const known = this.rows[at]
-      if (known === undefined) this.rows.push(new RowText(at, row, tick))
+  /**
+   * Reads some of the rows, beginning with those that `left` gives next. The rows of a run only become more, and keep their
+   * order.
+   *
+   * @returns  whether all were read
+   */
+  update(tick: number, left: Iterator<InstrumentRow>, count: number): boolean {
+    if (this.tick !== tick) this.at = 0
+    this.tick = tick
+    for (let read = 0; read < count; read++) {
+      const { value: row, done = false } = left.next()
+      if (done) return true
+      const known = this.rows[this.at]
+      if (known === undefined) this.rows.push(new RowText(this.at, row, tick))
       else known.update(tick, row)
-      at++
+      this.at++
     }
+    return false
   }
 
   /** The fields of a message that tell of the rows that changed after a tick; empty when none has. */

@@ -11,6 +11,7 @@ import type { Clock, Timer } from '../clock/clock'
 import { LatencyHistogram } from '../metrics/histogram'
 import { loopDelay, type LoopDelay } from '../metrics/loopDelay'
 import { processMetrics, type ProcessSample } from '../metrics/processMetrics'
+import type { InstrumentRow } from '../pipeline/monitor'
 import type { RunStatus } from '../pipeline/runSummary'
 import { LiveClient, type BookOfTick, type Told } from './liveClient'
 import { LIVE_FORMAT, type HelloMessage, type ProcessPart } from './liveFormat'
@@ -20,6 +21,7 @@ import { lookAt, type WatchedRun } from './lookAt'
 
 const TICK_EVERY_MS = 250
 const PROCESS_EVERY_MS = 1_000
+const ROWS_PER_TURN = 128
 /** Of the loop's time at most this share goes into ticks. */
 const SHARE_MAX = 1 / 50
 
@@ -35,6 +37,8 @@ export class LiveStream implements Told {
   private delay: LoopDelay | undefined
   private readonly delays = new LatencyHistogram()
   private ended = false
+  /** The rows of a tick are being read: it is told of when they were. */
+  private isReading = false
   private refusedBefore = 0
 
   constructor(
@@ -69,7 +73,7 @@ export class LiveStream implements Told {
     const client = new LiveClient(socket, this.clock, this.hello, (gone) => this.leave(gone))
     this.clients.add(client)
     if (this.timer === undefined) this.begin()
-    else client.tick(this)
+    else if (!this.isReading) client.tick(this)
   }
 
   close(): void {
@@ -79,6 +83,7 @@ export class LiveStream implements Told {
     this.samples = undefined
     this.delay?.stop()
     this.delay = undefined
+    this.isReading = false
     this.clients.clear()
   }
 
@@ -113,9 +118,24 @@ export class LiveStream implements Told {
     const look = lookAt(this.run)
     this.status = look.status
     this.parts.update(this.tick, look, this.ended)
-    for (const client of this.clients) client.tick(this)
-    const tookMs = (this.clock.nowUs() - beganUs) / 1_000
-    this.timer = this.clock.after(Math.max(TICK_EVERY_MS, tookMs / SHARE_MAX), () => this.next())
+    this.isReading = true
+    this.readRows(look.status.rows.values(), beganUs, 0)
+  }
+
+  /** A part of the rows in each turn of the event loop: many thousands must not hold it up. */
+  private readRows(left: Iterator<InstrumentRow>, beganUs: number, tookUs: number): void {
+    const isWhole = this.parts.updateRows(this.tick, left, ROWS_PER_TURN)
+    if (isWhole) {
+      this.isReading = false
+      for (const client of this.clients) client.tick(this)
+      // The last page may have been given up by that.
+      if (this.clients.size === 0) return
+    }
+    const nowUs = this.clock.nowUs()
+    const allUs = tookUs + nowUs - beganUs
+    this.timer = isWhole
+      ? this.clock.after(Math.max(TICK_EVERY_MS, allUs / 1_000 / SHARE_MAX), () => this.next())
+      : this.clock.after(0, () => this.readRows(left, this.clock.nowUs(), allUs))
   }
 
   private leave(client: LiveClient): void {

@@ -103,6 +103,7 @@ describe('The live stream of a dashboard', () => {
   it('lets a slow page slow nobody: others get every tick, and nothing is kept for it', () => {
     const rows = Array.from({ length: 500 }, (_, at) => run.addRow('kraken', `C${at}-USD`))
     const [slow, quick] = [connected(), connected()]
+    ticksPass(1)
     for (let step = 1; step <= 40; step++) {
       for (const row of rows) row.events++
       quick.sees()
@@ -110,6 +111,18 @@ describe('The live stream of a dashboard', () => {
     }
     expect(quick.ticks).to.have.length(41)
     expect(slow.ticks).to.have.length(1)
+  })
+
+  it('tells of a tick when all of its rows were read, also to a page that comes in the middle', () => {
+    const rows = Array.from({ length: 700 }, (_, at) => run.addRow('kraken', `C${at}-USD`))
+    const early = connected()
+    expect(early.ticks).to.deep.equal([])
+    const late = connected()
+    ticksPass(1)
+    for (const { ticks } of [early, late]) {
+      expect(ticks[0]!.names).to.have.length(700)
+      expect(ticks[0]!.rows!.map(([row]) => row)).to.deep.equal(rows.map((_, at) => at))
+    }
   })
 
   it('gives up a page that has not seen its tick for half a minute', () => {

@@ -32,7 +32,10 @@ export interface ManyBooks {
 
 export async function startManyBooks(options: ManyBooksOptions): Promise<ManyBooks> {
   const { symbols, messagesPerSecond, faults, outDir } = options
-  const bases = Array.from({ length: symbols / EXCHANGES.length }, (_, at) => KNOWN[at] ?? `C${String(at).padStart(3, '0')}`)
+  const bases = Array.from(
+    { length: symbols / EXCHANGES.length },
+    (_, at) => KNOWN[at] ?? `C${String(at).padStart(3, '0')}`,
+  )
   const instruments = bases.map((base) => `${base}-USDT`)
   const simulator = await startSimulator({
     exchanges: EXCHANGES,
@@ -47,16 +50,21 @@ export async function startManyBooks(options: ManyBooksOptions): Promise<ManyBoo
       onFull: 'block',
     })
     const books = market.through('books', toBooks({ depth: 100 }))
-    const summaries = books
-      .through('views', mergeAll())
-      .through('summaries', map((view: BookView) => [summarizeBook(view, { levels: 5 })]))
+    const summaries = books.through('views', mergeAll()).through(
+      'summaries',
+      map((view: BookView) => [summarizeBook(view, { levels: 5 })]),
+    )
     const bars1s = market.through('trades', ofKind('trade')).through('bars-1s', bars.time({ everyMs: 1_000 }))
     sink(summaries, memory({ capacity: 1_000, onFull: 'dropOldest' }), {
       capacity: 1_000,
       onFull: 'dropOldest',
       name: 'summaries-sink',
     })
-    sink(bars1s, memory({ capacity: 1_000, onFull: 'dropOldest' }), { capacity: 10_000, onFull: 'dropOldest', name: 'bars-sink' })
+    sink(bars1s, memory({ capacity: 1_000, onFull: 'dropOldest' }), {
+      capacity: 10_000,
+      onFull: 'dropOldest',
+      name: 'bars-sink',
+    })
   })
   const run = many.start({ live: true, addresses: simulator.addresses, out: outDir })
   return {

@@ -53,7 +53,7 @@ const COLUMNS: readonly Column[] = [
   },
   {
     id: 'spread',
-    title: 'spread, bp',
+    title: 'spread bp',
     isNumber: true,
     text: (row) => fixedText(spreadBpsOf(row.bid, row.ask), 2),
     order: (row) => -(spreadBpsOf(row.bid, row.ask) ?? -LAST),

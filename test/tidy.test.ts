@@ -41,7 +41,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Folders that nothing else imports: they face a person, or put everything together; each may import those after it. */
-const FACES = ['cli', 'testing', 'pipeline']
+const FACES = ['cli', 'testing', 'dashboard', 'pipeline']
+
+/** A run opens its own server, which is loaded when it is asked for. */
+const LOADED_BY: Readonly<Record<string, string>> = { 'pipeline/startRun.ts': 'dashboard/serve' }
 
 /** Files that may read the raw clock, raw timers and raw randomness. */
 const RIM = [
@@ -49,6 +52,8 @@ const RIM = [
   'clock/backoff.ts',
   'cli/',
   'metrics/',
+  // Tokens are random, and made where the server is opened.
+  'dashboard/token.ts',
   'pipeline/host.ts',
   'pipeline/sources.ts',
   // Tests wait for real things to end, within a deadline.
@@ -105,6 +110,7 @@ describe('The source tree', () => {
       for (const imported of importsOf(file)) {
         const target = resolved(file, imported)
         const targetRank = FACES.indexOf(target.split('/')[0]!)
+        if (LOADED_BY[file] === target) continue
         if (targetRank >= 0 && targetRank < rank) broken.push(`${file} imports ${target}`)
       }
     }

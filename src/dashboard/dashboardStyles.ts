@@ -48,28 +48,29 @@ body.stale main, body.stale .figures { opacity: .55; }
 }
 .count { color: var(--muted); margin-left: auto; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .grid-view { height: 556px; overflow: auto; overflow-anchor: none; border: 1px solid var(--grid); border-radius: 6px; }
-.grid-view table { table-layout: fixed; min-width: 720px; }
+.grid-view table { table-layout: fixed; min-width: 790px; }
 .grid-view table:focus-visible { outline-offset: -2px; }
 .grid-view th { padding: 0; z-index: 1; box-shadow: inset 0 -1px var(--grid); border: 0; }
-.grid-view th button { width: 100%; border: 0; border-radius: 0; background: none; padding: 5px 8px; font-weight: 600; font-size: 12px; text-align: inherit; color: var(--muted); white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
-.grid-view th[aria-sort='ascending'] button::after { content: ' ↓'; }
-.grid-view th[aria-sort='descending'] button::after { content: ' ↑'; }
+.grid-view th button { width: 100%; border: 0; border-radius: 0; background: none; padding: 5px 6px; font-weight: 600; font-size: 12px; text-align: inherit; color: var(--muted); white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.grid-view th[aria-sort='ascending'] button::after { content: ' ↓' / ''; }
+.grid-view th[aria-sort='descending'] button::after { content: ' ↑' / ''; }
 .grid-view th:not([aria-sort='none']) button { color: var(--ink); }
-.grid-view td { height: 27px; padding: 0 8px; overflow: hidden; text-overflow: ellipsis; vertical-align: middle; }
+.grid-view td { height: 27px; padding: 0 6px; overflow: hidden; text-overflow: ellipsis; vertical-align: middle; }
 .grid-view .space td { padding: 0; border: 0; }
 .grid-view tbody tr { cursor: pointer; }
 .grid-view tbody tr:hover td { background: var(--grid); }
 .grid-view tr.active td { box-shadow: inset 0 1px var(--accent), inset 0 -1px var(--accent); }
 .grid-view tr[aria-selected='true'] td { background: var(--chosen); }
-.grid-view .name { width: 14.5%; }
+.grid-view .name { width: 16%; }
 .grid-view td.name { font-weight: 600; }
-.grid-view .exchange { width: 12.5%; }
-.grid-view .state { width: 7%; }
-.grid-view .rate, .grid-view .spread { width: 9%; }
-.grid-view .age { width: 7.5%; }
-.grid-view .bid, .grid-view .ask { width: 10.5%; }
-.grid-view .gaps { width: 5.5%; }
-.grid-view .resyncs { width: 8%; }
+.grid-view .exchange { width: 13%; }
+.grid-view .state { width: 7.2%; }
+.grid-view .rate { width: 7.9%; }
+.grid-view .age { width: 6.5%; }
+.grid-view .bid, .grid-view .ask { width: 10%; }
+.grid-view .spread { width: 8.5%; }
+.grid-view .gaps { width: 5.2%; }
+.grid-view .resyncs { width: 7.6%; }
 .grid-view tr[data-book='live'] .state { color: var(--good); }
 .grid-view tr[data-book='waiting'] .state { color: var(--muted); }
 .grid-view tr[data-book='gap'] .state, .grid-view tr[data-book='down'] .state { color: var(--bad); font-weight: 600; }

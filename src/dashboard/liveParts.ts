@@ -43,7 +43,7 @@ export class LiveParts {
     this.set(tick, 'connections', connectionParts(status))
     this.set(tick, 'sinks', sinkParts(status))
     this.set(tick, 'latency', latencyPart(status.receiveToSink))
-    if (health !== undefined) this.set(tick, 'health', { level: health.level, reasons: health.reasons })
+    this.set(tick, 'health', { level: health.level, reasons: health.reasons })
     this.updateFaults(tick, status)
   }
 

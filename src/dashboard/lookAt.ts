@@ -1,23 +1,18 @@
 import type { RunningGraph } from '../pipeline/graph'
+import type { RunHandle } from '../pipeline/pipeline'
+import type { RunHealth } from '../pipeline/runHealth'
 import type { RunStatus } from '../pipeline/runSummary'
-import type { HealthPart } from './liveFormat'
 
-/** What the dashboard reads of a run. */
-export interface WatchedRun {
-  readonly done: Promise<unknown>
-  status(): RunStatus
-  graph(): RunningGraph
-  health?(): HealthPart
-}
+/** What the dashboard asks of a run. */
+export type WatchedRun = Pick<RunHandle, 'done' | 'status' | 'graph' | 'health'>
 
 /** A run at one moment. */
 export interface Look {
   readonly status: RunStatus
   readonly graph: RunningGraph
-  /** Undefined of a run that does not judge itself. */
-  readonly health: HealthPart | undefined
+  readonly health: RunHealth
 }
 
 export function lookAt(run: WatchedRun): Look {
-  return { status: run.status(), graph: run.graph(), health: run.health?.() }
+  return { status: run.status(), graph: run.graph(), health: run.health() }
 }

@@ -3,7 +3,8 @@ import { viewOf } from '../kit/marketEvents'
 import type { WatchedRun } from '../../src/dashboard/lookAt'
 import type { RunningGraph } from '../../src/pipeline/graph'
 import type { InstrumentRow } from '../../src/pipeline/monitor'
-import type { RunStatus } from '../../src/pipeline/runSummary'
+import type { RunHealth } from '../../src/pipeline/runHealth'
+import type { RunStatus, RunSummary } from '../../src/pipeline/runSummary'
 
 export const T_US = 1_700_000_000_000_000
 
@@ -16,11 +17,13 @@ export class FakeRun implements WatchedRun {
   seconds = 0
   /** How often it was looked at. */
   looks = 0
-  readonly done: Promise<void>
+  /** It has no summary that anybody looks at. */
+  readonly done: Promise<RunSummary>
   end!: () => void
+  reasons: string[] = []
 
   constructor() {
-    this.done = new Promise((resolve) => (this.end = resolve))
+    this.done = new Promise((_, reject) => (this.end = () => reject(new Error('It ended.'))))
   }
 
   addRow(exchange: string, name: string): FakeRow {
@@ -49,6 +52,11 @@ export class FakeRun implements WatchedRun {
       tree: { name: 'fake', kind: 'run', state: 'running', restarts: 0, failures: 0, quarantined: 0, children: [] },
       held: { times: 0, seconds: 0 },
     }
+  }
+
+  health(): RunHealth {
+    const { reasons } = this
+    return { timeUs: T_US, level: reasons.length === 0 ? 'healthy' : 'degraded', reasons, checks: [] }
   }
 
   graph(): RunningGraph {

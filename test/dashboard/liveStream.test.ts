@@ -174,10 +174,19 @@ describe('The live stream of a dashboard', () => {
     expect(other.ticks.some(({ book }) => book !== undefined)).to.equal(false)
   })
 
+  it('tells how the run is, with the reasons, when that has changed', () => {
+    const socket = connected()
+    expect(socket.ticks[0]!.health).to.deep.equal({ level: 'healthy', reasons: [] })
+    run.reasons = ['The loop stands.']
+    socket.sees()
+    ticksPass(1)
+    expect(socket.ticks[1]!.health).to.deep.equal({ level: 'degraded', reasons: ['The loop stands.'] })
+  })
+
   it('says that a run has ended', async () => {
     const socket = connected()
     run.end()
-    await run.done
+    await run.done.catch(() => undefined)
     socket.sees()
     ticksPass(1)
     expect(socket.ticks.at(-1)!.run!.ended).to.equal(true)

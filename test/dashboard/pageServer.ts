@@ -8,6 +8,9 @@ const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'"
 
 export class PageServer {
+  /** Messages that pages have said since the beginning: one for each tick that they have shown, and few others. */
+  heard = 0
+
   private constructor(
     private readonly server: Server,
     private readonly sockets: WebSocketServer,
@@ -25,12 +28,16 @@ export class PageServer {
       else route.get(request, response)
     })
     const sockets = new WebSocketServer({ server, path: routes.socket!.path, maxPayload: 65_536 })
-    sockets.on('connection', (socket, request) => routes.socket!.connected(socket, request))
+    const opened = new PageServer(server, sockets, routes)
+    sockets.on('connection', (socket, request) => {
+      socket.on('message', () => opened.heard++)
+      routes.socket!.connected(socket, request)
+    })
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(port, '127.0.0.1', resolve)
     })
-    return new PageServer(server, sockets, routes)
+    return opened
   }
 
   get port(): number {
@@ -41,10 +48,15 @@ export class PageServer {
     return `http://127.0.0.1:${this.port}/`
   }
 
+  /** Cuts every socket; the server goes on. */
+  cut(): void {
+    for (const socket of this.sockets.clients) socket.terminate()
+  }
+
   /** As when its process is killed: sockets are cut, nobody is told. */
   async kill(): Promise<void> {
     this.routes.close?.()
-    for (const socket of this.sockets.clients) socket.terminate()
+    this.cut()
     this.server.closeAllConnections()
     await new Promise((resolve) => this.server.close(resolve))
   }

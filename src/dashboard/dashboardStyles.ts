@@ -31,7 +31,7 @@ section { background: var(--panel); border: 1px solid var(--line); border-radius
 .connection[data-state='paused']::before { background: var(--warn); }
 .elapsed { color: var(--muted); font-variant-numeric: tabular-nums; }
 .buttons { margin-left: auto; display: flex; gap: 6px; }
-.health { border-radius: 6px; padding: 5px 10px; margin: 6px 0 0; border: 1px solid var(--line); border-left: 4px solid var(--good); background: var(--panel); }
+.health { border-radius: 6px; padding: 5px 10px; margin: 6px 0 0; border: 1px solid var(--line); border-left: 4px solid var(--good); background: var(--panel); height: calc(2.8em + 12px); overflow-y: auto; }
 .health[data-level='degraded'] { border-left-color: var(--warn); background: var(--warn-panel); }
 .health[data-level='unhealthy'] { border-left-color: var(--bad); background: var(--bad-panel); }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: 1px; margin: 8px 0 12px; background: var(--line); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
@@ -51,26 +51,26 @@ body.stale main, body.stale .figures { opacity: .55; }
 .grid-view table { table-layout: fixed; min-width: 790px; }
 .grid-view table:focus-visible { outline-offset: -2px; }
 .grid-view th { padding: 0; z-index: 1; box-shadow: inset 0 -1px var(--grid); border: 0; }
-.grid-view th button { width: 100%; border: 0; border-radius: 0; background: none; padding: 5px 6px; font-weight: 600; font-size: 12px; text-align: inherit; color: var(--muted); white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.grid-view th button { width: 100%; border: 0; border-radius: 0; background: none; padding: 5px; font-weight: 600; font-size: 11px; text-align: inherit; color: var(--muted); white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .grid-view th[aria-sort='ascending'] button::after { content: ' ↓' / ''; }
 .grid-view th[aria-sort='descending'] button::after { content: ' ↑' / ''; }
 .grid-view th:not([aria-sort='none']) button { color: var(--ink); }
-.grid-view td { height: 27px; padding: 0 6px; overflow: hidden; text-overflow: ellipsis; vertical-align: middle; }
+.grid-view td { height: 27px; padding: 0 5px; overflow: hidden; text-overflow: ellipsis; vertical-align: middle; }
 .grid-view .space td { padding: 0; border: 0; }
 .grid-view tbody tr { cursor: pointer; }
 .grid-view tbody tr:hover td { background: var(--grid); }
 .grid-view tr.active td { box-shadow: inset 0 1px var(--accent), inset 0 -1px var(--accent); }
 .grid-view tr[aria-selected='true'] td { background: var(--chosen); }
-.grid-view .name { width: 16%; }
+.grid-view .name { width: 15%; }
 .grid-view td.name { font-weight: 600; }
-.grid-view .exchange { width: 13%; }
-.grid-view .state { width: 7.2%; }
-.grid-view .rate { width: 7.9%; }
+.grid-view .exchange { width: 12.5%; }
+.grid-view .state { width: 7.6%; }
+.grid-view .rate { width: 8%; }
 .grid-view .age { width: 6.5%; }
 .grid-view .bid, .grid-view .ask { width: 10%; }
-.grid-view .spread { width: 8.5%; }
-.grid-view .gaps { width: 5.2%; }
-.grid-view .resyncs { width: 7.6%; }
+.grid-view .spread { width: 9%; }
+.grid-view .gaps { width: 5.5%; }
+.grid-view .resyncs { width: 8%; }
 .grid-view tr[data-book='live'] .state { color: var(--good); }
 .grid-view tr[data-book='waiting'] .state { color: var(--muted); }
 .grid-view tr[data-book='gap'] .state, .grid-view tr[data-book='down'] .state { color: var(--bad); font-weight: 600; }
@@ -139,6 +139,7 @@ footer { color: var(--muted); padding-bottom: 24px; }
   .charts { grid-template-columns: repeat(2, minmax(0, 1fr)); }
 }
 @media (max-width: 760px) {
+  .health { height: calc(5.6em + 12px); }
   header, main, footer { padding-left: 8px; padding-right: 8px; }
   section { padding: 10px; }
   .figures { grid-template-columns: repeat(2, minmax(0, 1fr)); }

@@ -26,8 +26,9 @@ export class LiveRows {
     if (this.tick !== tick) this.at = 0
     this.tick = tick
     for (let read = 0; read < count; read++) {
-      const { value: row, done = false } = left.next()
-      if (done) return true
+      const next = left.next()
+      if (next.done === true) return true
+      const row = next.value
       const known = this.rows[this.at]
       if (known === undefined) this.rows.push(new RowText(this.at, row, tick))
       else known.update(tick, row)

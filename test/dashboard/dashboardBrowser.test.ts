@@ -151,7 +151,7 @@ describe('The dashboard in a browser', function () {
     const [name, exchange] = await page.locator('[role=grid] tr[data-at="3"] td').allTextContents()
     expect(await page.locator('.chosen').textContent()).to.equal(`${name} on ${exchange}`)
     await page.locator('#pipeline summary').click()
-    await eventually(async () => expect(await page.locator('#pipeline tbody tr').count()).to.equal(9))
+    await eventually(async () => expect(await page.locator('#pipeline tbody tr').count()).to.equal(8))
     expect(said).to.deep.equal([])
     await page.close()
   })

@@ -62,8 +62,9 @@ export class Overview {
     setText(this.title, hello.pipeline)
     setText(this.mode, hello.mode)
     if (document.title !== `${hello.pipeline} · millrace`) document.title = `${hello.pipeline} · millrace`
+    const streamMs = run?.streamMs ?? undefined
     const at =
-      hello.mode === 'replay' && run?.streamMs != null ? `  ${timeText(run.streamMs * 1_000).slice(0, 19)} UTC` : ''
+      hello.mode !== 'replay' || streamMs === undefined ? '' : `  ${timeText(streamMs * 1_000).slice(0, 19)} UTC`
     const end = run?.ended === true ? ', ended' : ''
     setText(this.elapsed, run === undefined ? '' : `${secondsText(Math.floor(run.seconds))}${at}${end}`)
     this.showHealth(health)
@@ -79,8 +80,11 @@ export class Overview {
     this.figure('in repair', countText(states.repair), states.repair > 0)
     this.figure('gaps', countText(states.gaps), states.gaps > 0)
     this.figure('faults', countText(state.faultsTotal), state.faultsTotal > 0)
-    this.figure('CPU', process?.cpuPercent == null ? NONE : `${process.cpuPercent.toFixed(0)} %`)
-    this.figure('memory', process?.rssBytes == null ? NONE : bytesText(process.rssBytes))
+    this.figure(
+      'CPU',
+      process === undefined || process.cpuPercent === null ? NONE : `${process.cpuPercent.toFixed(0)} %`,
+    )
+    this.figure('memory', process === undefined || process.rssBytes === null ? NONE : bytesText(process.rssBytes))
     this.figure('loop p99', process === undefined ? NONE : `${process.loopP99.toFixed(1)} ms`)
     this.figure('to a sink, p99', latency === undefined || latency.count === 0 ? NONE : millisecondsText(latency.p99))
   }

@@ -2,7 +2,7 @@
  * The stream behind the dashboard: what a run looks like, several times a second, for whoever looks.
  *
  * Cost   nothing while nobody looks. A tick reads what is counted anyway and makes its texts once for all pages. Ticks that
- *        are dear come at greater distances, so that they take no more than a fiftieth of the loop
+ *        are dear come at greater distances, up to a second, so that they take no more than a fiftieth of the loop
  * Slow   a page has one tick under way; the next one holds what has changed since. Nothing waits for a page, nor grows
  */
 import type { Subscription } from 'rxjs'
@@ -20,6 +20,7 @@ import { bookPartOf } from './liveRows'
 import { lookAt, type WatchedRun } from './lookAt'
 
 const TICK_EVERY_MS = 250
+const TICK_EVERY_MS_MAX = 1_000
 const PROCESS_EVERY_MS = 1_000
 const ROWS_PER_TURN = 128
 /** Of the loop's time at most this share goes into ticks. */
@@ -134,7 +135,9 @@ export class LiveStream implements Told {
     const nowUs = this.clock.nowUs()
     const allUs = tookUs + nowUs - beganUs
     this.timer = isWhole
-      ? this.clock.after(Math.max(TICK_EVERY_MS, allUs / 1_000 / SHARE_MAX), () => this.next())
+      ? this.clock.after(Math.max(TICK_EVERY_MS, Math.min(TICK_EVERY_MS_MAX, allUs / 1_000 / SHARE_MAX)), () =>
+          this.next(),
+        )
       : this.clock.after(0, () => this.readRows(left, this.clock.nowUs(), allUs))
   }
 

@@ -47,8 +47,8 @@ body.stale main, body.stale .figures { opacity: .55; }
   flex: 1 1 auto; min-width: 0; max-width: 22rem;
 }
 .count { color: var(--muted); margin-left: auto; white-space: nowrap; font-variant-numeric: tabular-nums; }
-.grid-view { height: 556px; overflow: auto; overflow-anchor: none; border: 1px solid var(--grid); border-radius: 6px; }
-.grid-view table { table-layout: fixed; min-width: 790px; }
+.grid-view { height: 556px; overflow: auto; container-type: inline-size; overflow-anchor: none; border: 1px solid var(--grid); border-radius: 6px; }
+.grid-view table { table-layout: fixed; }
 .grid-view table:focus-visible { outline-offset: -2px; }
 .grid-view th { padding: 0; z-index: 1; box-shadow: inset 0 -1px var(--grid); border: 0; }
 .grid-view th button { width: 100%; border: 0; border-radius: 0; background: none; padding: 5px; font-weight: 600; font-size: 11px; text-align: inherit; color: var(--muted); white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
@@ -133,6 +133,13 @@ dialog dl { display: grid; grid-template-columns: max-content 1fr; gap: 6px 18px
 dialog dt { font-weight: 600; }
 dialog dd { margin: 0; color: var(--muted); }
 footer { color: var(--muted); padding-bottom: 24px; }
+@container (min-width: 500px) and (max-width: 800px) {
+  .grid-view :is(.levels, .resyncs) { display: none; }
+  .grid-view .name { width: 18%; }
+  .grid-view .exchange { width: 16.5%; }
+  .grid-view .state { width: 8%; }
+  .grid-view .rate, .grid-view .spread { width: 9.5%; }
+}
 @media (max-width: 1240px) {
   .pair { grid-template-columns: minmax(0, 1fr); gap: 0; }
   .grid-view { height: 420px; }
@@ -146,13 +153,13 @@ footer { color: var(--muted); padding-bottom: 24px; }
   .figures div { padding: 3px 10px; display: flex; justify-content: space-between; align-items: baseline; gap: 8px; }
   .figures dd { font-size: 1rem; }
   .grid-view { height: 380px; }
-  .grid-view table { min-width: 0; }
   .grid-view :is(.age, .gaps, .resyncs, .levels, .state, .rate) { display: none; }
-  .grid-view .name { width: 26%; }
-  .grid-view .exchange { width: 19%; }
-  .grid-view .bid, .grid-view .ask { width: 21%; }
+  .grid-view td { font-size: 11.5px; }
+  .grid-view .name { width: 29%; }
+  .grid-view .exchange { width: 20%; }
+  .grid-view .bid, .grid-view .ask { width: 19%; }
   .grid-view .spread { width: 13%; }
-  .grid-view td, .grid-view th button { padding-left: 5px; padding-right: 5px; }
+  .grid-view td, .grid-view th button { padding-left: 3px; padding-right: 3px; }
   .grid-view tr[data-book='gap'] .name, .grid-view tr[data-book='down'] .name { color: var(--bad); }
   .book-parts, .charts, .charts + .charts { grid-template-columns: minmax(0, 1fr); }
   .plot canvas.heat, figure.heat .plot { height: 300px; min-height: 300px; }

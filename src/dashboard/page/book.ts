@@ -191,7 +191,7 @@ export class Book {
       this.spread,
       bps === undefined || bid === null || ask === null
         ? '–'
-        : `mid ${fixedText((bid + ask) / 2, decimals + 1)}   spread ${fixedText(ask - bid, decimals)}, ${bps.toFixed(2)} bp`,
+        : `mid ${fixedText((bid + ask) / 2, decimals + 1)}   ${fixedText(ask - bid, decimals)}   ${bps.toFixed(2)} bp`,
     )
   }
 

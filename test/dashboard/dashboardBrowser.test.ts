@@ -12,7 +12,7 @@ import { dashboardRoutes } from '../../src/dashboard/dashboardRoutes'
 import type { WatchedRun } from '../../src/dashboard/lookAt'
 import { launchChromium } from '../kit/chromium'
 import { eventually } from '../kit/eventually'
-import { FakeRun, moveRow } from './fakeRun'
+import { PretendRun, moveRow } from './pretendRun'
 import { startManyBooks, type ManyBooks } from './manyBooks'
 import { PageServer } from './pageServer'
 
@@ -165,7 +165,7 @@ describe('The dashboard in a browser', function () {
   })
 
   it('goes on after its connection was lost, and begins afresh with another run under the same address', async () => {
-    const first = new FakeRun()
+    const first = new PretendRun()
     for (const name of ['BTC-USD', 'ETH-USD']) moveRow(first.addRow('kraken', name), 100, 0)
     first.fault('It broke.')
     const routes = dashboardRoutes(first, liveClock)
@@ -186,7 +186,7 @@ describe('The dashboard in a browser', function () {
 
     await own.kill()
     await page.locator('.connection[data-state="lost"]').waitFor()
-    const second = new FakeRun()
+    const second = new PretendRun()
     for (const name of ['ADA-USD', 'ETH-USD', HOSTILE]) moveRow(second.addRow('kraken', name), 7, 0)
     own = await serve(second, port)
     await page.locator('.connection[data-state="open"]').waitFor()

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { dashboardRoutes } from '../../src/dashboard/dashboardRoutes'
-import { FakeRun, T_US } from './fakeRun'
+import { PretendRun, T_US } from './pretendRun'
 import { PageServer } from './pageServer'
 
 describe('The routes of a dashboard', function () {
@@ -9,7 +9,7 @@ describe('The routes of a dashboard', function () {
   let server: PageServer
 
   before(async () => {
-    server = await PageServer.open(dashboardRoutes(new FakeRun(), new VirtualClock(T_US)))
+    server = await PageServer.open(dashboardRoutes(new PretendRun(), new VirtualClock(T_US)))
   })
 
   after(() => server.kill())

@@ -3,19 +3,19 @@ import fc from 'fast-check'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { MESSAGE_BYTES_MAX, parseClientMessage } from '../../src/dashboard/clientMessage'
 import { LiveStream } from '../../src/dashboard/liveStream'
-import { FakeRun, moveRow, T_US } from './fakeRun'
+import { PretendRun, moveRow, T_US } from './pretendRun'
 import { FakeSocket } from './fakeSocket'
 
 const TICK_US = 250_000
 
 describe('The live stream of a dashboard', () => {
   let clock: VirtualClock
-  let run: FakeRun
+  let run: PretendRun
   let stream: LiveStream
 
   beforeEach(() => {
     clock = new VirtualClock(T_US)
-    run = new FakeRun()
+    run = new PretendRun()
     stream = new LiveStream(run, clock)
   })
 

@@ -8,10 +8,10 @@ import type { RunStatus, RunSummary } from '../../src/pipeline/runSummary'
 
 export const T_US = 1_700_000_000_000_000
 
-export type FakeRow = { -readonly [K in keyof InstrumentRow]: InstrumentRow[K] }
+export type PretendRow = { -readonly [K in keyof InstrumentRow]: InstrumentRow[K] }
 
-export class FakeRun implements WatchedRun {
-  readonly rows = new Map<string, FakeRow>()
+export class PretendRun implements WatchedRun {
+  readonly rows = new Map<string, PretendRow>()
   readonly faults: Record<string, number> = {}
   readonly latestFaults: { timeUs: number; code: string; message: string }[] = []
   seconds = 0
@@ -26,8 +26,8 @@ export class FakeRun implements WatchedRun {
     this.done = new Promise((_, reject) => (this.end = () => reject(new Error('It ended.'))))
   }
 
-  addRow(exchange: string, name: string): FakeRow {
-    const row: FakeRow = {
+  addRow(exchange: string, name: string): PretendRow {
+    const row: PretendRow = {
       ...{ exchange, name, state: 'live', events: 1, trades: 0, gaps: 0, resyncs: 0, lastUs: T_US },
       ...{ bidPrice: undefined, askPrice: undefined, levels: undefined, view: undefined },
     }
@@ -65,7 +65,7 @@ export class FakeRun implements WatchedRun {
 }
 
 /** A change of a row, with the book that it leads to. */
-export function moveRow(row: FakeRow, bid: number, step: number): void {
+export function moveRow(row: PretendRow, bid: number, step: number): void {
   row.events++
   row.lastUs = T_US + step * 1_000
   row.bidPrice = bid

@@ -31,7 +31,7 @@ section { background: var(--panel); border: 1px solid var(--line); border-radius
 .connection[data-state='paused']::before { background: var(--warn); }
 .elapsed { color: var(--muted); font-variant-numeric: tabular-nums; }
 .buttons { margin-left: auto; display: flex; gap: 6px; }
-.health { border-radius: 6px; padding: 5px 10px; margin: 6px 0 0; border: 1px solid var(--line); border-left: 4px solid var(--good); background: var(--panel); height: calc(2.8em + 12px); overflow-y: auto; }
+.health { border-radius: 6px; padding: 5px 10px; margin: 6px 0 0; border: 1px solid var(--line); border-left: 4px solid var(--good); background: var(--panel); height: calc(2.8em + 12px); overflow-y: auto; display: grid; align-content: safe center; }
 .health[data-level='degraded'] { border-left-color: var(--warn); background: var(--warn-panel); }
 .health[data-level='unhealthy'] { border-left-color: var(--bad); background: var(--bad-panel); }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: 1px; margin: 8px 0 12px; background: var(--line); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }

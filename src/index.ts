@@ -91,7 +91,11 @@ export { consoleSink, type ConsoleSinkOptions } from './sinks/consoleSink'
 export { memory, type MemoryOptions, type MemorySink } from './sinks/memory'
 export { encodeEvent } from './sinks/encode'
 
-export { processMetrics, type ProcessMetricsOptions, type ProcessSample } from './metrics/processMetrics'
+export { processMetrics, type ProcessMetricsOptions } from './metrics/processMetrics'
+export type { ProcessSample, WorkerGauge, WorkerSample } from './metrics/processSample'
+export type { GcKind, GcPauses, GcSummary } from './metrics/gcPauses'
+export type { LoopDelayPercentiles } from './metrics/loopBeat'
+export type { SocketFigures } from './metrics/socketGauges'
 export {
   health,
   type CheckReport,
@@ -101,7 +105,10 @@ export {
   type HealthOptions,
   type HealthReport,
 } from './metrics/health'
-export type { RunHealth } from './pipeline/runHealth'
+export { runHealth, type ReactionReport, type RunHealth } from './pipeline/runHealth'
+export type { HealthDeclaration, Reaction } from './pipeline/healthDeclaration'
+export type { BuiltInCheck, CheckLimits } from './pipeline/vitals'
+export type { StaleOptions } from './feed/stalePolicy'
 
 export { emptyLedger, type DropReason, type Ledger } from './actors/ledger'
 export type { Conflation, EdgeOptions, OnFull, Skipped, SpillPolicy } from './actors/overflow'

@@ -36,7 +36,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'feed/proxy',
     ...Object.keys(OPTIONAL_PARTS),
   ],
-  workers: ['model', 'actors', 'clock', 'book', 'rxjs', 'threads', 'node:'],
+  // Workers tell the sampler of themselves.
+  workers: ['model', 'actors', 'metrics', 'clock', 'book', 'rxjs', 'threads', 'node:'],
   simulator: ['model', 'exchanges', 'clock', 'ws', 'node:'],
 }
 

@@ -156,6 +156,16 @@ const HEADLINES: readonly Headline[] = [
     ],
   },
   {
+    title: "Looking at the process: the loop's time",
+    against: 'x pidusage',
+    rows: [
+      ['watch.process.hot.pidusage', 'pidusage, called on the loop'],
+      ['watch.process.hot.memoryUsage', '`process.memoryUsage()`'],
+      ['watch.process.hot.processMetrics', 'a sample of `processMetrics`'],
+      ['watch.process.first.processMetrics', 'the same, the first one, amid other work'],
+    ],
+  },
+  {
     title: 'Scale: bytes to best prices',
     against: 'x `JSON.parse`',
     rows: [

@@ -17,6 +17,8 @@
  * sampled      it was not the one of every so many that is kept, or it made room for that one
  * fail         it came when an edge that may not drop was full; the edge failed with it
  * overrun      it came when an edge that blocks had already kept all it may of what its paused source had on the way
+ * shed         the run was not well, and its pipeline says that this edge then takes one of every so many
+ * paused       the run was not well, and its pipeline says that the branch behind this edge then gets nothing
  * rejected     the sink refused its batch for longer than the retry budget
  * unencodable  it has no form in which it could be written
  * alreadyWritten  it stands at the destination since an earlier attempt at the same run
@@ -34,6 +36,8 @@ export type DropReason =
   | 'sampled'
   | 'fail'
   | 'overrun'
+  | 'shed'
+  | 'paused'
   | 'rejected'
   | 'unencodable'
   | 'alreadyWritten'
@@ -92,6 +96,20 @@ export function balances(ledger: Readonly<Ledger>): boolean {
 /** The account as it is now, for a report: it no longer changes. */
 export function copyOf({ in: received, out, dropped, inFlight }: Readonly<Ledger>): Ledger {
   return { in: received, out, dropped: { ...dropped }, inFlight }
+}
+
+/** Several accounts as one. */
+export function sumOf(accounts: readonly Readonly<Ledger>[]): Ledger {
+  const sum = emptyLedger()
+  for (const account of accounts) {
+    sum.in += account.in
+    sum.out += account.out
+    sum.inFlight += account.inFlight
+    for (const [reason, values] of Object.entries(account.dropped) as [DropReason, number][]) {
+      sum.dropped[reason] = (sum.dropped[reason] ?? 0) + values
+    }
+  }
+  return sum
 }
 
 /** The number of values that a value stands for: the length of a batch, else one. */

@@ -74,6 +74,7 @@ body.stale main, body.stale .figures { opacity: .55; }
 .grid-view tr[data-book='live'] .state { color: var(--good); }
 .grid-view tr[data-book='waiting'] .state { color: var(--muted); }
 .grid-view tr[data-book='gap'] .state, .grid-view tr[data-book='down'] .state { color: var(--bad); font-weight: 600; }
+.grid-view tr[data-book='stale'] .state { color: var(--warn); font-weight: 600; }
 .grid-view tr[data-old='true'] .age { color: var(--warn); }
 .chosen { font-weight: 600; color: var(--ink); margin: 0; min-height: 1.4em; }
 .why { color: var(--warn); margin: 0; min-height: 1.4em; }

@@ -54,6 +54,8 @@ export interface RunPart {
   readonly streamMs: number | null
   readonly heldTimes: number
   readonly heldSeconds: number
+  /** Of a replay, from 0 to 1; null of what has no end. */
+  readonly progress: number | null
   /** True when the run has ended: nothing more will come of it. */
   readonly ended: boolean
 }
@@ -106,6 +108,8 @@ export type RowPart = readonly [
   ask: number | null,
   bidLevels: number | null,
   askLevels: number | null,
+  /** Channels of it that are stale, as they are called; empty when none is. */
+  stale: string,
 ]
 
 export interface ConnectionPart {
@@ -161,6 +165,8 @@ export interface ProcessPart {
 export interface HealthPart {
   readonly level: 'healthy' | 'degraded' | 'unhealthy'
   readonly reasons: readonly string[]
+  /** What is done about it at the moment, in words. */
+  readonly reactions: readonly string[]
 }
 
 export interface BookPart {

@@ -9,6 +9,7 @@ import type {
   EdgePart,
   FaultsPart,
   GraphPart,
+  HealthPart,
   LatencyPart,
   NodePart,
   ProcessPart,
@@ -43,7 +44,7 @@ export class LiveParts {
     this.set(tick, 'connections', connectionParts(status))
     this.set(tick, 'sinks', sinkParts(status))
     this.set(tick, 'latency', latencyPart(status.receiveToSink))
-    this.set(tick, 'health', { level: health.level, reasons: health.reasons })
+    this.set(tick, 'health', healthPart(health))
     this.updateFaults(tick, status)
   }
 
@@ -108,7 +109,8 @@ export class LiveParts {
   }
 }
 
-function runPart({ seconds, records, events, streamTimeUs, held }: RunStatus, ended: boolean): RunPart {
+function runPart(status: RunStatus, ended: boolean): RunPart {
+  const { seconds, records, events, streamTimeUs, held, progress } = status
   return {
     seconds: Math.round(seconds * 10) / 10,
     records,
@@ -116,8 +118,13 @@ function runPart({ seconds, records, events, streamTimeUs, held }: RunStatus, en
     streamMs: streamTimeUs === undefined ? null : Math.floor(streamTimeUs / 1_000),
     heldTimes: held.times,
     heldSeconds: held.seconds,
+    progress: progress === undefined ? null : Math.round(progress.share * 1_000) / 1_000,
     ended,
   }
+}
+
+function healthPart({ level, reasons, reactions }: Look['health']): HealthPart {
+  return { level, reasons, reactions: reactions.flatMap(({ does, inForce }) => (inForce ? [does] : [])) }
 }
 
 function graphPart({ nodes, edges }: RunningGraph): GraphPart {

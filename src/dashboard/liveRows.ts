@@ -60,6 +60,7 @@ class RowText {
   private gaps = -1
   private resyncs = -1
   private view: BookView | undefined
+  private stale: readonly string[] = []
 
   constructor(
     private readonly index: number,
@@ -71,22 +72,27 @@ class RowText {
   }
 
   update(tick: number, row: InstrumentRow): void {
-    const { events, state, gaps, resyncs, view } = row
+    const { events, state, gaps, resyncs, view, stale } = row
     if (events === this.events && state === this.state && view === this.view) {
-      if (gaps === this.gaps && resyncs === this.resyncs) return
+      if (gaps === this.gaps && resyncs === this.resyncs && isSame(stale, this.stale)) return
     }
     this.events = events
     this.state = state
     this.gaps = gaps
     this.resyncs = resyncs
     this.view = view
+    this.stale = stale.slice()
     // The prices of a book that cannot vouch for itself are no prices.
     const live = state === 'live' || view === undefined
     const levels = live ? row.levels : undefined
     const lastMs = Math.floor(row.lastUs / 1_000)
-    this.text = `[${this.index},"${state}",${events},${row.trades},${gaps},${resyncs},${lastMs},${live ? said(row.bidPrice) : null},${live ? said(row.askPrice) : null},${said(levels?.[0])},${said(levels?.[1])}]`
+    this.text = `[${this.index},"${state}",${events},${row.trades},${gaps},${resyncs},${lastMs},${live ? said(row.bidPrice) : null},${live ? said(row.askPrice) : null},${said(levels?.[0])},${said(levels?.[1])},${JSON.stringify(stale.join(', '))}]`
     this.changedAt = tick
   }
+}
+
+function isSame(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((each, at) => each === right[at])
 }
 
 function said(value: number | undefined): number | null {

@@ -9,8 +9,9 @@ import type { Subscription } from 'rxjs'
 import type { WebSocket } from 'ws'
 import type { Clock, Timer } from '../clock/clock'
 import { LatencyHistogram } from '../metrics/histogram'
-import { loopDelay, type LoopDelay } from '../metrics/loopDelay'
-import { processMetrics, type ProcessSample } from '../metrics/processMetrics'
+import { observeLoop } from '../metrics/loopBeat'
+import { processMetrics } from '../metrics/processMetrics'
+import type { ProcessSample } from '../metrics/processSample'
 import type { InstrumentRow } from '../pipeline/monitor'
 import type { RunStatus } from '../pipeline/runSummary'
 import { LiveClient, type BookOfTick, type Told } from './liveClient'
@@ -35,7 +36,7 @@ export class LiveStream implements Told {
   private status: RunStatus | undefined
   private timer: Timer | undefined
   private samples: Subscription | undefined
-  private delay: LoopDelay | undefined
+  private unobserve: (() => void) | undefined
   private readonly delays = new LatencyHistogram()
   private ended = false
   /** The rows of a tick are being read: it is told of when they were. */
@@ -82,8 +83,8 @@ export class LiveStream implements Told {
     this.timer = undefined
     this.samples?.unsubscribe()
     this.samples = undefined
-    this.delay?.stop()
-    this.delay = undefined
+    this.unobserve?.()
+    this.unobserve = undefined
     this.isReading = false
     this.clients.clear()
   }
@@ -103,10 +104,9 @@ export class LiveStream implements Told {
   }
 
   private begin(): void {
-    this.delay = loopDelay()
+    this.unobserve = observeLoop((delayMs) => this.delays.record(delayMs * 1_000))
     this.samples = processMetrics({ everyMs: PROCESS_EVERY_MS, clock: this.clock }).subscribe((sample) => {
       this.parts.process(this.tick + 1, processPart(sample))
-      this.delay?.drainInto(this.delays)
       this.parts.loop(this.tick + 1, this.delays)
     })
     this.next()

@@ -9,6 +9,7 @@ import WebSocket, { type RawData } from 'ws'
 import type { Duplex } from 'node:stream'
 import type { Clock, Timer } from '../clock/clock'
 import { retryAfterMs } from '../clock/retryAfter'
+import { socketGauges } from '../metrics/socketGauges'
 import { messageOf } from '../model/fault'
 import { receiveInBulk } from './bulkReceiver'
 import { proxyFor, tunnelTo, type Environment } from './proxy'
@@ -151,6 +152,11 @@ export class Connection implements FeedConnection {
       this.opened = true
       this.deadline.cancel()
       if (line !== undefined) receiveInBulk(socket, line, options.maxPayloadBytes, received)
+      const forget = socketGauges.note({
+        unsentBytes: () => socket.bufferedAmount,
+        unreadBytes: () => line?.readableLength ?? 0,
+      })
+      socket.on('close', forget)
       events.opened()
     })
     socket.on('message', (data: RawData, isBinary: boolean) => {

@@ -22,6 +22,7 @@ import type { Gate } from './rateLimiter'
 import type { RestRole, SessionRecord } from './record'
 import type { RestQueue } from './restQueue'
 import type { SessionControl } from './session'
+import type { StaleAction } from './stalePolicy'
 import type { Stamper } from './stamper'
 import type { PlannedLink, PlannedPoll } from './subscriptionPlan'
 import { Subscriptions, type Subscription } from './subscriptions'
@@ -83,6 +84,8 @@ export interface LinkOptions extends LinkDeadlines {
   readonly gate: Gate
   readonly rest: RestQueue
   readonly counts: LinkCounts
+  /** What is done about a stream that has fallen silent by its own cadence. */
+  readonly staleAction: StaleAction
   /** A new number, from which records find their way back to this link. */
   readonly numberFor: (link: Link) => number
   readonly release: (connection: number) => void
@@ -481,6 +484,7 @@ export class Link {
       answer: (text) => this.send(text),
       reconnect: (fault) => this.renew(fault.code, fault.message, fault.details),
       resync: (symbol) => this.repairs.lost(symbol),
+      stale: (channel, symbol) => this.streamStale(channel, symbol),
       fault: (fault) => options.fault(fault),
     }
   }
@@ -529,9 +533,34 @@ export class Link {
     })
   }
 
-  /** Looks for subscriptions that have fallen silent on a lively connection. */
+  /** A stream has fallen silent by its own cadence, which has been told: what was chosen is done. */
+  private streamStale(channel: ChannelName, symbol: string): void {
+    const { staleAction, planned } = this.options
+    if (staleAction === 'notice') return
+    if (staleAction === 'reconnect') {
+      this.renew(
+        'STREAM_STALE',
+        `${channel} of ${symbol} from ${planned.protocol.title} is stale: the connection is renewed.`,
+        { channel, symbol },
+      )
+      return
+    }
+    // What is being subscribed to already has its turn coming.
+    this.renewSilent((this.asking?.of(channel, symbol) ?? []).filter(({ state }) => state === 'acked'))
+  }
+
+  private renewSilent(subscriptions: readonly Subscription[]): void {
+    if (subscriptions.length === 0) return
+    this.options.counts.staleStreams += subscriptions.length
+    this.asking?.renew(subscriptions)
+  }
+
+  /**
+   * Looks for subscriptions that are silent for longer than the exchange documents: also those of which nothing has come, and
+   * those on connections that give no other frame by which a session would notice.
+   */
   private watchStreams(): void {
-    const { clock, planned, counts, fault } = this.options
+    const { clock, planned, fault } = this.options
     const { protocol } = planned
     const patience = planned.topics
       .map(({ topic }) => protocol.channels[topic.channel]?.idleMsMax)
@@ -543,11 +572,10 @@ export class Link {
           const { topic } = subscription.planned
           const idleMsMax = protocol.channels[topic.channel]?.idleMsMax ?? 0
           const message = `${protocol.title} has sent nothing for ${topic.key} for ${idleMsMax} ms while the connection is lively: it is subscribed to anew.`
-          counts.staleStreams++
           fault(
             new Fault('STREAM_STALE', message, { exchange: protocol.id, channel: topic.channel, symbol: topic.symbol }),
           )
-          this.asking?.renew([subscription])
+          this.renewSilent([subscription])
         }
       }
       if (this.state === 'open') this.watchStreams()

@@ -26,6 +26,7 @@ import { Readiness } from './readiness'
 import type { SessionRecord } from './record'
 import { RestQueue, type RestCounts } from './restQueue'
 import { Sessions } from './sessions'
+import { stalePolicyOf, type StalePolicy } from './stalePolicy'
 import { Stamper } from './stamper'
 import { planLinks, problemsOf, type FeedWish, type PlannedLink } from './subscriptionPlan'
 import type { RestAsker, Transport } from './transport'
@@ -150,6 +151,7 @@ export class LiveFeed {
     this.sessions = new Sessions({
       protocolOf: options.protocolOf,
       wholeList: true,
+      staleRuleOf: (exchange) => this.staleOf(exchange).rule,
       controlOf: (connection) => this.linkOf.get(connection)?.control,
       onFault: (fault) => options.onFault(fault),
     })
@@ -334,8 +336,13 @@ export class LiveFeed {
     if (problems.length > 0) throw new Fault('OPTION_INVALID', problems.join(' '), { problems })
   }
 
-  private wishesOf({ protocol }: ExchangeSide): FeedWish[] {
+  private wishesOf({ protocol }: Pick<ExchangeSide, 'protocol'>): FeedWish[] {
     return this.options.wishes.filter(({ exchange }) => this.options.protocolOf(exchange).id === protocol.id)
+  }
+
+  /** Of an exchange by its id. */
+  private staleOf(exchange: string): StalePolicy {
+    return stalePolicyOf(this.wishesOf({ protocol: this.options.protocolOf(exchange) }))
   }
 
   private isRequired(side: ExchangeSide): boolean {
@@ -489,6 +496,7 @@ export class LiveFeed {
       gate,
       rest,
       counts: this.counts,
+      staleAction: this.staleOf(planned.protocol.id).action,
       numberFor: (link) => {
         const number = this.connections++
         this.linkOf.set(number, link)

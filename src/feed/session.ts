@@ -19,6 +19,7 @@ import { writeBookState } from './recording/bookState'
 import { BETWEEN, DOUBTED, MISSED, READ, TAKEN } from '../kernel/layout'
 import type { DeltaPacking } from './deltaPacking'
 import { Scanner, type ReadShape, type Slot } from './scanner'
+import { STALE_RULE, Staleness, type Silence, type StaleRule } from './staleness'
 
 /** What a session asks of the connection it belongs to. */
 export interface SessionControl {
@@ -32,6 +33,8 @@ export interface SessionControl {
   reconnect(fault: Fault): void
   /** The book of this symbol needs a snapshot. */
   resync(symbol: string, fault: Fault): void
+  /** A stream has fallen silent; called again, at growing distances, while it stays so. */
+  stale(channel: ChannelName, symbol: string): void
   fault(fault: Fault): void
 }
 
@@ -118,6 +121,8 @@ export interface SessionOptions {
   readonly scanning?: boolean
   /** Instruments of one connection; frames that name more are faults. */
   readonly symbolsMax?: number
+  /** When a stream counts as stale. Default {@link STALE_RULE}. */
+  readonly stale?: StaleRule | undefined
 }
 
 /** Reasons and symbols come from outside: tables keyed by them have a limit. */
@@ -136,6 +141,7 @@ export class Session {
   private readonly protocol: ExchangeProtocol
   private readonly counts: SessionCounts
   private readonly control: SessionControl | undefined
+  private readonly staleness: Staleness
   /** Reads the frames that come most often; undefined where the exchange describes none. */
   private readonly scanner: Scanner | undefined
   /** The instruments that were known when the scanner learned its keys. */
@@ -145,6 +151,8 @@ export class Session {
     this.protocol = options.protocol
     this.counts = options.counts
     this.control = options.control
+    const { channels } = this.protocol
+    this.staleness = new Staleness(options.stale ?? STALE_RULE, (channel) => channels[channel]?.idleMsMax)
     const market = this.protocol.endpoints[options.endpoint]?.market ?? this.protocol.markets[0]!
     this.writer = new EventWriter(this.protocol.id, market, (symbol) => options.instruments.symbol(market, symbol))
     if (this.protocol.shapes.length > 0 && options.scanning !== false) {
@@ -162,6 +170,8 @@ export class Session {
   /** The connection ended: every book it kept is void, and says so. */
   close(timeUs: number, reason: string): MarketEvent[] {
     this.writer.receiveTimeUs = timeUs
+    this.staleness.end(timeUs)
+    for (const silence of this.staleness.takeEnded()) this.tellSilence(silence, true)
     this.writer.notice('disconnected', '', { reason })
     for (const [symbol, guard] of this.guards) {
       if (guard.state === 'live') this.writer.notice('disconnected', symbol, { reason })
@@ -177,6 +187,7 @@ export class Session {
     this.writer.receiveTimeUs = timeUs
     this.writer.notice('gap', '', { reason, ...(lost !== undefined && { lost }) })
     for (const guard of this.guards.values()) guard.interrupted(reason)
+    this.staleness.forgive(timeUs)
     return this.writer.take()
   }
 
@@ -207,18 +218,21 @@ export class Session {
     const result = this.scan(data, timeUs)
     if (result === TAKEN) {
       // Most frames are of this kind, so nothing is done here that could be done elsewhere.
-      const { shape, routed, book } = this.scanner!.slot!
+      const slot = this.scanner!.slot!
+      const { shape, routed, book } = slot
       counts.scanned++
       this.control?.heard('book', routed, timeUs)
+      this.heardOf(slot, timeUs)
       book!.guard.taken(shape.isNumbered, shape.checksum !== 0 && this.isChecked(shape))
       book!.taken()
-      return NO_EVENTS
+      return this.staleness.isDue(timeUs) ? this.withSilences(NO_EVENTS, timeUs) : NO_EVENTS
     }
     if (result === MISSED) this.decodeFrame(data, timeUs)
     else {
       const slot = this.scanner!.slot!
       counts.scanned++
       this.control?.heard(slot.shape.frame.channel, slot.routed, timeUs)
+      this.heardOf(slot, timeUs)
       const isKept = this.options.books !== undefined && this.keep(slot, result, timeUs)
       const { packing } = this.options
       if (!isKept && packing?.wanted === true && slot.shape.frame.event === 'delta') {
@@ -229,7 +243,56 @@ export class Session {
         this.accept(false)
       }
     }
-    return writer.events.length === 0 ? NO_EVENTS : writer.take()
+    const events = writer.events.length === 0 ? NO_EVENTS : writer.take()
+    return this.staleness.isDue(timeUs) ? this.withSilences(events, timeUs) : events
+  }
+
+  /** A frame of a key has come. */
+  private heardOf(slot: Slot, timeUs: number): void {
+    slot.cadence ??= this.staleness.stream(slot.shape.frame.channel, slot.symbol, timeUs)
+    if (slot.cadence !== undefined) this.staleness.heard(slot.cadence, timeUs)
+  }
+
+  /** The streams that a decoded frame is of; one without events is of the stream that it was routed to, if that is known. */
+  private heardIn(events: readonly MarketEvent[], channel: ChannelName, symbol: string | undefined): void {
+    const { staleness } = this
+    const timeUs = this.writer.receiveTimeUs
+    if (events.length === 0 && symbol !== undefined) {
+      const stream = staleness.known(channel, symbol)
+      if (stream !== undefined) staleness.heard(stream, timeUs)
+      return
+    }
+    let last: string | undefined
+    for (const event of events) {
+      if (event.symbol === last || event.symbol === '' || event.kind === 'notice') continue
+      last = event.symbol
+      const stream = staleness.stream(channel, last, timeUs)
+      if (stream !== undefined) staleness.heard(stream, timeUs)
+    }
+  }
+
+  /** The events of a frame between what they show of silences: those that it ends before it, those that it finds behind it. */
+  private withSilences(events: readonly MarketEvent[], timeUs: number): readonly MarketEvent[] {
+    const { staleness, writer } = this
+    for (const silence of staleness.takeEnded()) this.tellSilence(silence, true)
+    const ended = writer.take()
+    if (timeUs >= staleness.sweepUs) {
+      for (const silence of staleness.sweep(timeUs)) {
+        if (silence.times === 0) {
+          this.tellSilence(silence, false)
+          this.fault(staleFault(this.protocol, silence))
+        }
+        this.control?.stale(silence.stream.channel, silence.stream.symbol)
+      }
+    }
+    const found = writer.take()
+    return ended.length + found.length === 0 ? events : [...ended, ...events, ...found]
+  }
+
+  private tellSilence({ stream, silentMs, intervalMs, limitMs }: Silence, ended: boolean): void {
+    const { channel, symbol } = stream
+    const details = { channel, silentMs, intervalMs, limitMs: Number.isFinite(limitMs) ? limitMs : undefined }
+    this.writer.notice('stale', symbol, ended ? { ...details, ended } : details)
   }
 
   /** A scanned frame where only books are wanted; false when it must become events all the same. */
@@ -335,7 +398,10 @@ export class Session {
     if (slot === undefined) return false
     for (const [key, value] of trial.memory) writer.memory.set(key, value)
     this.control?.heard('book', route.symbol, timeUs)
-    if (this.options.books !== undefined && this.keep(slot, READ, timeUs)) return true
+    if (this.options.books !== undefined && this.keep(slot, READ, timeUs)) {
+      this.heardOf(slot, timeUs)
+      return true
+    }
     this.decode('book', route.symbol, () => scanner.write(slot), 'frame')
     return true
   }
@@ -477,7 +543,10 @@ export class Session {
     counts.inexactNumbers += writer.counts.inexactNumbers - inexactBefore
     if (writer.events.length === 0) this.reason = 'data without events'
     writer.events = this.listed(writer.events)
-    if (from === 'frame') this.scanner?.learn(writer.events, symbol)
+    if (from === 'frame') {
+      this.heardIn(writer.events, channel, symbol)
+      this.scanner?.learn(writer.events, symbol)
+    }
     this.accept(from === 'snapshot')
   }
 
@@ -618,6 +687,12 @@ export class Session {
     if (this.control !== undefined) this.control.fault(fault)
     else this.options.onFault?.(fault)
   }
+}
+
+function staleFault({ id, title }: ExchangeProtocol, { stream, silentMs, intervalMs }: Silence): Fault {
+  const { channel, symbol } = stream
+  const message = `${title} has sent nothing of ${channel} of ${symbol} for ${silentMs} ms on a lively connection, where ${intervalMs} ms are usual.`
+  return new Fault('STREAM_STALE', message, { exchange: id, channel, symbol, silentMs, intervalMs })
 }
 
 function isUnlisted(event: MarketEvent): boolean {

@@ -13,6 +13,7 @@ import type { TouchedBooks } from './bookKeeper'
 import { BookSteps } from './bookSteps'
 import { DeltaPacking } from './deltaPacking'
 import type { OpenRecord, RestRecord, SessionRecord } from './record'
+import type { StaleRule } from './staleness'
 import { Session, sessionCounts, type SessionControl, type SessionCounts } from './session'
 
 export interface SessionsOptions {
@@ -32,6 +33,8 @@ export interface SessionsOptions {
    * the list. Default false.
    */
   readonly wholeList?: boolean
+  /** When a stream of an exchange counts as stale. Default {@link STALE_RULE}. */
+  readonly staleRuleOf?: (exchange: string) => StaleRule
 }
 
 /** Snapshots of one exchange that may wait for the first delta of their book. */
@@ -237,6 +240,7 @@ export class Sessions {
       // Guards are what packed deltas go to.
       packing: this.options.guarded === false ? undefined : this.packing,
       wholeList: this.options.wholeList ?? false,
+      stale: this.options.staleRuleOf?.(protocol.id),
     })
     this.sessions.set(record.connection, session)
     this.exchangeOf.set(record.connection, record.exchange)

@@ -10,6 +10,7 @@ import { CHANNELS } from '../exchanges/protocol'
 import { Fault, messageOf } from '../model/fault'
 import type { Instrument, InstrumentTable } from '../model/instrument'
 import { didYouMean, noSuch } from '../model/nearest'
+import type { StaleOptions } from './stalePolicy'
 
 /** What is wanted of one exchange. */
 export interface FeedWish {
@@ -32,6 +33,8 @@ export interface FeedWish {
   readonly wherever?: boolean | undefined
   /** False for what a feed may be ready without. Default true. */
   readonly required?: boolean | undefined
+  /** When a stream that falls silent is stale, and what is done about it. */
+  readonly stale?: StaleOptions | undefined
 }
 
 /** What one exchange brings to a plan. */

@@ -3,10 +3,10 @@
  *
  * Node measures it by a timer of its own in C++ (`monitorEventLoopDelay`), which costs the loop nothing in JavaScript and
  * never keeps a process alive. Its quirk: what it records is the time between two firings, so an idle loop shows the
- * timer's own interval; here the interval is taken off, and an idle loop shows about 0.
+ * timer's own interval; here the interval is taken off, and an idle loop shows about 0. And what it is emptied in the middle
+of it does not record: whoever looks again and again takes `loopBeat.ts`.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import type { LatencyHistogram } from './histogram'
 
 export interface LoopDelaySummary {
   readonly p50: number
@@ -19,11 +19,6 @@ export interface LoopDelay {
   read(): LoopDelaySummary
   /** The same, which the next `read` then tells once more. */
   look(): LoopDelaySummary
-  /**
-   * Records the delays since the last `read` or `drainInto`, in microseconds. Node tells them by their ranks: the smaller half
-   * counts as its largest, so does half of the rest, and so on; the longest are exact.
-   */
-  drainInto(histogram: LatencyHistogram): void
   /** Stops looking. May be called twice. */
   stop(): void
 }
@@ -51,15 +46,6 @@ export function loopDelay(resolutionMs = 10): LoopDelay {
       const summary = look()
       histogram.reset()
       return summary
-    },
-    drainInto(delays) {
-      const { count } = histogram
-      let recorded = 0
-      for (const [percent, betweenNs] of histogram.percentiles) {
-        const upTo = Math.round((count * percent) / 100)
-        for (; recorded < upTo; recorded++) delays.record(delayMs(betweenNs) * 1_000)
-      }
-      histogram.reset()
     },
     stop() {
       histogram.disable()

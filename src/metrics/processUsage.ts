@@ -1,14 +1,17 @@
 /**
- * CPU time and memory of this process, asked of pidusage on a thread of its own.
+ * CPU time and memory of this process, as a thread of its own hears it from pidusage and writes it into shared memory.
  *
- * One thread per process, started when the first asks and stopped when the last has released it; it never keeps the
- * process alive. A thread that dies or does not answer is replaced at the next question, a limited number of times in a
- * row: after that the answers stay undefined, and whoever samples carries on without them.
+ * The thread is started in a turn of its own, because starting one blocks the loop for a millisecond or two, and never
+ * keeps the process alive. One that dies, or falls silent for long, is replaced a limited number of times in a row: after
+ * that there are no figures, and whoever samples carries on without them.
  */
 import { createRequire } from 'node:module'
 import path from 'node:path'
+import { performance } from 'node:perf_hooks'
 import { Worker } from 'node:worker_threads'
-import type { UsageAnswer, UsageRequest } from './pidusageEntry'
+import { LONGEST_WAIT_MS } from '../clock/clock'
+import { SharedFigures } from './sharedFigures'
+import { USAGE_NUMBERS } from './usageRow'
 
 export interface Usage {
   /** Since the start of the process, user and system. */
@@ -19,124 +22,155 @@ export interface Usage {
 }
 
 export interface UsageProbe {
-  /** Calls back once, or never: the caller has a deadline. Not before this call has returned. */
-  ask(answered: (usage: Usage | undefined) => void): void
-  /** The last question was not answered in time. */
-  missed(): void
-  release(): void
+  /**
+   * The latest that is known: the same until there is a newer one. Never waits.
+   *
+   * @param nowMs  by the machine's `performance.now`
+   */
+  latest(nowMs: number): Usage | undefined
+  /** Read here and now, for some 10 µs, for the beginning of a window. */
+  soFar(): Usage
+  /** How often it is to be read from now on. */
+  every(everyMs: number): void
+  stop(): void
 }
 
-/** Questions that wait for an answer; of more, the oldest is forgotten. */
-const ASKED_MAX = 8
-/** Questions without an answer in a row, after which a thread that has answered before is taken for hung. */
-const MISSED_MAX = 3
 const STARTS_IN_A_ROW_MAX = 5
+/** A thread that has written is taken for hung after so many intervals without a row, and not before so long. */
+const SILENT_INTERVALS = 3
+const SILENT_MS_MIN = 10_000
+const REHEARSALS = 20
+/** One that has not written yet may be loading on a busy machine. */
+const LOADING_MS_MAX = 60_000
 
-export function acquireUsageProbe(): UsageProbe {
-  shared ??= new UsageThread()
-  const thread = shared
-  thread.users++
-  let released = false
-  return {
-    ask: (answered) => {
-      if (!released) thread.ask(answered)
-    },
-    missed: () => {
-      if (!released) thread.missed()
-    },
-    release: () => {
-      if (released) return
-      released = true
-      if (--thread.users > 0) return
-      if (shared === thread) shared = undefined
-      thread.stop()
-    },
-  }
+/** @param start  starts the thread, which is to write into the memory; tests give another */
+export function usageProbe(start: (memory: SharedArrayBuffer) => Worker = startThread): UsageProbe {
+  return new UsageThread(start)
 }
 
-let shared: UsageThread | undefined
-
-class UsageThread {
-  users = 0
+class UsageThread implements UsageProbe {
+  private figures = SharedFigures.ofSize(USAGE_NUMBERS)
+  private readonly row = new Float64Array(USAGE_NUMBERS)
   private worker: Worker | undefined
-  private lastId = 0
-  private readonly asked = new Map<number, (usage: Usage | undefined) => void>()
-  /** It has answered: a thread that is still starting is slow, not hung. */
-  private ready = false
-  private missedInARow = 0
+  private starting: NodeJS.Immediate | undefined
+  private everyMs = LONGEST_WAIT_MS
+  private usage: Usage | undefined
+  /** Of the latest row of the thread that runs; 0 before its first. */
+  private readAtMs = 0
+  /** Until when a row is awaited; then somebody else is to write. */
+  private patientUntilMs = 0
   private startsInARow = 0
+  private stopped = false
 
-  ask(answered: (usage: Usage | undefined) => void): void {
-    for (const oldest of this.asked.keys()) {
-      if (this.asked.size < ASKED_MAX) break
-      this.asked.delete(oldest)
+  constructor(private readonly begin: (memory: SharedArrayBuffer) => Worker) {
+    // As a sample is: what runs for the first time is compiled, and that is better done now.
+    const { cpuTimeMs, readAtMs, rssBytes } = this.soFar()
+    for (let left = REHEARSALS; left > 0; left--) {
+      this.figures.write([cpuTimeMs, readAtMs - left, rssBytes])
+      this.latest(0) // what is new
+      this.latest(0) // the same again
     }
-    const worker = (this.worker ??= this.start())
-    if (worker === undefined) return
-    const id = ++this.lastId
-    this.asked.set(id, answered)
-    worker.postMessage({ id } satisfies UsageRequest)
+    this.forget()
   }
 
-  missed(): void {
-    if (this.ready && ++this.missedInARow >= MISSED_MAX) this.stop()
+  latest(nowMs: number): Usage | undefined {
+    const { row } = this
+    if (this.figures.read(row) && row[1] !== this.readAtMs) this.take(row[0]!, row[1]!, row[2]!, nowMs)
+    else if (nowMs > this.patientUntilMs) this.replace()
+    return this.usage
+  }
+
+  soFar(): Usage {
+    const { user, system } = process.cpuUsage()
+    return {
+      cpuTimeMs: (user + system) / 1_000,
+      readAtMs: performance.timeOrigin + performance.now(),
+      rssBytes: process.memoryUsage.rss(),
+    }
+  }
+
+  every(everyMs: number): void {
+    this.everyMs = everyMs
+    this.figures.wantedMs = everyMs
+    if (this.worker === undefined) this.startLater()
+    else this.worker.postMessage(null)
   }
 
   stop(): void {
-    const { worker } = this
-    this.worker = undefined
-    this.ready = false
-    this.missedInARow = 0
-    this.asked.clear()
-    void worker?.terminate()
+    this.stopped = true
+    clearImmediate(this.starting)
+    this.end()
   }
 
-  private start(): Worker | undefined {
-    if (this.startsInARow >= STARTS_IN_A_ROW_MAX) return undefined
+  private take(cpuTimeMs: number, readAtMs: number, rssBytes: number, nowMs: number): void {
+    this.readAtMs = readAtMs
+    this.patientUntilMs = nowMs + Math.max(SILENT_MS_MIN, SILENT_INTERVALS * this.everyMs)
+    // NaN of a question that failed.
+    this.usage = cpuTimeMs >= 0 && rssBytes >= 0 ? { cpuTimeMs, readAtMs, rssBytes } : undefined
+    if (this.usage !== undefined) this.startsInARow = 0
+  }
+
+  private replace(): void {
+    if (this.worker !== undefined) this.end()
+    this.startLater()
+  }
+
+  private startLater(): void {
+    if (this.starting !== undefined || this.stopped || this.startsInARow >= STARTS_IN_A_ROW_MAX) return
+    this.starting = setImmediate(() => {
+      this.starting = undefined
+      this.start()
+    })
+  }
+
+  private start(): void {
     this.startsInARow++
+    this.forget()
+    this.figures.wantedMs = this.everyMs
     let worker: Worker
     try {
-      worker = spawn()
+      worker = this.begin(this.figures.memory)
     } catch {
-      // Too many threads, or no memory for one: the next question tries again.
-      return undefined
-    }
-    worker.on('message', (answer: UsageAnswer) => this.take(answer))
-    // Without a listener its error would be an uncaught exception of this thread.
-    worker.on('error', () => this.gone(worker))
-    worker.on('exit', () => this.gone(worker))
-    // Last: a listener to messages holds the process again.
-    worker.unref()
-    return worker
-  }
-
-  private gone(worker: Worker): void {
-    if (this.worker === worker) this.stop()
-  }
-
-  private take({ id, cpuTimeMs, readAtMs, rssBytes }: UsageAnswer): void {
-    const answered = this.asked.get(id)
-    if (answered === undefined) return
-    this.asked.delete(id)
-    this.ready = true
-    this.missedInARow = 0
-    if (cpuTimeMs === undefined || readAtMs === undefined || rssBytes === undefined) {
-      answered(undefined)
+      // Too many threads, or no memory for one: the next look tries again.
       return
     }
-    this.startsInARow = 0
-    answered({ cpuTimeMs, readAtMs, rssBytes })
+    this.worker = worker
+    this.patientUntilMs = performance.now() + LOADING_MS_MAX
+    const gone = (): void => {
+      if (this.worker === worker) this.end()
+    }
+    // Without a listener its error would be an uncaught exception of this thread.
+    worker.on('error', gone)
+    worker.on('exit', gone)
+    worker.unref()
+  }
+
+  /** The next thread gets memory of its own: one that is being ended may still write. */
+  private forget(): void {
+    this.figures = SharedFigures.ofSize(USAGE_NUMBERS)
+    this.readAtMs = 0
+    this.usage = undefined
+    this.patientUntilMs = 0
+  }
+
+  private end(): void {
+    const { worker } = this
+    this.worker = undefined
+    this.forget()
+    void worker?.terminate()
   }
 }
 
 /** The entry lies beside this file, as TypeScript in development and as JavaScript when built. */
-function spawn(): Worker {
+function startThread(memory: SharedArrayBuffer): Worker {
   const extension = path.extname(__filename)
   const entry = path.join(__dirname, `pidusageEntry${extension}`)
   const options = { name: 'millrace-pidusage', execArgv: [] }
-  if (extension !== '.ts') return new Worker(entry, { ...options, resourceLimits: { maxOldGenerationSizeMb: 32 } })
+  if (extension !== '.ts') {
+    return new Worker(entry, { ...options, workerData: { memory }, resourceLimits: { maxOldGenerationSizeMb: 32 } })
+  }
   const register = createRequire(__filename).resolve('ts-node/register/transpile-only')
   const bootstrap =
     "const { register, entry } = require('node:worker_threads').workerData; require(register); require(entry)"
-  return new Worker(bootstrap, { ...options, eval: true, workerData: { register, entry } })
+  return new Worker(bootstrap, { ...options, eval: true, workerData: { register, entry, memory } })
 }

@@ -27,6 +27,7 @@ export const REPAIRS = {
   FEED_REFUSED: 'reconnect', // the connection could not be opened
   FEED_RATE_LIMITED: 'reconnect', // 429 or 418: wait as long as the exchange says
   EXCHANGE_RESTART: 'reconnect', // the exchange announced that it will drop its connections
+  RUN_UNWELL: 'skip', // the run is not well, or is again: what its pipeline declares for that is done, or undone
   STAGE_FAILED: 'restart', // a stage threw
   WORKER_DIED: 'restart', // a worker thread exited, crashed or ran out of memory
   SINK_REJECTED: 'restart', // the destination refused a batch

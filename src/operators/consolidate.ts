@@ -56,8 +56,8 @@ export interface ConsolidatedQuote {
  * Holds      one top of book per instrument and exchange, while it is not older than `expireMs`; one timer
  *
  * At equal prices the larger size has it, then the exchange that comes first by name. Books without a unified name cannot
- * be compared and take no part. Notices may be mixed in: what a `gap`, `disconnected` or `dropped` puts in doubt leaves
- * at once instead of expiring.
+ * be compared and take no part. Notices may be mixed in: what a `gap`, `disconnected` or `dropped` puts in doubt, and a book
+ * that is `stale`, leaves at once instead of expiring.
  */
 export function consolidate(
   options: ConsolidateOptions,
@@ -148,8 +148,9 @@ class Markets {
   }
 
   /** Takes out what a notice puts in doubt. */
-  doubt({ code, exchange, instrument, symbol, receiveTimeUs }: Notice): void {
-    if (code !== 'gap' && code !== 'disconnected' && code !== 'dropped') return
+  doubt({ code, exchange, instrument, symbol, receiveTimeUs, details }: Notice): void {
+    const isStaleBook = code === 'stale' && details['channel'] === 'book' && details['ended'] !== true
+    if (code !== 'gap' && code !== 'disconnected' && code !== 'dropped' && !isStaleBook) return
     // A connection that ends names each of its books; what was dropped without a name may have been of any.
     if (symbol === '' && code !== 'dropped') return
     const concerned = symbol === '' ? this.markets.values() : [this.markets.get(instrument ?? '')]

@@ -7,6 +7,7 @@ import type { Observable, OperatorFunction } from 'rxjs'
 import { blocks, givesUpValues, problemOfPolicy, type EdgeOptions } from '../actors/overflow'
 import { problemOfFailurePolicy, type OnFailure } from '../actors/supervision'
 import { LONGEST_WAIT_MS } from '../clock/clock'
+import { problemsOfDeclaration, type HealthDeclaration } from './healthDeclaration'
 import type { Batch } from '../model/events'
 import { Fault } from '../model/fault'
 import type { DeadLetter } from '../sinks/deadLetter'
@@ -80,6 +81,8 @@ export interface BranchBuilder {
 export interface PipelineBuilder extends BranchBuilder {
   /** Where values come from: a feed, a metric, any observable. */
   readonly source: <T>(name: string, source: Observable<T>, options: SourceOptions<Row<T>>) => Stream<T>
+  /** What else is looked at to say whether a run is well, and what is done while it is not. To be called once at most. */
+  readonly health: (declaration: HealthDeclaration) => void
 }
 
 interface NodeBase {
@@ -126,6 +129,7 @@ export interface PipelineDescription {
   /** In the order in which they were described, so a node comes after those it reads, but for loops. */
   readonly nodes: readonly NodeDescription[]
   readonly groups: readonly GroupDescription[]
+  readonly health?: HealthDeclaration | undefined
 }
 
 /** A problem of a description and where it is. */
@@ -162,6 +166,7 @@ export function describeBranch(
 ): PipelineDescription {
   const drawing = new Drawing(to.name, to.nodes, to.groups)
   build({ ...drawing.builder, stream: <T>(name: string) => drawing.existing<T>(name) })
+  if (drawing.declaresHealth) drawing.at('health', 'Health is declared with the pipeline, not with a branch of it.')
   if (!drawing.nodes.slice(to.nodes.length).some((node) => node.kind === 'sink')) {
     drawing.at('', 'A branch needs a sink: what leaves it is its product.')
   }
@@ -180,6 +185,7 @@ class Drawing {
   /** Groups that are being described, from the outermost. */
   private open: readonly string[] = []
   private readonly first: number
+  private health: { readonly declaration: HealthDeclaration } | undefined
   /** Two nodes have one name, so who reads whom cannot be told. */
   private ambiguous = false
 
@@ -200,6 +206,10 @@ class Drawing {
   }
 
   readonly builder: PipelineBuilder = {
+    health: (declaration) => {
+      if (this.health !== undefined) this.at('health', 'Health is declared once: put all checks and reactions into it.')
+      this.health = { declaration }
+    },
     source: <T>(name: string, source: Observable<T>, typed: SourceOptions<Row<T>>): Stream<T> => {
       const edge = typed as SourceOptions
       this.claim(name, 'source')
@@ -286,6 +296,10 @@ class Drawing {
     },
   }
 
+  get declaresHealth(): boolean {
+    return this.health !== undefined
+  }
+
   /** A stream that was there before. */
   existing<T>(name: string): Stream<T> {
     const known = this.nodes.some((node) => node.name === name && node.kind !== 'sink')
@@ -307,13 +321,19 @@ class Drawing {
     this.checkLossBeforeBooks()
     if (!this.ambiguous) this.checkLoops()
     this.checkReach()
+    this.checkHealth()
     if (problems.length > 0) {
       const lines = problems.map(({ path, problem }) => `  ${path}: ${problem}`)
       throw new Fault('PIPELINE_INVALID', `${what} has ${count(problems.length, 'problem')}:\n${lines.join('\n')}`, {
         problems,
       })
     }
-    return { name: this.pipeline, nodes, groups: this.groups }
+    return {
+      name: this.pipeline,
+      nodes,
+      groups: this.groups,
+      ...(this.health !== undefined && { health: this.health.declaration }),
+    }
   }
 
   private stream<T>(name: string): Stream<T> {
@@ -452,6 +472,22 @@ class Drawing {
       done.add(name)
     }
     for (const name of stages.keys()) visit(name, [])
+  }
+
+  private checkHealth(): void {
+    if (this.health === undefined) return
+    const leadsToBooks = (name: string, seen = new Set<string>()): boolean => {
+      if (seen.has(name)) return false
+      seen.add(name)
+      return this.nodes.some((node) => {
+        if (node.name === name) return node.kind === 'stage' && needsEveryValue(node.operator)
+        return node.kind !== 'source' && node.from.includes(name) && leadsToBooks(node.name, seen)
+      })
+    }
+    const nodes = this.nodes.map(({ name }) => name)
+    for (const problem of problemsOfDeclaration(this.health.declaration, { nodes, leadsToBooks })) {
+      this.at('health', problem)
+    }
   }
 
   private checkReach(): void {

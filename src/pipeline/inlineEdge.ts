@@ -12,6 +12,12 @@ export class InlineEdge {
     private readonly receipts: Receipts<unknown>,
   ) {}
 
+  /** What was dropped before it came here: it is told before the next value. */
+  skipped(account: Receipts<unknown>): void {
+    this.receipts.absorb?.(account)
+    this.untold = true
+  }
+
   offer(value: unknown): void {
     const { ledger, receipts } = this
     const weight = weightOf(value)

@@ -66,8 +66,17 @@ export interface Market {
   resume(): void
   /** The connections as they are, for people. */
   connections(): readonly ConnectionView[]
+  /** How far it is, where there is an end: on replay, from the first record on. */
+  progress?(): MarketProgress | undefined
   /** False when the recording holds none of the wished instruments, so that all it holds are meant. */
   readonly byInstrument: boolean
+}
+
+export interface MarketProgress {
+  /** Of what is to be read, from 0 to 1. */
+  readonly share: number
+  /** Until the end, of the machine's time; undefined where the speed does not tell, and the share has to. */
+  readonly secondsLeft: number | undefined
 }
 
 export interface ConnectionView {

@@ -23,6 +23,8 @@ export interface InstrumentRow {
   readonly levels: readonly [bids: number, asks: number] | undefined
   /** The latest of its book that a stage emitted; undefined while none has. */
   readonly view?: BookView | undefined
+  /** Channels of it that are stale: silent for longer than is usual for them, on a connection that is lively. */
+  readonly stale: readonly string[]
 }
 
 export class Monitor {
@@ -61,6 +63,8 @@ export class Monitor {
   }
 }
 
+const NONE: readonly string[] = []
+
 class Row implements InstrumentRow {
   state: InstrumentRow['state'] = 'waiting'
   events = 0
@@ -68,6 +72,7 @@ class Row implements InstrumentRow {
   gaps = 0
   resyncs = 0
   lastUs = 0
+  stale: readonly string[] = NONE
   /** The latest: what it says is worked out for whoever looks. */
   view: BookView | undefined
   private ticker: Ticker | undefined
@@ -91,7 +96,8 @@ class Row implements InstrumentRow {
 
   take(event: MarketEvent): void {
     this.events++
-    this.lastUs = event.receiveTimeUs
+    // A silence is no sign of life.
+    if (event.kind !== 'notice' || event.code !== 'stale') this.lastUs = event.receiveTimeUs
     switch (event.kind) {
       case 'trade':
         this.trades++
@@ -109,7 +115,13 @@ class Row implements InstrumentRow {
     }
   }
 
-  private notice({ code }: Notice): void {
+  private notice({ code, details }: Notice): void {
+    if (code === 'stale') {
+      const { channel, ended } = details
+      const others = this.stale.filter((each) => each !== channel)
+      this.stale = ended === true ? others : [...others, String(channel)]
+      return
+    }
     if (code === 'gap') this.gaps++
     if (code === 'resynced') this.resyncs++
     if (code === 'gap' || code === 'dropped') this.state = 'gap'

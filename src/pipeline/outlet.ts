@@ -22,7 +22,11 @@ export class Outlet extends Observable<unknown> {
     this.state = state
   }
 
-  next(value: unknown): void {
+  /** What readers are given in the place of each value, while it is set. */
+  shape: ((value: unknown) => unknown) | undefined
+
+  next(given: unknown): void {
+    const value = this.shape === undefined ? given : this.shape(given)
     const { readers } = this.state
     for (let index = 0; index < readers.length; index++) readers[index]!.next(value)
   }

@@ -35,7 +35,8 @@ import { StageGraph } from './stageGraph'
 import type { StageFailure } from './stageRunner'
 import { supervisionTree } from './supervisionTree'
 import { hearUnhandled } from './unhandled'
-import { HealthBoard, type RunHealth } from './runHealth'
+import { depthOf, restrictionOf, type Reaction } from './healthDeclaration'
+import { HealthBoard, runWithHealth, type RunHealth } from './runHealth'
 import type { Vitals } from './vitals'
 import { meets } from './wish'
 
@@ -122,6 +123,8 @@ export class Run {
   private watch: ProcessWatch | undefined
   /** Once somebody wants to know how the run is. */
   private board: HealthBoard | undefined
+  /** What the pipeline's reactions do now. */
+  private readonly inForce = new Set<Reaction>()
   private loopWatch: ProcessWatch | undefined
   /** When all that is required had come. */
   private readyUs: number | undefined
@@ -264,6 +267,7 @@ export class Run {
       records: this.records,
       events: this.eventCount,
       streamTimeUs: this.graph === undefined ? undefined : this.streamClock.nowUs(),
+      progress: this.market?.progress?.(),
       rows: this.monitor.rows,
       edges: this.graph?.edges() ?? [],
       sinks: this.graph?.sinkStandings() ?? [],
@@ -275,17 +279,44 @@ export class Run {
       tree: supervisionTree({ ...this.parts(), connections }),
       quarantine: this.quarantined(),
       held: this.held(),
+      ...(this.board !== undefined && { health: this.board.report }),
     }
   }
 
   /** How it is: healthy, degraded or unhealthy, and why. From the first call on it is watched. */
   health(): RunHealth {
+    return this.watched().report
+  }
+
+  private watched(): HealthBoard {
     if (this.board === undefined) {
-      this.loopWatch = this.options.host.watch()
-      this.board = new HealthBoard({ clock: this.options.host.clock, look: () => this.vitals() })
+      const { host, description, mode } = this.options
+      this.loopWatch = host.watch()
+      this.board = new HealthBoard({
+        clock: host.clock,
+        declared: description.health,
+        look: () => this.vitals(),
+        reacts: mode !== 'replay',
+        act: (reaction, inForce) => this.react(reaction, inForce),
+        onFault: (fault) => this.fault(fault),
+      })
+      this.board.ask()
       if (this.over) this.endHealth()
     }
-    return this.board.report
+    return this.board
+  }
+
+  private react(reaction: Reaction, inForce: boolean): void {
+    const { inForce: all, graph } = this
+    if (inForce) all.add(reaction)
+    else all.delete(reaction)
+    if ('shed' in reaction) graph?.restrict(reaction.shed, restrictionOf(reaction.shed, all))
+    else if ('pause' in reaction) graph?.restrict(reaction.pause, restrictionOf(reaction.pause, all))
+    else if ('depth' in reaction) graph?.limitDepth(reaction.depth, depthOf(reaction.depth, all))
+    else {
+      this.problem(`The run was stopped because it was ${reaction.when}: ${this.board!.report.reasons.join(' ')}`)
+      this.requestStop()
+    }
   }
 
   private vitals(): Vitals {
@@ -305,7 +336,7 @@ export class Run {
       connections: this.market?.connections() ?? [],
       isRequired: (exchange) => required.has(exchange),
       unreadyMs: this.readyUs === undefined ? Math.round((nowUs - this.startedUs) / 1_000) : 0,
-      rows: this.monitor.rows.values(),
+      rows: this.monitor.rows,
       edges: this.graph?.edges() ?? [],
       sinks: this.graph?.sinkLooks() ?? [],
       stages: [...(this.graph?.stageReports() ?? []), ...this.sources.map((source) => source.report)],
@@ -567,6 +598,7 @@ export class Run {
         this.taps.push({ source: node.name, wants: meets(node.source.wish, this.market?.byInstrument ?? true) })
       } else this.begin(node)
     }
+    if (description.health !== undefined) this.watched()
     this.wired.resolve()
   }
 
@@ -597,7 +629,10 @@ export class Run {
   /** Calls `wire` with the time, the chance and the threads of this run in force. */
   private surrounded<T>(wire: () => T): T {
     const { clock, random, spawn } = this.options.host
-    return runWithClock({ clock: this.streamClock, waits: clock, random }, () => runWithSpawn(spawn, wire))
+    const follow = (reader: (health: RunHealth) => void): (() => void) => this.watched().follow(reader)
+    return runWithClock({ clock: this.streamClock, waits: clock, random }, () =>
+      runWithSpawn(spawn, () => runWithHealth(follow, wire)),
+    )
   }
 
   /** Asks for books anew, after the turn in which somebody lost them: several stages may lose theirs together. */

@@ -3,8 +3,9 @@
  */
 import type { FaultLook, LatencyLook } from '../sinks/runLook'
 import type { ProcessCost } from './host'
-import type { Market } from './market'
+import type { Market, MarketProgress } from './market'
 import type { Monitor } from './monitor'
+import type { RunHealth } from './runHealth'
 import type { EdgeReport, SinkReport } from './stageGraph'
 import type { StageReport } from './stageRunner'
 import type { SupervisionTree } from './supervisionTree'
@@ -40,6 +41,8 @@ export interface RunStatus {
   readonly events: number
   /** The stream's time; undefined before the first record. */
   readonly streamTimeUs: number | undefined
+  /** Of a replay: how far it is; undefined of what has no end. */
+  readonly progress: MarketProgress | undefined
   readonly rows: Monitor['rows']
   readonly edges: readonly EdgeReport[]
   readonly sinks: readonly SinkStanding[]
@@ -54,6 +57,8 @@ export interface RunStatus {
   readonly tree: SupervisionTree
   readonly quarantine: RunSummary['quarantine']
   readonly held: Held
+  /** How it is, and what is done about that; absent where the pipeline declares no health and nobody has asked. */
+  readonly health?: RunHealth
 }
 
 /** A sink while the run goes on. */

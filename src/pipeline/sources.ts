@@ -12,8 +12,9 @@ import { liveClock } from '../clock/liveClock'
 import { EXCHANGES } from '../exchanges/exchanges'
 import { kept, type SessionRecord } from '../feed/record'
 import { parseSpeed } from '../feed/recording/pace'
+import { problemsOfStale } from '../feed/stalePolicy'
 import type { Batch, MarketEvent } from '../model/events'
-import type { Fault } from '../model/fault'
+import { Fault } from '../model/fault'
 import type { SimulatorOptions } from '../simulator/simulator'
 import { startSimulator } from '../simulator/startSimulator'
 import type { Market, MarketOutput } from './market'
@@ -177,12 +178,15 @@ export interface ReplayOptions extends Partial<FeedOptions> {
  *        whose exchange sends neither numbers nor checksums are emptied there, the others tell by these
  */
 export function replay(files: string | readonly string[], options: ReplayOptions = {}): MarketSource {
+  const problems = problemsOfStale(options.stale)
+  if (problems.length > 0) throw new Fault('OPTION_INVALID', problems.join(' '), { problems })
   const wish: Wish = {
     exchanges: options.exchanges ?? [...EXCHANGES.keys()],
     instruments: options.instruments ?? [],
     channels: options.channels ?? (options.channel === undefined ? ALL : [options.channel]),
     depth: options.depth,
     intervalMs: options.intervalMs ?? 60_000,
+    stale: options.stale,
   }
   return new MarketSource(wish, () => ({
     market: replayMarket({

@@ -135,6 +135,13 @@ export class Spill<T> implements Pressure {
     else this.passOn(timeUs, value, weight)
   }
 
+  /** What was dropped before it came here: it is told behind what waits. */
+  skipped(account: Receipts<T>): void {
+    if (this.closed !== undefined) return
+    this.missing.toBehind(account)
+    if (!this.paused && this.segments.length === 0) this.tell(this.missing.takeBehind())
+  }
+
   /** The edge behind is full. */
   pause(): void {
     this.paused = true

@@ -6,11 +6,13 @@
  */
 import type { Dispatcher } from '../actors/dispatcher'
 import { Edge } from '../actors/edge'
-import { balances, copyOf, emptyLedger, weightOf, type DropReason, type Ledger } from '../actors/ledger'
+import { balances, copyOf, sumOf, weightOf, type DropReason, type Ledger } from '../actors/ledger'
 import { conflationOf, type EdgeOptions } from '../actors/overflow'
 import type { Pressure } from '../actors/pressure'
+import type { Receipts } from '../actors/receipts'
 import { Supervisor } from '../actors/supervision'
 import { runWithWiring, type CarriedEdge, type Wiring } from '../actors/wiring'
+import { BookView } from '../book/bookView'
 import { seededRandom } from '../clock/backoff'
 import { within, type Clock } from '../clock/clock'
 import { runWithClock } from '../clock/currentClock'
@@ -39,6 +41,7 @@ import { Outlet } from './outlet'
 import type { SinkStanding } from './runSummary'
 import { FrameSource, MarketSource } from './sources'
 import { StageRunner, type StageFailure, type StageReport } from './stageRunner'
+import { Valve, type ValveSetting } from './valve'
 import { wayTo, type Way, type WayLook, type WayTarget } from './way'
 
 export interface StageGraphOptions {
@@ -98,6 +101,8 @@ interface WiredEdge {
   readonly waits: () => boolean
   /** Where values wait in a mailbox. */
   readonly way?: Way
+  /** Of an edge in line: what did not enter it. */
+  readonly turnedAway?: Readonly<Ledger>
 }
 
 interface WiredSource {
@@ -135,6 +140,8 @@ export class StageGraph {
   private readonly sources = new Map<string, WiredSource>()
   private readonly stages = new Map<string, StageRunner>()
   private readonly outputs = new Map<string, Outlet>()
+  /** How the ways into a stage are restricted, by its name. */
+  private readonly entries = new Map<string, readonly ((setting: ValveSetting | undefined) => void)[]>()
   private stageEdges: WiredEdge[] = []
   private sinks: WiredSink[] = []
   private readonly groups = new Map<string, Group>()
@@ -165,6 +172,23 @@ export class StageGraph {
   /** Ends one source: what is behind it is flushed. */
   complete(source: string): void {
     this.sources.get(source)?.output.complete()
+  }
+
+  /**
+   * Turns values away before they enter a node, by whatever edge, and counts them; undefined lets all in again. What a stage
+   * that carries an edge of its own has taken is not touched.
+   */
+  restrict(name: string, setting: ValveSetting | undefined): void {
+    this.sources.get(name)?.way.restrict(setting)
+    for (const { way } of this.sinks.filter((sink) => sink.name === name)) way.restrict(setting)
+    const restrict = this.entries.get(name) ?? []
+    for (const each of restrict) each(setting)
+  }
+
+  /** Cuts the books that a node gives to so many levels a side; undefined gives them whole again. */
+  limitDepth(name: string, levels: number | undefined): void {
+    const output = this.outputs.get(name)
+    if (output !== undefined) output.shape = levels === undefined ? undefined : (value) => upTo(value, levels)
   }
 
   /** True when nothing waits anywhere in more than half of what may wait: the pace of a replay. */
@@ -472,7 +496,9 @@ export class StageGraph {
     }
     // It takes the place of the edge in line: that one only hands over.
     const inline = this.stageEdges.findIndex(({ graph }) => graph.to === node.name && graph.kind === 'inline')
-    this.stageEdges.splice(Math.max(0, inline), inline < 0 ? 0 : 1, edgeOf([account]))
+    const before = this.stageEdges[inline]?.turnedAway
+    const accounts = before === undefined ? [account] : [before, account]
+    this.stageEdges.splice(Math.max(0, inline), inline < 0 ? 0 : 1, edgeOf(accounts))
   }
 
   /** Connects a node to one that it reads; returns how to end it. With `cuts` the connection can be cut. */
@@ -525,10 +551,25 @@ export class StageGraph {
     const graph = graphEdge(from, node.name, node.edge)
     if (node.edge === undefined) {
       const edge = new InlineEdge(give, () => runner?.state !== 'restarting', this.receiptsFor(node))
-      this.stageEdges.push({ graph, account: () => edge.ledger, waits: () => false })
-      return { take: (value) => edge.offer(value), end: (ended) => ended() }
+      const target = {
+        offer: (_: number | undefined, value: unknown) => edge.offer(value),
+        skipped: (account: Receipts<unknown>) => edge.skipped(account),
+      }
+      const valve = new Valve(target, weightOf, () => this.receiptsFor(node))
+      this.stageEdges.push({
+        graph,
+        account: () => (valve.ledger.in === 0 ? edge.ledger : sumOf([valve.ledger, edge.ledger])),
+        waits: () => false,
+        turnedAway: valve.ledger,
+      })
+      this.addEntry(node.name, (setting) => valve.set(setting))
+      return { take: (value) => valve.offer(undefined, value), end: (ended) => ended() }
     }
     return this.mailbox(node, node.edge, graph, give)
+  }
+
+  private addEntry(name: string, restrict: (setting: ValveSetting | undefined) => void): void {
+    this.entries.set(name, [...(this.entries.get(name) ?? []), restrict])
   }
 
   private mailbox(
@@ -539,6 +580,7 @@ export class StageGraph {
   ): Entry {
     let failed: () => void = () => undefined
     const way = this.mailboxOf(node, edge, give, () => failed())
+    this.addEntry(node.name, (setting) => way.restrict(setting))
     this.stageEdges.push({
       graph,
       account: () => way.ledger,
@@ -653,6 +695,7 @@ export class StageGraph {
     for (const name of names) {
       this.stages.delete(name)
       this.outputs.delete(name)
+      this.entries.delete(name)
     }
     for (const { name } of branch.groups) this.groups.delete(name)
   }
@@ -802,17 +845,12 @@ function lettersOf({ counters: { deadLettered } }: Sink<unknown>): Pick<SinkRepo
   return deadLettered > 0 ? { deadLettered } : {}
 }
 
-function sumOf(accounts: readonly Readonly<Ledger>[]): Ledger {
-  const sum = emptyLedger()
-  for (const account of accounts) {
-    sum.in += account.in
-    sum.out += account.out
-    sum.inFlight += account.inFlight
-    for (const [reason, values] of Object.entries(account.dropped) as [DropReason, number][]) {
-      sum.dropped[reason] = (sum.dropped[reason] ?? 0) + values
-    }
-  }
-  return sum
+/** Views of books with so many levels a side; whatever is none, as it is. */
+function upTo(value: unknown, levels: number): unknown {
+  if (value instanceof BookView) return value.upTo(levels)
+  return Array.isArray(value) && value[0] instanceof BookView
+    ? value.map((each: unknown) => (each instanceof BookView ? each.upTo(levels) : each))
+    : value
 }
 
 /** A clock whose callbacks run in a stage's name, and throw into `failed` instead of into whoever moves the clock. */

@@ -185,6 +185,7 @@ function emptyStatus(description: PipelineDescription, mode: RunMode): RunStatus
     records: 0,
     events: 0,
     streamTimeUs: undefined,
+    progress: undefined,
     rows: new Map(),
     edges: [],
     sinks: [],

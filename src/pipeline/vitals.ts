@@ -20,7 +20,8 @@ export interface Vitals {
   readonly isRequired: (exchange: string) => boolean
   /** For how long something required has not come, milliseconds; 0 once everything has. */
   readonly unreadyMs: number
-  readonly rows: Iterable<InstrumentRow>
+  /** By whatever key. */
+  readonly rows: ReadonlyMap<string, InstrumentRow>
   readonly edges: readonly EdgeReport[]
   readonly sinks: readonly SinkLook[]
   readonly stages: readonly StageReport[]
@@ -37,6 +38,7 @@ export const BUILT_IN_CHECKS = [
   'optional feeds',
   'readiness',
   'books',
+  'staleness',
   'loop delay',
   'edges',
   'sinks',
@@ -62,6 +64,7 @@ const RECENT_MS = 60_000
  * optional feeds  the same of exchanges that nobody requires, never worse than degraded
  * readiness       ms for which something required has not come since the start
  * books           percent of the books that are in doubt
+ * staleness       percent of the instruments of which a stream is stale
  * loop delay      ms, the 99th percentile since the last look
  * edges           percent of its capacity that waits on the fullest edge which may not merge
  * sinks           attempts to write again within the last minute; a batch that was given up in it is unhealthy
@@ -74,6 +77,7 @@ export const LIMITS: Readonly<Record<BuiltInCheck, CheckLimits & { readonly unit
   'optional feeds': { degradedAbove: 60_000, betterAfterMs: 5_000, severity: 'degraded', unit: 'ms' },
   readiness: { degradedAbove: 30_000, unhealthyAbove: 300_000, unit: 'ms' },
   books: { degradedAbove: 0, unhealthyAbove: 50, worseAfterMs: 5_000, betterAfterMs: 5_000, unit: '%' },
+  staleness: { degradedAbove: 0, unhealthyAbove: 50, betterAfterMs: 5_000, unit: '%' },
   'loop delay': {
     degradedAbove: 100,
     unhealthyAbove: 1_000,
@@ -132,7 +136,7 @@ function asksOf(look: () => Vitals): Record<BuiltInCheck, () => HealthAnswer> {
     books() {
       let books = 0
       const doubtful: string[] = []
-      for (const { exchange, name, state } of look().rows) {
+      for (const { exchange, name, state } of look().rows.values()) {
         if (state === 'waiting') continue
         books++
         if (state !== 'live') doubtful.push(`${name} on ${exchange}`)
@@ -140,6 +144,18 @@ function asksOf(look: () => Vitals): Record<BuiltInCheck, () => HealthAnswer> {
       return {
         value: books === 0 ? 0 : percent(doubtful.length / books),
         because: `The ${doubtful.length === 1 ? 'book' : 'books'} of ${listed(doubtful)} cannot be vouched for: a gap or a reconnect is being repaired.`,
+      }
+    },
+    staleness() {
+      let instruments = 0
+      const stale: string[] = []
+      for (const row of look().rows.values()) {
+        instruments++
+        if (row.stale.length > 0) stale.push(`${row.stale.join(' and ')} of ${row.name} on ${row.exchange}`)
+      }
+      return {
+        value: instruments === 0 ? 0 : percent(stale.length / instruments),
+        because: `Nothing has come for longer than is usual, though the connection is lively, of ${listed(stale)}.`,
       }
     },
     'loop delay'() {

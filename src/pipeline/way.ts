@@ -1,12 +1,13 @@
 /**
  * The way into a mailbox or into a sink's queue: straight, or past a spill that stands before it where its policy says so.
  */
-import { copyOf, type DropReason, type Ledger } from '../actors/ledger'
+import { copyOf, sumOf, type DropReason, type Ledger } from '../actors/ledger'
 import { spillOf, type EdgeOptions } from '../actors/overflow'
 import type { Pressure } from '../actors/pressure'
 import type { ReceiptCounts, Receipts } from '../actors/receipts'
 import type { Fault } from '../model/fault'
 import { combinedLedger, Spill, spillFiles } from './spill'
+import { Valve, type ValveSetting } from './valve'
 
 export interface Way {
   /** Takes a value that happened at `timeUs` (undefined: outside the stream's time). */
@@ -19,6 +20,8 @@ export interface Way {
   settled(): Promise<void>
   /** Drops what waits, and takes no more. */
   close(reason: DropReason): Promise<void>
+  /** Turns values away before they enter, and counts them; undefined lets all in again. */
+  restrict(setting: ValveSetting | undefined): void
 }
 
 export interface WayLook {
@@ -57,6 +60,25 @@ export interface WayOptions {
 
 /** @param make  makes the target, which asks `pressure` to pause and to go on */
 export function wayTo(options: WayOptions, make: (pressure: Pressure) => WayTarget): Way {
+  const way = unrestricted(options, make)
+  const valve = new Valve(way, options.weigh, options.receipts)
+  return {
+    offer: (timeUs, value) => valve.offer(timeUs, value),
+    get ledger() {
+      return valve.ledger.in === 0 ? way.ledger : sumOf([valve.ledger, way.ledger])
+    },
+    get look() {
+      return way.look
+    },
+    settled: () => way.settled(),
+    close: (reason) => way.close(reason),
+    restrict: (setting) => valve.set(setting),
+  }
+}
+
+type Unrestricted = Omit<Way, 'restrict'> & Pick<WayTarget, 'skipped'>
+
+function unrestricted(options: WayOptions, make: (pressure: Pressure) => WayTarget): Unrestricted {
   const policy = spillOf(options.edge.onFull)
   if (policy === undefined) return straightTo(make(options.pressure))
   const { name, pipeline, node, outDir, pressure, onFault, weigh } = options
@@ -76,12 +98,13 @@ export function wayTo(options: WayOptions, make: (pressure: Pressure) => WayTarg
   const target = make(spill)
   return {
     offer: (timeUs, value) => spill.offer(timeUs, value),
+    skipped: (account) => spill.skipped(account),
     get ledger() {
       return combinedLedger(spill.ledger, target.ledger)
     },
     get look() {
       return {
-        ...lookOf(target.highWater, sumOf(spill.receipts, target.receipts)),
+        ...lookOf(target.highWater, bothOf(spill.receipts, target.receipts)),
         spilledBytesMax: spill.highWaterBytes,
       }
     },
@@ -95,9 +118,10 @@ export function wayTo(options: WayOptions, make: (pressure: Pressure) => WayTarg
   }
 }
 
-function straightTo(target: WayTarget): Way {
+function straightTo(target: WayTarget): Unrestricted {
   return {
     offer: (timeUs, value) => target.offer(timeUs, value),
+    skipped: (account) => target.skipped(account),
     get ledger() {
       return copyOf(target.ledger)
     },
@@ -116,7 +140,7 @@ function lookOf(highWater: number, receipts: Readonly<ReceiptCounts>): WayLook {
   return receipts.runs === 0 ? { highWater } : { highWater, receipts: { ...receipts } }
 }
 
-function sumOf(earlier: Readonly<ReceiptCounts>, later: Readonly<ReceiptCounts>): ReceiptCounts {
+function bothOf(earlier: Readonly<ReceiptCounts>, later: Readonly<ReceiptCounts>): ReceiptCounts {
   const latest = (earlier.lastToUs ?? -Infinity) > (later.lastToUs ?? -Infinity) ? earlier : later
   return { ...latest, runs: earlier.runs + later.runs, values: earlier.values + later.values }
 }

@@ -5,6 +5,7 @@
  * runs, not where it is written.
  */
 import type { ChannelName } from '../exchanges/protocol'
+import { problemsOfStale, type StaleOptions } from '../feed/stalePolicy'
 import { problemsOfWish } from '../feed/subscriptionPlan'
 import type { MarketEvent } from '../model/events'
 import { Fault } from '../model/fault'
@@ -43,6 +44,12 @@ export interface FeedOptions {
    * their changes cross as they are.
    */
   readonly levels?: number
+  /**
+   * What is done about a stream (one channel of one instrument) that has fallen silent for several of its own intervals while
+   * its connection is lively, and when that is: see `src/feed/staleness.ts`. Default `{ action: 'notice' }`. Sources that share
+   * an exchange share the strictest of what they choose.
+   */
+  readonly stale?: StaleOptions
 }
 
 export interface Wish {
@@ -55,6 +62,7 @@ export interface Wish {
   readonly intervalMs: number
   readonly placement?: 'loop' | 'worker' | undefined
   readonly levels?: number | undefined
+  readonly stale?: StaleOptions | undefined
   /** False for what a run may be ready without. Default true. */
   readonly required?: boolean | undefined
 }
@@ -72,6 +80,7 @@ export function wishOf(options: FeedOptions, exchangeIds: readonly string[]): Wi
     intervalMs,
     placement,
     levels,
+    stale,
   } = options as Partial<FeedOptions>
   const channels = options.channels ?? (channel === undefined ? [] : [channel])
   const problems = problemsOfWish({ instruments, channels, depth, bookEveryMs, intervalMs })
@@ -83,6 +92,7 @@ export function wishOf(options: FeedOptions, exchangeIds: readonly string[]): Wi
     problems.push(`levels is ${levels}; give a whole number of levels a side, 1 or more.`)
   }
   if (levels !== undefined && placement !== 'worker') problems.push("levels go with placement: 'worker'.")
+  problems.push(...problemsOfStale(stale))
   for (const exchange of exchanges) {
     if (!exchangeIds.includes(exchange)) problems.push(noSuch('exchange', exchange, exchangeIds))
   }
@@ -97,6 +107,7 @@ export function wishOf(options: FeedOptions, exchangeIds: readonly string[]): Wi
     intervalMs: intervalMs ?? 60_000,
     ...(placement === 'worker' && { placement }),
     ...(levels !== undefined && { levels }),
+    ...(stale !== undefined && { stale: { ...stale } }),
   }
 }
 

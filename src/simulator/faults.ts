@@ -11,11 +11,12 @@ import { Fault } from '../model/fault'
  * skip      one change of a book is not sent to one client
  * checksum  one client gets a book change with a wrong checksum, and then the right one
  * silence   one connection gets nothing for a while; what would have been sent is lost
+ * freeze    one instrument stands still for a while: nothing is lost, but nothing of it is sent on any channel
  * garbage   one client gets a frame that is not JSON
  * refuse    the next connection is refused (503)
  * http429   the next REST request is refused (429, Retry-After)
  */
-export const FAULT_KINDS = ['drop', 'skip', 'checksum', 'silence', 'garbage', 'refuse', 'http429'] as const
+export const FAULT_KINDS = ['drop', 'skip', 'checksum', 'silence', 'freeze', 'garbage', 'refuse', 'http429'] as const
 
 export type FaultKind = (typeof FAULT_KINDS)[number]
 
@@ -33,9 +34,12 @@ export type FaultPlan = readonly FaultRule[]
 export interface InjectedFault {
   readonly kind: FaultKind
   readonly exchange: string
-  /** For `skip` and `checksum`: the exchange's symbol whose book it befalls. Default: the next that changes. */
+  /**
+   * For `skip` and `checksum`: the exchange's symbol whose book it befalls. Default: the next that changes. For `freeze`: the
+   * one that stands still. Default: any that somebody watches.
+   */
   readonly symbol?: string
-  /** For `silence`. Default 5,000. */
+  /** For `silence`, default 5,000; and for `freeze`, default 60,000. */
   readonly forMs?: number
 }
 

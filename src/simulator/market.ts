@@ -54,6 +54,8 @@ export class MarketBook {
 
   /** Topics of this book that somebody is subscribed to. */
   watchers = 0
+  /** Until when it stands still, and nothing of it is told. */
+  frozenUntilUs = 0
   /** Until when it goes on unwatched, so that a client that reconnects finds it where others are. */
   lingersUntilUs = 0
 

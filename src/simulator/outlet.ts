@@ -29,6 +29,7 @@ export interface ExchangeStats {
   skippedDeltas: number
   wrongChecksums: number
   silences: number
+  frozenSymbols: number
   garbageFrames: number
   refusedConnections: number
   rateLimited: number
@@ -53,6 +54,7 @@ export function noStats(): ExchangeStats {
     skippedDeltas: 0,
     wrongChecksums: 0,
     silences: 0,
+    frozenSymbols: 0,
     garbageFrames: 0,
     refusedConnections: 0,
     rateLimited: 0,
@@ -129,8 +131,13 @@ export class Outlet {
     this.armed = []
   }
 
-  /** Sends one frame to all subscribers. */
-  publish(topic: Topic, text: string): void {
+  /**
+   * Sends one frame to all subscribers; nothing of instruments that stand still.
+   *
+   * @param isLifeSign  of the connection more than of the market: sent all the same
+   */
+  publish(topic: Topic, text: string, isLifeSign = false): void {
+    if (!isLifeSign && this.isFrozen(topic)) return
     this.send(topic.subscribers, text, undefined)
   }
 
@@ -160,6 +167,11 @@ export class Outlet {
       }
     }
     this.send(topic.subscribers, text, undefined)
+  }
+
+  /** Changes of books are not held here: there are none while a book stands still. */
+  private isFrozen({ books }: Topic): boolean {
+    return books.length > 0 && books.every(({ frozenUntilUs }) => frozenUntilUs > this.nowUs)
   }
 
   /** Lets go what was gathered since the last call. */

@@ -108,7 +108,8 @@ export class Pacer {
         this.turn = 0
         this.round = (this.round + 1) % this.rounds
       }
-      if (takesPart && (book.watchers > 0 || book.lingersUntilUs > nowUs)) return book
+      const isWatched = book.watchers > 0 || book.lingersUntilUs > nowUs
+      if (takesPart && isWatched && book.frozenUntilUs <= nowUs) return book
     }
     return undefined
   }

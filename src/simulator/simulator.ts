@@ -101,6 +101,7 @@ const BEAT_MS = 100
 /** Bytes that a client has not taken, from which on a patient market waits for it. */
 const LAG_BYTES = 256 * 1024
 const SILENCE_MS = 5_000
+const FREEZE_MS = 60_000
 /** Frames a second at least. */
 const SLOWEST = 0.01
 
@@ -200,7 +201,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
     )
   }
 
-  function inject({ kind, exchange: id, symbol: name, forMs = SILENCE_MS }: InjectedFault): void {
+  function inject({ kind, exchange: id, symbol: name, forMs }: InjectedFault): void {
     if (!isFaultKind(kind))
       throw new Fault(
         'OPTION_INVALID',
@@ -208,7 +209,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
         { kind },
       )
     const symbol = name === undefined ? undefined : bookOf(id, name).listing.symbol
-    const { exchange, outlet, server } = entryOf(id)
+    const { exchange, outlet, server, books } = entryOf(id)
     const { stats, connections } = outlet
     const atUs = clock.nowUs()
     const victims = [...connections].filter(({ open, topics }) => open && topics.size > 0)
@@ -229,6 +230,17 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
         if (exchange.hasChecksums) outlet.arm({ kind, symbol })
         else stats.notApplicable++
         return
+      case 'freeze': {
+        const watched = books.filter(({ watchers }) => watchers > 0)
+        const frozen =
+          name === undefined ? watched[Math.floor(calamity.random.unit() * watched.length)] : bookOf(id, name)
+        if (frozen === undefined) stats.notApplicable++
+        else {
+          stats.frozenSymbols++
+          frozen.frozenUntilUs = atUs + (forMs ?? FREEZE_MS) * 1_000
+        }
+        return
+      }
       case 'refuse':
         server.refuseNext()
         return
@@ -240,7 +252,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
         if (victim === undefined) stats.notApplicable++
         else if (kind === 'silence') {
           stats.silences++
-          victim.silentUntilUs = atUs + forMs * 1_000
+          victim.silentUntilUs = atUs + (forMs ?? SILENCE_MS) * 1_000
         } else {
           stats.garbageFrames++
           victim.send('{"this is not":JSON,,', atUs)
@@ -263,6 +275,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
         for (const connection of outlet.connections) connection.silentUntilUs = 0
       }
       for (const book of owners.keys()) {
+        book.frozenUntilUs = 0
         if (book.watchers === 0) continue
         book.settle(atUs)
         tell(book, atUs)

@@ -1,9 +1,11 @@
 import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
 import type * as ThreadsWorker from 'threads/worker'
+import { reportThread } from '../metrics/threadReport'
 import { Fault } from '../model/fault'
 import { thrownToData, type Answer } from './crossing'
 import { LINK_FUNCTION, serveLink, type LinkEnds } from './link'
+import { threadTimeUs } from './threadTime'
 import { Transferred } from './transferred'
 
 export { Transferred, transferred } from './transferred'
@@ -47,6 +49,7 @@ export function exposeEntry(offered: Offered | Readonly<Record<string, Offered>>
     ),
     ...(run === undefined ? {} : { [LINK_FUNCTION]: link }),
   })
+  reportThread(threadTimeUs)
 
   async function answer(run: Offered, args: never[]): Promise<unknown> {
     try {

@@ -6,6 +6,8 @@ import { Worker, type ResourceLimits } from 'node:worker_threads'
 import type * as Threads from 'threads'
 import { LONGEST_WAIT_MS, type Clock } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
+import { noteWorker } from '../metrics/knownWorkers'
+import { reportMemory, startWith } from '../metrics/threadReport'
 import { Fault, messageOf } from '../model/fault'
 import { thrownFromData, type Answer } from './crossing'
 import type { WorkerMessage } from './handedOver'
@@ -33,7 +35,8 @@ export async function spawnWorker<Api extends object>(
     throw new Fault('OPTION_INVALID', message, { deadlineMs })
   }
   signal?.throwIfAborted()
-  const worker = start(file, options)
+  const figures = reportMemory()
+  const worker = startWith(figures, () => start(file, options))
   const life = new Life(worker, path.basename(file))
 
   return new Promise<WorkerHandle<Api>>((resolve, reject) => {
@@ -58,7 +61,9 @@ export async function spawnWorker<Api extends object>(
           if (life.fault !== undefined) return
           const ready = (): void => {
             settled()
-            resolve(new ThreadHandle<Api>(worker, life, thread, clock))
+            const handle = new ThreadHandle<Api>(worker, life, thread, clock)
+            void life.ended.then(noteWorker(life.name, handle, figures))
+            resolve(handle)
           }
           const take = Object.hasOwn(thread, LINK_FUNCTION) ? thread[LINK_FUNCTION] : undefined
           if (options.ringBytes === undefined || take === undefined) {

@@ -69,14 +69,25 @@ describe('The live stream of a dashboard', () => {
     ticksPass(1)
     const { rows, names } = socket.ticks.at(-1)!
     expect(names).to.equal(undefined)
-    expect(rows).to.deep.equal([[1, 'live', 2, 0, 0, 0, T_US / 1_000 + 1, 50.5, 51.5, null, null]])
+    expect(rows).to.deep.equal([[1, 'live', 2, 0, 0, 0, T_US / 1_000 + 1, 50.5, 51.5, null, null, '']])
+  })
+
+  it('tells what of a row is stale, and when it is not any more', () => {
+    const row = run.addRow('kraken', 'BTC-USD')
+    const socket = connected()
+    for (const stale of [['book', 'trades'], []]) {
+      row.stale = stale
+      socket.sees()
+      ticksPass(1)
+      expect(socket.ticks.at(-1)!.rows![0]!.at(-1)).to.equal(stale.join(', '))
+    }
   })
 
   it('shows no prices of a book that cannot vouch for itself', () => {
     const row = run.addRow('kraken', 'BTC-USD')
     moveRow(row, 100, 0)
     row.state = 'gap'
-    expect(connected().ticks[0]!.rows![0]!.slice(7)).to.deep.equal([null, null, null, null])
+    expect(connected().ticks[0]!.rows![0]!.slice(7)).to.deep.equal([null, null, null, null, ''])
   })
 
   it('has one tick on its way to a page, and merges what a slow page misses into the next', () => {
@@ -176,11 +187,11 @@ describe('The live stream of a dashboard', () => {
 
   it('tells how the run is, with the reasons, when that has changed', () => {
     const socket = connected()
-    expect(socket.ticks[0]!.health).to.deep.equal({ level: 'healthy', reasons: [] })
+    expect(socket.ticks[0]!.health).to.deep.equal({ level: 'healthy', reasons: [], reactions: [] })
     run.reasons = ['The loop stands.']
     socket.sees()
     ticksPass(1)
-    expect(socket.ticks[1]!.health).to.deep.equal({ level: 'degraded', reasons: ['The loop stands.'] })
+    expect(socket.ticks[1]!.health).to.deep.include({ level: 'degraded', reasons: ['The loop stands.'] })
   })
 
   it('says that a run has ended', async () => {

@@ -29,7 +29,7 @@ export class PretendRun implements WatchedRun {
   addRow(exchange: string, name: string): PretendRow {
     const row: PretendRow = {
       ...{ exchange, name, state: 'live', events: 1, trades: 0, gaps: 0, resyncs: 0, lastUs: T_US },
-      ...{ bidPrice: undefined, askPrice: undefined, levels: undefined, view: undefined },
+      ...{ bidPrice: undefined, askPrice: undefined, levels: undefined, view: undefined, stale: [] },
     }
     this.rows.set(`${exchange} ${name}`, row)
     return row
@@ -44,7 +44,15 @@ export class PretendRun implements WatchedRun {
   status(): RunStatus {
     this.looks++
     return {
-      ...{ pipeline: 'fake', mode: 'live', seconds: this.seconds, records: 0, events: 0, streamTimeUs: T_US },
+      ...{
+        pipeline: 'fake',
+        mode: 'live',
+        seconds: this.seconds,
+        records: 0,
+        events: 0,
+        streamTimeUs: T_US,
+        progress: undefined,
+      },
       ...{ rows: this.rows, edges: [], sinks: [], stages: [], connections: [], quarantine: undefined },
       faults: { ...this.faults },
       latestFaults: this.latestFaults.slice(),
@@ -56,7 +64,7 @@ export class PretendRun implements WatchedRun {
 
   health(): RunHealth {
     const { reasons } = this
-    return { timeUs: T_US, level: reasons.length === 0 ? 'healthy' : 'degraded', reasons, checks: [] }
+    return { timeUs: T_US, level: reasons.length === 0 ? 'healthy' : 'degraded', reasons, checks: [], reactions: [] }
   }
 
   graph(): RunningGraph {

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { Connection, type ConnectionEnd } from '../../src/feed/connection'
+import { socketGauges } from '../../src/metrics/socketGauges'
 import { eventually } from '../kit/eventually'
 import { startRawServer, type RawClient, type RawServer } from './rawServer'
 import { BINARY, closeFrame, CONTINUATION, PING, TEXT, textFrame, wireFrame } from './wireFrames'
@@ -55,6 +56,27 @@ describe('Connection', () => {
   it('gives nothing after the frame on which it is cut', async () => {
     const { heard } = await connect(textFrame('cut'), textFrame('never'))
     expect(heard.map(({ words }) => words)).to.deep.equal(['text cut'])
+  })
+
+  it('is looked at for what waits in it, while it is open', async () => {
+    let client: RawClient | undefined
+    server = await startRawServer((each) => (client = each))
+    const before = socketGauges.look()
+    const limits = { env: {}, connectMs: 10_000, closeMs: 2_000, maxPayloadBytes: 10_000 }
+    const connection = new Connection(
+      { url: server.url, clock: new VirtualClock(1_000_000), ...limits },
+      {
+        opened: () => connection.pause(),
+        received: () => undefined,
+        signed: () => undefined,
+        ended: () => undefined,
+      },
+    )
+    await eventually(() => expect(socketGauges.look().count).to.equal(before.count + 1))
+    await client!.write([textFrame('x'.repeat(5_000))])
+    await eventually(() => expect(socketGauges.look().unreadBytes).to.be.at.least(before.unreadBytes + 5_000))
+    connection.cut()
+    await eventually(() => expect(socketGauges.look()).to.deep.equal(before))
   })
 
   interface Heard {

@@ -272,6 +272,7 @@ function listening(exchange: string, { endpoint, instruments, scanning = true, h
       answer: nothing,
       reconnect: nothing,
       resync: nothing,
+      stale: nothing,
       fault: nothing,
     },
     heard: heard ?? nothing,

@@ -287,6 +287,7 @@ function controlled(protocol: ExchangeProtocol) {
     answer: (text) => said.push(`answer ${text}`),
     reconnect: (fault) => said.push(`reconnect ${fault.code}`),
     resync: (symbol, fault) => said.push(`resync ${symbol} ${fault.code}`),
+    stale: (channel, symbol) => said.push(`stale ${channel} ${symbol}`),
     fault: (fault) => said.push(`fault ${fault.code}`),
   }
   return { session: new Session({ ...base(protocol, counts), control }), said, counts }

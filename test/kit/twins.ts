@@ -29,6 +29,7 @@ export function tellingControl(tell: (...what: unknown[]) => void): SessionContr
     answer: (text) => tell('answer', text),
     reconnect: ({ code }) => tell('reconnect', code),
     resync: (symbol, { code, message }) => tell('resync', symbol, code, message),
+    stale: (channel, symbol) => tell('stale', channel, symbol),
     fault: ({ code, message }) => tell('fault', code, message),
   }
 }

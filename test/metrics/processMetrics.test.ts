@@ -1,131 +1,25 @@
 import { expect } from 'chai'
-import { spawnSync } from 'node:child_process'
+import { map, mergeMap } from 'rxjs'
+import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { type Subscription } from 'rxjs'
 import { VirtualClock } from '../../src/clock/virtualClock'
-import { Sampler, processMetrics, type ProcessSample } from '../../src/metrics/processMetrics'
-import { acquireUsageProbe, type Usage, type UsageProbe } from '../../src/metrics/processUsage'
-import { until } from '../sinks/support'
-
-class FakeProbe implements UsageProbe {
-  asked: ((usage: Usage | undefined) => void)[] = []
-  misses = 0
-  released = 0
-
-  ask(answered: (usage: Usage | undefined) => void): void {
-    this.asked.push(answered)
-  }
-
-  answer(usage: Usage | undefined): void {
-    this.asked.shift()!(usage)
-  }
-
-  missed(): void {
-    this.misses++
-  }
-
-  release(): void {
-    this.released++
-  }
-}
-
-describe('the sampler of the process', () => {
-  let clock: VirtualClock
-  let probe: FakeProbe
-  let stopped: number
-  let samples: Omit<ProcessSample, 'workers'>[]
-  let leave: () => void
-  const start = (): void => {
-    leave = new Sampler(
-      clock,
-      1_000,
-      () => probe,
-      () => stopped++,
-    ).add((sample) => samples.push(sample))
-  }
-
-  beforeEach(() => {
-    clock = new VirtualClock(1_700_000_000_000_000)
-    probe = new FakeProbe()
-    stopped = 0
-    samples = []
-    start()
-  })
-  afterEach(() => leave())
-
-  it('gives CPU between two samples and memory of the moment', () => {
-    probe.answer({ cpuTimeMs: 1_000, readAtMs: 50_000, rssBytes: 1 })
-    clock.advance(1_000)
-    expect(samples).to.deep.equal([])
-    probe.answer({ cpuTimeMs: 1_250, readAtMs: 51_000, rssBytes: 77 })
-    expect(samples[0]).to.include({ timeUs: 1_700_000_001_000_000, cpuPercent: 25, rssBytes: 77 })
-    clock.advance(1_000)
-    probe.answer({ cpuTimeMs: 3_250, readAtMs: 52_000, rssBytes: 78 })
-    expect(samples[1]).to.include({ cpuPercent: 200, rssBytes: 78 })
-  })
-
-  it('has all of a sample but CPU and memory when the question hangs, and is on time with the next', () => {
-    probe.answer({ cpuTimeMs: 0, readAtMs: 0, rssBytes: 1 })
-    clock.advance(1_000)
-    clock.advance(499)
-    expect(samples.length).to.equal(0)
-    clock.advance(1)
-    expect(samples.length).to.equal(1)
-    expect(samples[0]).to.include({ cpuPercent: undefined, rssBytes: undefined })
-    expect(samples[0]!.heapUsedBytes).to.be.above(1_000_000)
-    expect(samples[0]!.loopUtilization).to.be.within(0, 1)
-    expect(probe.misses).to.equal(1)
-    // A late answer is no sample.
-    probe.answer({ cpuTimeMs: 100, readAtMs: 1_600, rssBytes: 2 })
-    expect(samples.length).to.equal(1)
-    clock.advance(500)
-    probe.answer({ cpuTimeMs: 500, readAtMs: 2_000, rssBytes: 3 })
-    expect(samples[1]).to.include({ timeUs: 1_700_000_002_000_000, cpuPercent: 25 })
-  })
-
-  it('has no CPU in a sample whose question failed', () => {
-    clock.advance(1_000)
-    probe.answer(undefined)
-    probe.answer(undefined)
-    expect(samples[0]).to.include({ cpuPercent: undefined, rssBytes: undefined })
-  })
-
-  it('gives no percentage of no time', () => {
-    probe.answer({ cpuTimeMs: 0, readAtMs: 5, rssBytes: 1 })
-    clock.advance(1_000)
-    probe.answer({ cpuTimeMs: 10, readAtMs: 5, rssBytes: 1 })
-    expect(samples[0]!.cpuPercent).to.equal(undefined)
-  })
-
-  it('leaves nothing behind when the last listener has gone', () => {
-    clock.advance(1_000)
-    leave()
-    leave()
-    expect(clock.pending).to.equal(0)
-    expect(probe.released).to.equal(1)
-    expect(stopped).to.equal(1)
-    for (const answered of probe.asked) answered({ cpuTimeMs: 1, readAtMs: 1, rssBytes: 1 })
-    expect(samples).to.deep.equal([])
-  })
-
-  it('counts garbage collections', async () => {
-    const kept: unknown[] = []
-    await until(() => {
-      for (let n = 0; n < 20_000; n++) kept[n % 100] = { n, list: [n] }
-      clock.advance(1_000)
-      while (probe.asked.length > 0) probe.answer(undefined)
-      return samples.some(({ gc }) => gc.count > 0)
-    })
-    const { gc } = samples.find((sample) => sample.gc.count > 0)!
-    expect(gc.pauseMs).to.be.above(0)
-    expect(gc.pauseMsMax).to.be.at.most(gc.pauseMs)
-  })
-})
+import { liveClock } from '../../src/clock/liveClock'
+import { processMetrics } from '../../src/metrics/processMetrics'
+import type { ProcessSample, WorkerGauge } from '../../src/metrics/processSample'
+import { asOfJoin } from '../../src/operators/asOfJoin'
+import { windows } from '../../src/operators/windows'
+import { pipeline } from '../../src/pipeline/pipeline'
+import { jsonLines } from '../../src/sinks/jsonLines'
+import { withoutLeaks } from '../../src/testing/leaks'
+import { spawnWorker } from '../../src/workers/spawn'
+import { until, TestFolder } from '../sinks/support'
+import { compileEntries, type CompiledEntries } from '../workers/compiledEntries'
+import type { Misbehave } from '../workers/entries/misbehave'
 
 describe('processMetrics', () => {
   it('samples this process through pidusage', async () => {
     const samples: ProcessSample[] = []
-    const subscription = processMetrics({ everyMs: 1_000 }).subscribe((sample) => samples.push(sample))
+    const subscription = processMetrics({ everyMs: 200 }).subscribe((sample) => samples.push(sample))
     try {
       await until(() => samples.some(({ cpuPercent }) => cpuPercent !== undefined), 'a sample with CPU')
       const sample = samples.find(({ cpuPercent }) => cpuPercent !== undefined)!
@@ -134,27 +28,35 @@ describe('processMetrics', () => {
       expect(sample.cpuPercent).to.be.within(0, 100 * 64)
       expect(sample.workers).to.deep.equal([])
       expect(sample.heapTotalBytes).to.be.at.least(sample.heapUsedBytes)
+      for (const { timeUs } of samples) expect(timeUs % 200_000).to.equal(0)
     } finally {
       subscription.unsubscribe()
     }
   })
 
-  it('has one timer for all who ask for the same interval', () => {
-    const clock = new VirtualClock()
-    const metrics = processMetrics({ everyMs: 1_000, clock })
-    const subscriptions: Subscription[] = [metrics.subscribe(), metrics.subscribe()]
-    subscriptions.push(processMetrics({ everyMs: 1_000, clock }).subscribe())
-    expect(clock.pending).to.equal(1)
-    subscriptions.push(processMetrics({ everyMs: 500, clock }).subscribe())
-    expect(clock.pending).to.equal(2)
-    for (const subscription of subscriptions) subscription.unsubscribe()
-    expect(clock.pending).to.equal(0)
+  it('leaves nothing behind, left at once or later', async () => {
+    await withoutLeaks(
+      async () => {
+        processMetrics({ everyMs: 1_000 }).subscribe().unsubscribe()
+        let sampled = 0
+        const subscription = processMetrics({ everyMs: 50 }).subscribe(() => sampled++)
+        await until(() => sampled > 1)
+        subscription.unsubscribe()
+      },
+      { withinMs: 30_000 },
+    )
   })
 
   it('shows how busy the named workers were since the sample before', () => {
     const clock = new VirtualClock()
     let active = 100
-    const worker = {
+    const unsaid = {
+      cpuPercent: undefined,
+      heapUsedBytes: undefined,
+      heapTotalBytes: undefined,
+      externalBytes: undefined,
+    }
+    const worker: WorkerGauge = {
       name: 'books',
       performance: { eventLoopUtilization: () => ({ idle: 900 + active, active, utilization: 0 }) },
     }
@@ -176,12 +78,12 @@ describe('processMetrics', () => {
     subscription.unsubscribe()
     expect(samples.map(({ workers }) => workers)).to.deep.equal([
       [
-        { name: 'books', loopUtilization: 100 / 1_100 },
-        { name: 'gone', loopUtilization: undefined },
+        { name: 'books', loopUtilization: 100 / 1_100, ...unsaid },
+        { name: 'gone', loopUtilization: undefined, ...unsaid },
       ],
       [
-        { name: 'books', loopUtilization: 0.5 },
-        { name: 'gone', loopUtilization: undefined },
+        { name: 'books', loopUtilization: 0.5, ...unsaid },
+        { name: 'gone', loopUtilization: undefined, ...unsaid },
       ],
     ])
   })
@@ -190,33 +92,144 @@ describe('processMetrics', () => {
     for (const everyMs of [0, -1, NaN, Infinity]) expect(() => processMetrics({ everyMs })).to.throw('everyMs')
   })
 
-  it('shares one thread, and keeps no process alive', () => {
-    const module = path.resolve(__dirname, '../../src/metrics/processUsage')
-    const script = `
-      const { acquireUsageProbe } = require(${JSON.stringify(module)})
-      const probes = [acquireUsageProbe(), acquireUsageProbe()]
-      probes[0].ask((usage) => { console.log(usage.rssBytes > 0); clearTimeout(deadline) })
-      const deadline = setTimeout(() => {}, 110000)
-    `
-    const register = require.resolve('ts-node/register/transpile-only')
-    const { status, stdout, stderr } = spawnSync(process.execPath, ['-r', register, '-e', script], {
-      encoding: 'utf8',
-      timeout: 120_000,
-      cwd: path.resolve(__dirname, '../..'),
+  describe('with workers that millrace started', function () {
+    this.slow(2_000)
+    let entries: CompiledEntries
+    before(async () => (entries = await compileEntries()))
+    after(() => entries.remove())
+
+    it('shows what each says of its memory and its processor, and nothing of one that has gone', async () => {
+      const samples: ProcessSample[] = []
+      const subscription = processMetrics({ everyMs: 200 }).subscribe((sample) => samples.push(sample))
+      const worker = await spawnWorker<Misbehave>(entries.entry('misbehave'), { deadlineMs: 60_000 })
+      try {
+        const latest = () => samples.at(-1)?.workers.find(({ name }) => name === 'misbehave.js')
+        await until(() => latest()?.heapUsedBytes !== undefined, 'what the worker says of itself')
+        expect(latest()!.heapUsedBytes).to.be.within(100_000, 1e9)
+        expect(latest()!.heapTotalBytes).to.be.at.least(latest()!.heapUsedBytes!)
+        expect(latest()!.externalBytes).to.be.above(0)
+        expect(latest()!.loopUtilization).to.be.within(0, 1)
+        if (process.platform === 'linux') {
+          await until(() => latest()?.cpuPercent !== undefined, 'the processor time of the worker')
+          expect(latest()!.cpuPercent).to.be.within(0, 150)
+        }
+        await worker.terminate()
+        const seen = samples.length
+        await until(() => samples.length > seen)
+        expect(latest()).to.equal(undefined)
+      } finally {
+        await worker.terminate()
+        subscription.unsubscribe()
+      }
     })
-    expect(stderr).to.equal('')
-    expect(stdout).to.equal('true\n')
-    expect(status).to.equal(0)
+
+    it('says nothing of its own to the entry, nor to threads that the entry starts', async () => {
+      const worker = await spawnWorker<Misbehave>(entries.entry('misbehave'), {
+        deadlineMs: 60_000,
+        workerData: { seed: 7 },
+      })
+      try {
+        expect(await worker.call('workerData', [])).to.deep.equal({ seed: 7 })
+        expect(await worker.call('environmentOfThread', [])).to.equal(0)
+      } finally {
+        await worker.terminate()
+      }
+    })
   })
 
-  it('asks nothing after it was released', async () => {
-    const probe = acquireUsageProbe()
-    probe.release()
-    probe.release()
-    let answered = false
-    probe.ask(() => (answered = true))
-    probe.missed()
-    await until(() => true)
-    expect(answered).to.equal(false)
+  describe('in a pipeline', () => {
+    let folder: TestFolder
+    before(async () => (folder = await TestFolder.create()))
+    after(() => folder.remove())
+
+    it('is windowed, joined and written like market data', async () => {
+      const rows = async (file: string): Promise<Record<string, unknown>[]> => {
+        const text = await readFile(path.join(folder.outDir, file), 'utf8').catch(() => '')
+        return text
+          .split('\n')
+          .filter((line) => line.endsWith('}'))
+          .map((line) => JSON.parse(line) as Record<string, unknown>)
+      }
+      const ofSample = {
+        eventTimeUs: ({ timeUs }: ProcessSample) => timeUs,
+        source: () => 'process',
+        key: () => 'process',
+      }
+      const order = { outOfOrderMs: 0, idleMs: 1_000, clock: liveClock }
+      const run = pipeline('watched', ({ source, sink }) => {
+        const edge = { capacity: 10_000, onFull: 'dropOldest' } as const
+        const samples = source('samples', processMetrics({ everyMs: 20 }), edge)
+        const slower = processMetrics({ everyMs: 100 }).pipe(map((sample) => [sample]))
+        const batches = samples.through(
+          'batches',
+          map((sample) => [sample]),
+        )
+        const busiest = batches.through(
+          'busiest',
+          windows.tumbling({
+            ...order,
+            ...ofSample,
+            everyMs: 200,
+            aggregate: {
+              start: () => ({ samples: 0, heap: 0 }),
+              add: ({ samples: count, heap }, { heapUsedBytes }) => ({
+                samples: count + 1,
+                heap: Math.max(heap, heapUsedBytes),
+              }),
+            },
+          }),
+        )
+        const joined = batches.through(
+          'joined',
+          asOfJoin(slower, { ...order, direction: 'backward', left: ofSample, right: ofSample }),
+        )
+        sink(samples, jsonLines('samples.jsonl'), { ...edge, flushMs: 0 })
+        sink(
+          busiest.through(
+            'windows',
+            mergeMap((batch) => batch),
+          ),
+          jsonLines('windows.jsonl'),
+          { ...edge, flushMs: 0 },
+        )
+        sink(
+          joined.through(
+            'pairs',
+            mergeMap((batch) => batch),
+          ),
+          jsonLines('pairs.jsonl'),
+          { ...edge, flushMs: 0 },
+        )
+      }).start({ out: folder.outDir })
+      try {
+        await until(() => run.status().sinks.length === 3 && run.status().sinks.every(({ written }) => written > 2))
+      } finally {
+        const summary = await run.stop()
+        expect(summary.problems).to.deep.equal([])
+      }
+      const samples = await rows('samples.jsonl')
+      const known = new Map(samples.map((sample) => [sample['timeUs'], sample]))
+      for (const sample of samples) expect(sample).to.include.keys('loopDelayMs', 'gc', 'workers', 'sockets')
+      for (const { openTimeUs, closeTimeUs, count, value, closed } of (await rows('windows.jsonl')) as unknown as {
+        openTimeUs: number
+        closeTimeUs: number
+        count: number
+        value: { samples: number; heap: number }
+        closed: boolean
+      }[]) {
+        if (!closed) continue
+        const inside = samples.filter(({ timeUs }) => Number(timeUs) >= openTimeUs && Number(timeUs) < closeTimeUs)
+        expect([count, value.samples]).to.deep.equal([inside.length, inside.length])
+        expect(value.heap).to.equal(Math.max(...inside.map(({ heapUsedBytes }) => Number(heapUsedBytes))))
+      }
+      const pairs = (await rows('pairs.jsonl')) as unknown as { left: ProcessSample; right?: ProcessSample }[]
+      expect(pairs.some(({ right }) => right !== undefined)).to.equal(true)
+      for (const { left, right } of pairs) {
+        expect(known.get(left.timeUs)).to.deep.equal(left)
+        if (right === undefined) continue
+        expect(right.timeUs).to.be.at.most(left.timeUs)
+        expect(right.timeUs % 100_000).to.equal(0)
+      }
+    })
   })
 })

@@ -5,6 +5,7 @@ import { connect, createServer as createTcpServer, type AddressInfo, type Server
 import { from } from 'rxjs'
 import WebSocket, { type ClientOptions } from 'ws'
 import { VirtualClock } from '../../src/clock/virtualClock'
+import { socketGauges } from '../../src/metrics/socketGauges'
 import { Fault } from '../../src/model/fault'
 import { drain } from '../../src/sinks/drain'
 import type { SinkContext } from '../../src/sinks/sink'
@@ -211,6 +212,7 @@ describe('websocketServer', () => {
       const [look] = sink.clients()
       expect(look).to.include({ waiting: 20 })
       expect(look!.bufferedBytes).to.be.below(200_000)
+      expect(socketGauges.look().unsentBytes).to.be.at.least(look!.bufferedBytes).and.above(0)
       expect(quick.heard).to.deep.equal(wide(count))
       slow.socket.resume()
       await until(() => slow.rows.at(-1)?.n === count - 1, 'the rest')

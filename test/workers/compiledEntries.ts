@@ -6,7 +6,15 @@ import ts from 'typescript'
 const ROOT = path.resolve(__dirname, '../..')
 
 /** The folders whose files worker entries consist of. */
-const FOLDERS = ['src/model', 'src/clock', 'src/actors', 'src/workers', 'src/workers/entries', 'test/workers/entries']
+const FOLDERS = [
+  'src/model',
+  'src/clock',
+  'src/actors',
+  'src/metrics',
+  'src/workers',
+  'src/workers/entries',
+  'test/workers/entries',
+]
 
 /**
  * Compiles the entries of these tests, as a build would, into a folder of their own: a thread then starts in some tens

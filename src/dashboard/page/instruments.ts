@@ -22,7 +22,7 @@ const LAST = Infinity
 const COLUMNS: readonly Column[] = [
   { id: 'name', title: 'instrument', isNumber: false, text: (row) => row.name, order: (row) => row.name },
   { id: 'exchange', title: 'exchange', isNumber: false, text: (row) => row.exchange, order: (row) => row.exchange },
-  { id: 'state', title: 'book', isNumber: false, text: (row) => row.state, order: (row) => row.state },
+  { id: 'state', title: 'book', isNumber: false, text: standingOf, order: standingOf },
   {
     id: 'rate',
     title: 'events/s',
@@ -74,6 +74,11 @@ const COLUMNS: readonly Column[] = [
     order: (row) => -(row.bidLevels ?? -1),
   },
 ]
+
+/** A book that is live may be of a stream that has fallen silent. */
+function standingOf({ state, stale }: Row): string {
+  return stale !== '' && state === 'live' ? 'stale' : state
+}
 
 const ROW_PX = 27
 /** Rows above and below those in sight. */
@@ -214,7 +219,9 @@ export class Instruments {
     const { order } = this.sortBy
     const sign = this.isReversed ? -1 : 1
     this.listed = state.rows
-      .filter(({ searched, state: book }) => words.every((word) => searched.includes(word) || book === word))
+      .filter(({ searched, state: book, stale }) =>
+        words.every((word) => searched.includes(word) || book === word || (word === 'stale' && stale !== '')),
+      )
       .map((row) => ({ row, by: order(row, nowMs) }))
       .sort((left, right) => sign * compare(left.by, right.by) || byName(left.row, right.row))
       .map(({ row }) => row)
@@ -255,7 +262,8 @@ export class Instruments {
     setAttribute(tr, 'data-at', String(at))
     setAttribute(tr, 'aria-selected', String(row === this.chosen))
     setAttribute(tr, 'class', row === this.active ? 'active' : '')
-    setAttribute(tr, 'data-book', row.state)
+    setAttribute(tr, 'data-book', standingOf(row))
+    setAttribute(tr, 'title', row.stale === '' ? '' : `stale: ${row.stale}`)
     setAttribute(tr, 'data-old', String(row.lastMs > 0 && nowMs - row.lastMs > OLD_MS))
     COLUMNS.forEach((column, index) => setText(cells[index]!, column.text(row, nowMs)))
   }

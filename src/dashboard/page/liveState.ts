@@ -36,6 +36,8 @@ export interface Row {
   ask: number | null
   bidLevels: number | null
   askLevels: number | null
+  /** Channels that are stale; empty when none is. */
+  stale: string
   /** Most digits behind the point that its prices have had: columns keep their width. */
   decimals: number
 }
@@ -125,6 +127,7 @@ export class LiveState {
       ask: null,
       bidLevels: null,
       askLevels: null,
+      stale: '',
       decimals: 0,
     })
   }
@@ -133,7 +136,7 @@ export class LiveState {
     const row = this.rows[part[0]]
     if (row === undefined) return
     ;[, row.state, row.events, row.trades, row.gaps, row.resyncs, row.lastMs] = part
-    ;[, , , , , , , row.bid, row.ask, row.bidLevels, row.askLevels] = part
+    ;[, , , , , , , row.bid, row.ask, row.bidLevels, row.askLevels, row.stale] = part
     row.decimals = Math.max(row.decimals, decimalsOf(row.bid), decimalsOf(row.ask))
   }
 

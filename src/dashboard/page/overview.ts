@@ -65,7 +65,9 @@ export class Overview {
     const streamMs = run?.streamMs ?? undefined
     const at =
       hello.mode !== 'replay' || streamMs === undefined ? '' : `  ${timeText(streamMs * 1_000).slice(0, 19)} UTC`
-    const end = run?.ended === true ? ', ended' : ''
+    const progress = run?.progress ?? undefined
+    const share = progress === undefined ? '' : `  ${(progress * 100).toFixed(0)} % read`
+    const end = `${share}${run?.ended === true ? ', ended' : ''}`
     setText(this.elapsed, run === undefined ? '' : `${secondsText(Math.floor(run.seconds))}${at}${end}`)
     this.showHealth(health)
     const states = { live: 0, repair: 0, gaps: 0 }
@@ -93,7 +95,10 @@ export class Overview {
     setAttribute(this.health, 'data-level', health?.level ?? '')
     this.health.hidden = health === undefined
     if (health !== undefined)
-      setText(this.health, [capital(health.level), ...health.reasons].join('. ').replace(/\.\./g, '.'))
+      setText(
+        this.health,
+        [capital(health.level), ...health.reasons, ...health.reactions].join('. ').replace(/\.\./g, '.'),
+      )
   }
 
   private figure(label: (typeof FIGURES)[number], text: string, isBad = false): void {

@@ -208,6 +208,7 @@ class Coinbase implements SimulatedExchange {
         outlet.publish(
           heartbeat,
           `{"type":"heartbeat","last_trade_id":${book.lastTrade.id},"product_id":"${book.listing.symbol}","sequence":${book.updateId},"time":"${isoTime(nowUs)}"}`,
+          true,
         )
       }
       const batch = channels.get('ticker_batch')!

@@ -6,6 +6,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 import type { Timer } from '../../clock/clock'
+import { socketGauges } from '../../metrics/socketGauges'
 import { Fault, messageOf } from '../../model/fault'
 import type { Outgoing } from './clientQueue'
 import type { ConnectionCounts } from './connectionCounts'
@@ -146,6 +147,10 @@ export class Audience {
   private welcome(websocket: WebSocket, socket: Socket, keys: ReadonlySet<string> | undefined): void {
     this.know(socket)
     const { remoteAddress = '?', remotePort = 0 } = socket
+    const forget = socketGauges.note({
+      unsentBytes: () => websocket.bufferedAmount,
+      unreadBytes: () => socket.readableLength,
+    })
     const client = new WebsocketClient(
       websocket,
       this.settings,
@@ -155,6 +160,7 @@ export class Audience {
         wire: socket,
         latest: (wants) => this.latest.of(wants),
         onGone: (departure) => {
+          forget()
           this.counts.gone[departure]++
           this.members.delete(client)
         },

@@ -15,7 +15,7 @@ describe('What the page knows of a run', () => {
   const tick = (of: Partial<TickMessage>): TickMessage => ({ type: 'tick', tick: 1, atMs: 1_000, ...of })
   const row = (index: number, events: number, bid: number | null = null): RowPart => [
     ...([index, 'live', events, 0, 0, 0, 900] as const),
-    ...([bid, null, null, null] as const),
+    ...([bid, null, null, null, ''] as const),
   ]
 
   it('keeps rows by their numbers, and changes those that a tick tells of', () => {
@@ -53,7 +53,16 @@ describe('What the page knows of a run', () => {
 
   it('tells the ages of a replay by the time of its recording', () => {
     const state = new LiveState({ ...HELLO, mode: 'replay' })
-    const run = { seconds: 1, records: 0, events: 0, streamMs: 7, heldTimes: 0, heldSeconds: 0, ended: false }
+    const run = {
+      seconds: 1,
+      records: 0,
+      events: 0,
+      streamMs: 7,
+      heldTimes: 0,
+      heldSeconds: 0,
+      progress: 0.5,
+      ended: false,
+    }
     state.take(tick({ atMs: 50_000, run }), 0)
     expect(state.nowMs(9)).to.equal(7)
   })

@@ -1,4 +1,4 @@
-import { threadId, workerData } from 'node:worker_threads'
+import { threadId, Worker, workerData } from 'node:worker_threads'
 import { Fault } from '../../../src/model/fault'
 import { exposeEntry, transferred } from '../../../src/workers/entry'
 
@@ -7,6 +7,15 @@ const api = {
   echo: (value: unknown): unknown => value,
   threadId: (): number => threadId,
   workerData: (): unknown => workerData as unknown,
+  /** How much a thread that is started here finds in its environment data. */
+  environmentOfThread: (): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const script = `
+        const { getEnvironmentData, parentPort } = require('node:worker_threads')
+        parentPort.postMessage(getEnvironmentData('millrace.threadReport') === undefined ? 0 : 1)
+      `
+      new Worker(script, { eval: true }).on('message', resolve).on('error', reject)
+    }),
   async wait(ms: number): Promise<string> {
     await new Promise((resolve) => setTimeout(resolve, ms))
     return 'waited'

@@ -1,0 +1,110 @@
+/**
+ * How long the event loop keeps its timers waiting, for several who look at different moments.
+ *
+ * A timer of 20 ms tells each time by how much it was late; an idle loop shows about 0, a delay shorter than 20 ms may be
+ * missed. Node's own histogram (`loopDelay.ts`) would do for one who looks once. Its percentiles cost the loop 26 µs each,
+ * and after it was emptied it does not see the delay that it is emptied in: what holds the loop up at each full second,
+ * when samples are taken, it would never show.
+ */
+import { performance } from 'node:perf_hooks'
+import type { LoopDelaySummary } from './loopDelay'
+
+export interface LoopDelayPercentiles extends LoopDelaySummary {
+  readonly p90: number
+}
+
+const BEAT_MS = 20
+
+/** Calls back 50 times a second with a delay in milliseconds, until the returned function is called. Keeps no process alive. */
+export function observeLoop(told: (delayMs: number) => void): () => void {
+  let lastMs = performance.now()
+  const timer = setInterval(() => {
+    const nowMs = performance.now()
+    const delayMs = nowMs - lastMs - BEAT_MS
+    lastMs = nowMs
+    told(delayMs > 0 ? delayMs : 0)
+  }, BEAT_MS)
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
+/** Delays below this, in units of 1/1024 ms, are told as the longest of them: timers are late by up to a millisecond anyway. */
+const LEAST = 128
+const LEAST_OCTAVE = 7
+/** Buckets an octave, so that a percentile is too high by an eighth at most. */
+const STEPS = 8
+/** The last begins at an hour. */
+const BUCKETS = 1 + (32 - LEAST_OCTAVE) * STEPS
+
+/** The delays since the last look, in 800 bytes. */
+export class DelayWindow {
+  private readonly counts = new Uint32Array(BUCKETS)
+  private count = 0
+  private max = 0
+  private highest = 0
+
+  add(delayMs: number): void {
+    const bucket = bucketOf(delayMs)
+    this.counts[bucket]!++
+    this.count++
+    if (delayMs > this.max) this.max = delayMs
+    if (bucket > this.highest) this.highest = bucket
+  }
+
+  /** All zero when the loop has not been looked at since. */
+  read(): LoopDelayPercentiles {
+    const { counts, count, max, highest } = this
+    if (highest === 0) return this.readIdle()
+    // How many delays are longer than each percentile. One pass from the longest down: most are in the first bucket.
+    const above = { p99: count - Math.ceil(count * 0.99), p90: count - Math.ceil(count * 0.9), p50: count >> 1 }
+    let p99 = -1
+    let p90 = -1
+    let p50 = -1
+    let seen = 0
+    for (let bucket = highest; bucket >= 0; bucket--) {
+      seen += counts[bucket]!
+      counts[bucket] = 0
+      if (p99 < 0 && seen > above.p99) p99 = bucket
+      if (p90 < 0 && seen > above.p90) p90 = bucket
+      if (p50 < 0 && seen > above.p50) p50 = bucket
+    }
+    this.clear()
+    return { p50: upTo(p50, max), p90: upTo(p90, max), p99: upTo(p99, max), max: rounded(max) }
+  }
+
+  /** All delays lie in the first bucket, as they mostly do. */
+  private readIdle(): LoopDelayPercentiles {
+    const max = rounded(this.max)
+    this.counts[0] = 0
+    this.clear()
+    return { p50: max, p90: max, p99: max, max }
+  }
+
+  private clear(): void {
+    this.count = 0
+    this.max = 0
+    this.highest = 0
+  }
+}
+
+function bucketOf(delayMs: number): number {
+  const units = delayMs * 1_024
+  if (units < LEAST) return 0
+  if (units >= 2 ** 32) return BUCKETS - 1
+  const whole = units >>> 0
+  const octave = 31 - Math.clz32(whole)
+  return 1 + (octave - LEAST_OCTAVE) * STEPS + ((whole >>> (octave - 3)) & (STEPS - 1))
+}
+
+/** Where a bucket ends, or the longest delay where that is shorter. */
+function upTo(bucket: number, max: number): number {
+  if (bucket < 0) return 0
+  const octave = Math.floor((bucket - 1) / STEPS) + LEAST_OCTAVE
+  const step = ((bucket - 1) % STEPS) + 1
+  const endMs = bucket === 0 ? LEAST / 1_024 : (2 ** octave * (1 + step / STEPS)) / 1_024
+  return rounded(Math.min(endMs, max))
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000
+}

@@ -129,6 +129,8 @@ export class Instruments {
   private sortBy: Column = COLUMNS[0]!
   private isReversed = false
   private sortedAtMs = -Infinity
+  /** Rows of the run when the list was made. */
+  private known = 0
   private active: Row | undefined
   private chosen: Row | undefined
 
@@ -205,9 +207,6 @@ export class Instruments {
     const isStill = this.sortBy.id === 'name' || this.sortBy.id === 'exchange'
     return (!isStill || this.filter.value !== '') && performance.now() - this.sortedAtMs > SORT_EVERY_MS
   }
-
-  /** Rows when the list was made. */
-  private known = 0
 
   private relist(): void {
     const { state } = this

@@ -1,8 +1,8 @@
 /**
  * What a book was, for views of moments that have passed.
  *
- * A view copies nothing. It is a position in the log of its book, which holds for each change the price and the size that was
- * there before; whoever asks an old view for levels takes the levels of now and undoes what came since. So a view costs a few
+ * A view copies nothing. It is a position in the log of its book, which holds for each change the price and the sizes that were
+ * there before and after; whoever asks an old view for levels takes the levels of now and undoes what came since. So a view costs a few
  * words however deep the book is, and only a reader who comes late pays, by how late he is.
  *
  * The log is cut into epochs. The current one lies in the kernel's memory; when it is full it is copied into an array of its
@@ -14,13 +14,21 @@ import {
   BOOK_ASKS,
   BOOK_BIDS,
   BOOK_LOG_AT,
+  HEADER_EXCHANGE_TIME,
+  HEADER_RECEIVE_TIME,
+  HEADER_SEQ,
+  LOG_AFTER,
+  LOG_BEFORE,
   LOG_HEADER_BYTES,
   LOG_RECORD_BYTES,
   SIDE_BEST_PRICE,
+  VIEW_HEADER,
 } from '../kernel/layout'
 import type { Level } from '../model/events'
-import type { OfBook, PriceLevel } from './bookView'
-import { columnsText, putColumns, sidesText, TEXT_LEVELS } from './levelsText'
+import { wholeText } from '../model/wholeText'
+import type { BookViewHead, OfBook, PriceLevel } from './bookView'
+import type { LateBook } from './lateBook'
+import { columnsText } from './levelsText'
 
 /** Levels of one side that never change, best first. */
 export interface FrozenSide {
@@ -33,6 +41,7 @@ export interface FrozenSide {
 export interface LoggedBook {
   /** What has been written of the log since the epoch began; changes with the book. */
   written(): Float64Array
+  readonly writtenLength: number
   /** One number of it. */
   writtenAt(index: number): number
   /** The levels as they are now. */
@@ -42,10 +51,8 @@ export interface LoggedBook {
   top(asks: boolean, n: number): Level[]
   /** Sum of the sizes of the best `n` levels. */
   sizeOf(asks: boolean, n: number): number
-  /** The best `n` levels as JSON. */
-  text(asks: boolean, n: number): string
-  /** Puts the best `n` levels into the kernel's columns, at most as many as these hold; returns how many. */
-  putTop(asks: boolean, n: number): number
+  /** The JSON text of a view, with at most `depth` levels a side; undefined when it has to be put together outside. */
+  textAt(epoch: Epoch, position: number, depth: number): string | undefined
 }
 
 /** Where a book whose epoch is still being written lies in the kernel. */
@@ -54,10 +61,31 @@ export interface LogPlace {
   readonly log: number
 }
 
-/** Numbers of a record. */
+/** What the epochs of a book from its first view until it is replaced or emptied have in common. */
+export interface Story {
+  /** Where its views are written that are read late, once one was. */
+  late: LateBook | undefined
+}
+
+/** Numbers of a record: the price (negative for asks), the size that was there, the one that is there from then on. */
 export const RECORD = LOG_RECORD_BYTES / 8
-/** The two records that a view writes: `[receiveTimeUs, exchangeTimeUs]`, `[NaN, seq]`; NaN is what was not said. */
+export const BEFORE = LOG_BEFORE / 8
+export const AFTER = LOG_AFTER / 8
+/** Of the two records that a view writes; they begin with NaN, as no level does. */
 export const HEADER = LOG_HEADER_BYTES / 8
+export const RECEIVE_TIME = HEADER_RECEIVE_TIME / 8
+export const EXCHANGE_TIME = HEADER_EXCHANGE_TIME / 8
+export const SEQ = HEADER_SEQ / 8
+
+/** Writes what a view says beside its levels. */
+export function writeHeader(log: Float64Array, at: number, head: BookViewHead): void {
+  log[at] = NaN
+  log[at + RECEIVE_TIME] = head.receiveTimeUs
+  log[at + EXCHANGE_TIME] = head.exchangeTimeUs ?? NaN
+  log[at + RECORD] = NaN
+  log[at + SEQ] = head.seq ?? NaN
+  log[at + HEADER - 1] = 0
+}
 
 /** Levels that are worked out at least: most readers want some of the best, and not only one. */
 const LEVELS_READ = 10
@@ -88,11 +116,17 @@ export class Epoch {
   /** Outside of the memory once the epoch is over: what is there is no address. */
   private logAt: number
 
-  /** @param place  undefined for an epoch that is over at once */
+  /**
+   * @param place  undefined for an epoch that is over at once
+   * @param story  what all epochs that follow one another have in common
+   * @param number  of epochs before it in the story
+   */
   constructor(
     readonly of: OfBook,
     private readonly book: LoggedBook,
     place?: LogPlace,
+    readonly story: Story = { late: undefined },
+    readonly number = 0,
   ) {
     this.start = place?.log ?? 0
     this.logAt = place === undefined ? OVER : (place.book + BOOK_LOG_AT) >> 2
@@ -119,6 +153,34 @@ export class Epoch {
     this.log = log
     this.end[0] = bids
     this.end[1] = asks
+  }
+
+  /** The one after it; undefined for the last of its story. */
+  get following(): Epoch | undefined {
+    return this.next
+  }
+
+  /** Its log lies in these numbers, from `numbersAt` on. They may be replaced when the kernel's memory grows, as long as the epoch goes on. */
+  get numbers(): Float64Array {
+    return this.log ?? this.memory.doubles
+  }
+
+  get numbersAt(): number {
+    return this.log === undefined ? this.start >> 3 : 0
+  }
+
+  /** How many numbers there are of it: as many as the position of its last view, or more. */
+  get length(): number {
+    return this.log?.length ?? this.book.writtenLength
+  }
+
+  /** Where the kernel finds the header that ends at a position. */
+  headerAddress(position: number): number {
+    const { log } = this
+    if (log === undefined) return this.start + (position - HEADER) * 8
+    const { doubles } = this.memory
+    for (let index = 0; index < HEADER; index++) doubles[(VIEW_HEADER >> 3) + index] = log[position - HEADER + index]!
+    return VIEW_HEADER
   }
 
   /** True while the book is as it was at a position: `bidNow` and `askNow` give its best levels then. */
@@ -173,20 +235,26 @@ export class Epoch {
     return side
   }
 
-  /** So many of the best levels of both sides as JSON, as they were at a position: `"bids":[…],"asks":[…]`. */
-  sidesText(position: number, bids: number, asks: number): string {
-    const now = this.now(position)
-    const count = (ofAsks: boolean): number => (ofAsks ? asks : bids)
-    if (bids > TEXT_LEVELS || asks > TEXT_LEVELS) {
-      const text = (ofAsks: boolean): string =>
-        now?.text(ofAsks, count(ofAsks)) ?? this.sideAt(position, ofAsks, count(ofAsks)).text(count(ofAsks))
-      return `"bids":${text(false)},"asks":${text(true)}`
-    }
-    return sidesText(
-      (ofAsks) =>
-        now?.putTop(ofAsks, count(ofAsks)) ??
-        this.sideAt(position, ofAsks, count(ofAsks)).putTop(ofAsks, count(ofAsks)),
-    )
+  /** The JSON text of the view at a position, with at most `depth` levels a side. */
+  text(position: number, depth: number): string {
+    return this.book.textAt(this, position, depth) ?? this.textAnew(position, depth)
+  }
+
+  private textAnew(position: number, depth: number): string {
+    const number = (index: number): string => wholeText(this.headerAt(position, index))
+    const said = (name: string, index: number): string =>
+      Number.isNaN(this.headerAt(position, index)) ? '' : `,"${name}":${number(index)}`
+    const [bids, asks] = [this.sideText(position, false, depth), this.sideText(position, true, depth)]
+    const times = `${said('exchangeTimeUs', EXCHANGE_TIME)},"receiveTimeUs":${number(RECEIVE_TIME)}`
+    return `${this.nameText}${times},"bids":${bids},"asks":${asks}${said('seq', SEQ)}}`
+  }
+
+  private sideText(position: number, asks: boolean, depth: number): string {
+    const side = this.now(position)?.sideNow(asks) ?? this.sideAt(position, asks, depth)
+    const count = Math.min(depth, side.length)
+    const [prices, sizes] = [new Float64Array(count), new Float64Array(count)]
+    side.copyTo(prices, sizes, count)
+    return columnsText(prices, sizes, count)
   }
 
   /** The levels with which this epoch ended, or as they are now. */
@@ -252,16 +320,6 @@ export class UndoneSide implements FrozenSide {
     return sum
   }
 
-  /** The best `n` levels as JSON. */
-  text(n: number): string {
-    return columnsText(this.prices, this.sizes, Math.min(n, this.length))
-  }
-
-  /** Puts the best `n` levels into the kernel's columns; returns how many. */
-  putTop(asks: boolean, n: number): number {
-    return putColumns(asks, this.prices, this.sizes, 0, Math.min(n, this.length))
-  }
-
   price(index: number): number {
     return this.prices[index]!
   }
@@ -274,11 +332,8 @@ export class UndoneSide implements FrozenSide {
   undo(log: Float64Array, position: number): void {
     for (let at = log.length - RECORD; at >= position; at -= RECORD) {
       const price = log[at]!
-      if (Number.isNaN(log[at]!)) {
-        at -= RECORD // the header of a view
-        continue
-      }
-      if (price < 0 === this.asks) this.putBack(Math.abs(price), log[at + 1]!)
+      if (Number.isNaN(price)) continue // the header of a view
+      if (price < 0 === this.asks) this.putBack(Math.abs(price), log[at + BEFORE]!)
     }
   }
 

@@ -1,6 +1,5 @@
 import type { Level } from '../model/events'
-import { wholeText } from '../model/wholeText'
-import { type Epoch, type UndoneSide } from './bookLog'
+import { EXCHANGE_TIME, RECEIVE_TIME, SEQ, type Epoch, type UndoneSide } from './bookLog'
 import type { Level2Book } from './level2Book'
 
 /** Which book something is of. */
@@ -24,10 +23,6 @@ export interface PriceLevel {
   readonly price: number
   readonly size: number
 }
-
-const EXCHANGE_TIME = 1
-const RECEIVE_TIME = 0
-const SEQ = 3
 
 /**
  * A live book as it was at one moment. It never changes, whatever becomes of the book behind it.
@@ -140,14 +135,9 @@ export class BookView implements BookViewHead {
     return { kind: 'snapshot', exchange, symbol, instrument, exchangeTimeUs, receiveTimeUs, bids, asks, seq }
   }
 
-  /** The text that `JSON.stringify` makes of it, to the character, several times faster. */
+  /** The text that `JSON.stringify` makes of it, to the character, some ten times faster: read at once, and little slower when read late. */
   toJSONText(): string {
-    const { exchangeTimeUs, seq } = this
-    const time = exchangeTimeUs === undefined ? '' : `,"exchangeTimeUs":${wholeText(exchangeTimeUs)}`
-    const [bids, asks] = this.levels()
-    const sides = this.epoch.sidesText(this.position, bids, asks)
-    const end = seq === undefined ? '}' : `,"seq":${wholeText(seq)}}`
-    return `${this.epoch.nameText}${time},"receiveTimeUs":${wholeText(this.receiveTimeUs)},${sides}${end}`
+    return this.epoch.text(this.position, this.depthMax)
   }
 
   /** True when the best bid is at or above the best ask: rare and short on healthy books. */

@@ -18,6 +18,10 @@ import {
   BOOK_LOG_STOP,
   BOOK_PER_PRICE,
   BOOK_POWER,
+  BOOK_SLOTS,
+  BOOK_SLOTS_LACKED,
+  BOOK_SLOT_CAPACITY,
+  BOOK_SLOT_NEXT,
   BOOK_TEXTS,
   BOOK_UNIT,
   DECIMALS,
@@ -38,6 +42,7 @@ import {
   SIDE_REST_DECIMALS,
   SIDE_REST_SIZES,
   SIDE_REST_TICKS,
+  SIDE_SIGN,
   SIZES,
   TEXTS_BYTES,
   TEXTS_HEAD_BYTES,
@@ -45,9 +50,10 @@ import {
   WINDOW,
 } from '../kernel/layout'
 import type { Level } from '../model/events'
-import { Epoch, HEADER, RECORD, UndoneSide, type FrozenSide, type LoggedBook } from './bookLog'
+import { Epoch, HEADER, RECORD, UndoneSide, writeHeader, type FrozenSide, type LoggedBook, type Story } from './bookLog'
 import type { BookViewHead, OfBook } from './bookView'
-import { listText, TEXT_LEVELS } from './levelsText'
+import { BookPrinter, type Block, type PrinterBlocks } from './bookPrinter'
+import { LateBook } from './lateBook'
 
 /** Records of a log when a book has its first view, usually, and at most: a small one stays in the processor's cache. */
 const LOG_RECORDS_MIN = 64
@@ -56,17 +62,32 @@ const LOG_RECORDS_MAX = 1_024
 /** Changes of a book that should find room in its log, should they all be as large as the one that found none. */
 const LOG_CHANGES = 16
 const REST_LEVELS_MIN = 256
+/** Epochs behind the book that its late one may stand: of what was logged since it keeps all. */
+const EPOCHS_KEPT = 16
+/** Words of a book that are zero when it begins. */
+const NOTHING_YET = [BOOK_TEXTS, BOOK_SLOTS, BOOK_SLOT_CAPACITY, BOOK_SLOT_NEXT, BOOK_SLOTS_LACKED] as const
+/** Words of a side that say where its own things are. */
+const SIDE_POINTERS = [
+  SIDE_LADDER,
+  SIDE_LADDER_BITS,
+  SIDE_REST_TICKS,
+  SIDE_REST_SIZES,
+  SIDE_REST_DECIMALS,
+  SIDE_REST_CAPACITY,
+] as const
+const SIDE_BYTES_OF_BOOK = BOOK_ASKS - BOOK_BIDS
+/** The columns of what lies below a ladder, and the bytes of a level in each. */
+const REST_COLUMNS = [
+  [SIDE_REST_TICKS, 8],
+  [SIDE_REST_SIZES, 8],
+  [SIDE_REST_DECIMALS, 4],
+] as const
 /** What is given back when a book is collected without having been emptied. */
-interface Held {
+interface Held extends PrinterBlocks {
   at: number
   rests: [bids: Block, asks: Block]
   log: Block
   texts: Block
-}
-
-interface Block {
-  at: number
-  bytes: number
 }
 
 const forgotten = new FinalizationRegistry<Held>((held) => giveBack(held))
@@ -78,6 +99,7 @@ export class KernelBook implements LoggedBook {
   private at = 0
   private epoch: Epoch | undefined
   private logStart = 0
+  private printer: BookPrinter | undefined
   private logRecords = LOG_RECORDS_MIN
 
   get isEmpty(): boolean {
@@ -148,18 +170,6 @@ export class KernelBook implements LoggedBook {
       }
       done += count
     }
-  }
-
-  /** The best `n` levels as JSON: `[[price,size],…]`. */
-  text(asks: boolean, n: number): string {
-    const total = Math.min(n, this.length(asks))
-    return listText(asks, total, (from) => {
-      return this.memory.code.best(this.at, asks ? 1 : 0, from, Math.min(total - from, TEXT_LEVELS))
-    })
-  }
-
-  putTop(asks: boolean, n: number): number {
-    return n === 0 || this.at === 0 ? 0 : this.memory.code.best(this.at, asks ? 1 : 0, 0, Math.min(n, LEVELS_MAX))
   }
 
   copyTo(asks: boolean, prices: Float64Array, sizes: Float64Array, n: number): number {
@@ -358,12 +368,7 @@ export class KernelBook implements LoggedBook {
     if (epoch === undefined || epoch.of.symbol !== head.symbol || epoch.of.exchange !== head.exchange) {
       this.beginEpoch(head)
     } else if (this.logAt + HEADER * 8 > this.logStop) this.continueEpoch(epoch, HEADER / RECORD)
-    const { doubles } = this.memory
-    const at = this.logAt >> 3
-    doubles[at] = head.receiveTimeUs
-    doubles[at + 1] = head.exchangeTimeUs ?? NaN
-    doubles[at + 2] = NaN
-    doubles[at + 3] = head.seq ?? NaN
+    writeHeader(this.memory.doubles, this.logAt >> 3, head)
     this.logAt += HEADER * 8
     return this.position
   }
@@ -378,6 +383,10 @@ export class KernelBook implements LoggedBook {
     return this.epoch!
   }
 
+  get writtenLength(): number {
+    return this.position
+  }
+
   written(): Float64Array {
     return this.memory.doubles.subarray(this.logStart >> 3, this.logAt >> 3)
   }
@@ -388,6 +397,76 @@ export class KernelBook implements LoggedBook {
 
   sideNow(asks: boolean): FrozenSide {
     return { length: this.length(asks), copyTo: (prices, sizes, n) => this.copyTo(asks, prices, sizes, n) }
+  }
+
+  // ── Texts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  textAt(epoch: Epoch, position: number, depth: number): string | undefined {
+    if (epoch.isNow(position)) return this.viewText(epoch, position, depth)
+    const { story } = epoch
+    if (story.late === undefined && this.epoch?.story === story) story.late = new LateBook(this, new KernelBook())
+    if (story.late?.moveTo(epoch, position) === true) return story.late.levels.viewText(epoch, position, depth)
+    forgetLate(story)
+    return undefined
+  }
+
+  /** The text of a view of the levels as they are; undefined when it is not one that the kernel writes. */
+  viewText(epoch: Epoch, position: number, depth: number): string | undefined {
+    this.printer ??= new BookPrinter(this.memory, this.at, this.held!)
+    return this.printer.text(epoch, position, Math.min(depth, this.length(false)), Math.min(depth, this.length(true)))
+  }
+
+  // ── As another book was ───────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Becomes a copy of another book, without its log and its texts. */
+  copy(other: KernelBook): void {
+    this.empty()
+    this.take()
+    const { memory, at } = this
+    for (const asks of [false, true]) {
+      const from = other.sideOf(asks)
+      const side = this.sideOf(asks)
+      const capacity = memory.words[(from + SIDE_REST_CAPACITY) >> 2]!
+      this.takeRest(asks, capacity)
+      const { words } = memory
+      const pointers = words.slice(side >> 2, (side + SIDE_SIGN) >> 2)
+      memory.bytes.copyWithin(side, from, from + SIDE_BYTES_OF_BOOK)
+      for (const pointer of SIDE_POINTERS) words[(side + pointer) >> 2] = pointers[pointer >> 2]!
+      const count = words[(side + SIDE_REST_COUNT) >> 2]!
+      for (const [pointer, bytes] of REST_COLUMNS) {
+        const column = words[(from + pointer) >> 2]!
+        memory.bytes.copyWithin(words[(side + pointer) >> 2]!, column, column + count * bytes)
+      }
+      const ladder = words[(from + SIDE_LADDER) >> 2]!
+      memory.bytes.copyWithin(words[(side + SIDE_LADDER) >> 2]!, ladder, ladder + LADDER_BYTES)
+    }
+    const { doubles } = memory
+    for (const tick of [BOOK_UNIT, BOOK_POWER, BOOK_PER_PRICE]) {
+      doubles[(at + tick) >> 3] = doubles[(other.at + tick) >> 3]!
+    }
+    memory.code.forgetTexts(at)
+  }
+
+  /**
+   * Applies records of a log of the same ticks, which are no more than a log holds: `log[at + which]` is the size that a level has
+   * from then on.
+   *
+   * @param step  numbers from a record to the next; below zero it begins with the last
+   * @returns false when one lies between the ticks
+   */
+  replay(log: Float64Array, from: number, to: number, step: number, which: number): boolean {
+    const { doubles } = this.memory
+    let bids = 0
+    let asks = 0
+    for (let at = step > 0 ? from : to + step; at >= from && at < to; at += step) {
+      const price = log[at]!
+      if (Number.isNaN(price)) continue // the header of a view
+      const level = price < 0 ? (ASKS >> 3) + asks++ : (BIDS >> 3) + bids++
+      doubles[level + (PRICES >> 3)] = Math.abs(price)
+      doubles[level + (SIZES >> 3)] = log[at + which]!
+      doubles[level + (DECIMALS >> 3)] = 0
+    }
+    return this.update(bids, asks)
   }
 
   private beginEpoch(of: OfBook): void {
@@ -410,11 +489,15 @@ export class KernelBook implements LoggedBook {
       this.takeLog()
     }
     this.logAt = this.logStart
-    this.epoch = new Epoch(epoch.of, this, { book: this.at, log: this.logStart })
+    const place = { book: this.at, log: this.logStart }
+    this.epoch = new Epoch(epoch.of, this, place, epoch.story, epoch.number + 1)
     epoch.continueIn(this.epoch, written)
+    // Who does not read on must not keep all that was logged since.
+    if ((epoch.story.late?.epochNumber ?? epoch.number) < epoch.number - EPOCHS_KEPT) forgetLate(epoch.story)
   }
 
   private endEpoch(): void {
+    this.epoch!.story.late?.end()
     const frozen = (asks: boolean): FrozenSide => new UndoneSide(this.sideNow(asks), asks, this.length(asks))
     this.epoch!.endWith(frozen(false), frozen(true), this.written().slice())
     this.epoch = undefined
@@ -467,8 +550,9 @@ export class KernelBook implements LoggedBook {
     this.at = memory.allocate(BOOK_BYTES)
     this.logAt = this.logStop = 0
     const none = (): Block => ({ at: 0, bytes: 0 })
-    this.held = { at: this.at, rests: [none(), none()], log: none(), texts: none() }
-    memory.words[(this.at + BOOK_TEXTS) >> 2] = 0
+    this.held = { at: this.at, rests: [none(), none()], log: none(), texts: none(), slots: none(), name: none() }
+    this.printer = undefined
+    for (const word of NOTHING_YET) memory.words[(this.at + word) >> 2] = 0
     forgotten.register(this, this.held, this)
     for (const asks of [false, true]) {
       const side = this.sideOf(asks) >> 2
@@ -503,7 +587,7 @@ export class KernelBook implements LoggedBook {
       memory.bytes.copyWithin(at, block.at, block.at + count * 8)
       const [sizes, decimals] = [block.at + before * 8, block.at + before * 16]
       memory.bytes.copyWithin(at + capacity * 8, sizes, sizes + count * 8)
-      memory.bytes.copyWithin(at + capacity * 16, decimals, decimals + count * 2)
+      memory.bytes.copyWithin(at + capacity * 16, decimals, decimals + count * 4)
       memory.release(block.at, block.bytes)
     }
     block.at = at
@@ -622,10 +706,15 @@ function orderOf(prices: Float64Array, sign: 1 | -1): { readonly best: number; r
   return { best, isBestFirst }
 }
 
-function giveBack({ at, rests, log, texts }: Held): void {
+function forgetLate(story: Story): void {
+  story.late?.empty()
+  story.late = undefined
+}
+
+function giveBack({ at, rests, ...blocks }: Held): void {
   const memory = kernel()
   memory.release(at, BOOK_BYTES)
-  for (const { at: rest, bytes } of rests) if (rest !== 0) memory.release(rest, bytes)
-  if (log.at !== 0) memory.release(log.at, log.bytes)
-  if (texts.at !== 0) memory.release(texts.at, texts.bytes)
+  for (const block of [...rests, blocks.log, blocks.texts, blocks.slots, blocks.name]) {
+    if (block.at !== 0) memory.release(block.at, block.bytes)
+  }
 }

@@ -12,7 +12,7 @@ import { printDecimal } from '../model/decimal'
 import { PackedDelta } from '../model/codec/packedDelta'
 import type { BookChange, Level, LevelDigits, LevelText } from '../model/events'
 import { LEVELS_MAX } from '../kernel/layout'
-import { Epoch, HEADER, type LoggedBook } from './bookLog'
+import { Epoch, HEADER, writeHeader, type LoggedBook } from './bookLog'
 import type { BookViewHead } from './bookView'
 import { columnsFor, columnsOf, joined, KernelBook, type Columns } from './kernelBook'
 import { PlainSide } from './plainSide'
@@ -177,10 +177,11 @@ export class Level2Book {
       return this.levels.record(head)
     }
     const [bids, asks] = [this.plain?.bids ?? new PlainSide(-1), this.plain?.asks ?? new PlainSide(1)]
-    const header = [head.receiveTimeUs, head.exchangeTimeUs ?? NaN, NaN, head.seq ?? NaN]
+    const header = new Float64Array(HEADER)
+    writeHeader(header, 0, head)
     const { exchange, symbol, instrument } = head
     this.frozen = new Epoch({ exchange, symbol, instrument }, NO_LOG)
-    this.frozen.endWith(bids.share(), asks.share(), Float64Array.from(header))
+    this.frozen.endWith(bids.share(), asks.share(), header)
     return HEADER
   }
 
@@ -341,13 +342,13 @@ function fill(all: Columns, from: number, levels: readonly Level[], decimals: re
 /** Plain lists are frozen as a whole for each view: they have no log. */
 const NO_LOG: LoggedBook = {
   written: () => new Float64Array(0),
+  writtenLength: 0,
   writtenAt: () => NaN,
   sideNow: () => new PlainSide(1).share(),
   length: () => 0,
   top: () => [],
   sizeOf: () => 0,
-  text: () => '[]',
-  putTop: () => 0,
+  textAt: () => undefined,
 }
 
 /** True of levels that the kernel takes as they are. */

@@ -21,11 +21,17 @@ import {
   BOOK_POWER,
   BOOK_UNIT,
   DECIMALS,
+  DECIMALS_MASK,
   LADDER_BYTES,
+  LOG_AFTER,
+  LOG_BEFORE,
   LOG_RECORD_BYTES,
   PLACE_BYTES,
   PLACE_DECIMALS,
+  PLACE_SLOT,
   PRICES,
+  REST_SLOT_SHIFT,
+  REST_WORD_MASK,
   SIDE_BASE,
   SIDE_BEST,
   SIDE_BEST_PRICE,
@@ -49,7 +55,6 @@ import {
   fill,
   isZero,
   leadingZeros,
-  load16,
   load32,
   loadF64,
   magnitude,
@@ -57,7 +62,6 @@ import {
   NOT_A_NUMBER,
   nearestWhole,
   smallWhole,
-  store16,
   store32,
   storeF64,
   toF64,
@@ -160,7 +164,8 @@ function put(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 {
         const before = changeRest(side, tick, loadF64(level + SIZES), loadF64(level + DECIMALS))
         if (end !== 0 && (before !== 0.0 || !isRemoval)) {
           storeF64(end, sign * loadF64(level + PRICES))
-          storeF64(end + 8, before)
+          storeF64(end + LOG_BEFORE, before)
+          storeF64(end + LOG_AFTER, loadF64(level + SIZES))
           end += LOG_RECORD_BYTES
         }
         continue
@@ -171,7 +176,8 @@ function put(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 {
     if (isNew && isRemoval) continue
     if (end !== 0) {
       storeF64(end, sign * loadF64(level + PRICES))
-      storeF64(end + 8, loadF64(at))
+      storeF64(end + LOG_BEFORE, loadF64(at))
+      storeF64(end + LOG_AFTER, loadF64(level + SIZES))
       end += LOG_RECORD_BYTES
     }
     storeF64(at, loadF64(level + SIZES))
@@ -182,7 +188,7 @@ function put(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 {
       if (place === best) best = bestBelow(bits, place)
       continue
     }
-    store32(at + PLACE_DECIMALS, smallWhole(loadF64(level + DECIMALS)))
+    store32(at + PLACE_DECIMALS, smallWhole(loadF64(level + DECIMALS)) & DECIMALS_MASK)
     if (isNew) {
       const word = bits + ((place >> 5) << 2)
       store32(word, load32(word) | (1 << (place & 31)))
@@ -260,13 +266,15 @@ function publish(book: i32, side: i32): void {
 }
 
 /** The double nearest to so many ticks. */
-function priceOf(book: i32, side: i32, tick: f64): f64 {
+export function priceOf(book: i32, side: i32, tick: f64): f64 {
   return (tick * toF64(load32(side + SIDE_SIGN)) * loadF64(book + BOOK_UNIT)) / loadF64(book + BOOK_POWER)
 }
 
+/** Of a level that is removed. */
 function record(price: f64, size: f64): void {
   storeF64(logAt, price)
-  storeF64(logAt + 8, size)
+  storeF64(logAt + LOG_BEFORE, size)
+  storeF64(logAt + LOG_AFTER, 0.0)
   logAt += LOG_RECORD_BYTES
 }
 
@@ -296,7 +304,7 @@ function changeRest(side: i32, tick: f64, size: f64, places: f64): f64 {
     const behind = count - place - 1
     move(ticks + place * 8, ticks + place * 8 + 8, behind * 8)
     move(sizes + place * 8, sizes + place * 8 + 8, behind * 8)
-    move(decimals + place * 2, decimals + place * 2 + 2, behind * 2)
+    move(decimals + place * 4, decimals + place * 4 + 4, behind * 4)
     store32(side + SIDE_REST_COUNT, count - 1)
     return before
   }
@@ -304,12 +312,14 @@ function changeRest(side: i32, tick: f64, size: f64, places: f64): f64 {
     const behind = count - place
     move(ticks + place * 8 + 8, ticks + place * 8, behind * 8)
     move(sizes + place * 8 + 8, sizes + place * 8, behind * 8)
-    move(decimals + place * 2 + 2, decimals + place * 2, behind * 2)
+    move(decimals + place * 4 + 4, decimals + place * 4, behind * 4)
     storeF64(ticks + place * 8, tick)
+    store32(decimals + place * 4, 0)
     store32(side + SIDE_REST_COUNT, count + 1)
   }
   storeF64(sizes + place * 8, size)
-  store16(decimals + place * 2, toI32(places))
+  const word = decimals + place * 4
+  store32(word, (load32(word) & ~REST_WORD_MASK) | (toI32(places) & DECIMALS_MASK))
   return before
 }
 
@@ -334,7 +344,11 @@ function moveLadder(side: i32, tick: f64): void {
       const place = (word << 5) + bit
       storeF64(ticks + count * 8, base + toF64(place))
       storeF64(restSizes + count * 8, loadF64(ladder + place * PLACE_BYTES))
-      store16(restDecimals + count * 2, load32(ladder + place * PLACE_BYTES + PLACE_DECIMALS))
+      const slot = load32(ladder + place * PLACE_BYTES + PLACE_SLOT)
+      store32(
+        restDecimals + count * 4,
+        load32(ladder + place * PLACE_BYTES + PLACE_DECIMALS) | (slot << REST_SLOT_SHIFT),
+      )
       count++
     }
   }
@@ -346,7 +360,9 @@ function moveLadder(side: i32, tick: f64): void {
   for (let index = from; index < count; index++) {
     best = toI32(loadF64(ticks + index * 8) - newBase)
     storeF64(ladder + best * PLACE_BYTES, loadF64(restSizes + index * 8))
-    store32(ladder + best * PLACE_BYTES + PLACE_DECIMALS, load16(restDecimals + index * 2))
+    const kept = load32(restDecimals + index * 4)
+    store32(ladder + best * PLACE_BYTES + PLACE_DECIMALS, kept & REST_WORD_MASK)
+    store32(ladder + best * PLACE_BYTES + PLACE_SLOT, kept >>> REST_SLOT_SHIFT)
     const word = bits + ((best >> 5) << 2)
     store32(word, load32(word) | (1 << (best & 31)))
   }
@@ -381,7 +397,7 @@ export function cut(book: i32, asks: i32, depth: i32, log: i32): void {
     const left = rest - ofRest
     move(ticks, ticks + ofRest * 8, left * 8)
     move(sizes, sizes + ofRest * 8, left * 8)
-    move(decimals, decimals + ofRest * 2, left * 2)
+    move(decimals, decimals + ofRest * 4, left * 4)
     store32(side + SIDE_REST_COUNT, left)
     surplus -= ofRest
   }
@@ -444,7 +460,10 @@ export function best(book: i32, asks: i32, skip: i32, atMost: i32): i32 {
   while (place >= 0 && count < atMost) {
     storeF64(column + PRICES + count * 8, priceOf(book, side, base + toF64(place)))
     storeF64(column + SIZES + count * 8, loadF64(ladder + place * PLACE_BYTES))
-    storeF64(column + DECIMALS + count * 8, toF64(load32(ladder + place * PLACE_BYTES + PLACE_DECIMALS)))
+    storeF64(
+      column + DECIMALS + count * 8,
+      toF64(load32(ladder + place * PLACE_BYTES + PLACE_DECIMALS) & DECIMALS_MASK),
+    )
     count++
     place = nextBelow(bits, place)
   }
@@ -455,7 +474,7 @@ export function best(book: i32, asks: i32, skip: i32, atMost: i32): i32 {
   while (index >= 0 && count < atMost) {
     storeF64(column + PRICES + count * 8, priceOf(book, side, loadF64(ticks + index * 8)))
     storeF64(column + SIZES + count * 8, loadF64(restSizes + index * 8))
-    storeF64(column + DECIMALS + count * 8, toF64(load16(restDecimals + index * 2)))
+    storeF64(column + DECIMALS + count * 8, toF64(load32(restDecimals + index * 4) & DECIMALS_MASK))
     count++
     index--
   }

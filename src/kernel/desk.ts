@@ -90,10 +90,12 @@ export function take(desk: i32, depth: i32, rule: i32, bids: i32, asks: i32, fou
   const received = loadF64(desk + DESK_RECEIVED)
   const timeUs = receiveTimeUs < received ? received : receiveTimeUs
   storeF64(desk + DESK_RECEIVED, timeUs)
-  storeF64(end, timeUs)
-  storeF64(end + 8, registerAt(rule + 20))
-  storeF64(end + 16, NOT_A_NUMBER)
-  storeF64(end + 24, seq)
+  storeF64(end, NOT_A_NUMBER)
+  storeF64(end + 8, timeUs)
+  storeF64(end + 16, registerAt(rule + 20))
+  storeF64(end + 24, NOT_A_NUMBER)
+  storeF64(end + 32, seq)
+  storeF64(end + 40, 0.0)
   store32(book + BOOK_LOG_AT, end + LOG_HEADER_BYTES)
   return TAKEN
 }

@@ -6,7 +6,22 @@
  * allocated it.
  */
 import * as portable from './main'
-import { CRC, FRAME, FRAME_BYTES_MAX, FRAME_SLACK, HEAP, POWERS, POWERS_MAX, QUADS } from './layout'
+import {
+  CRC,
+  FRAME,
+  FRAME_BYTES_MAX,
+  FRAME_SLACK,
+  HEAP,
+  POWERS,
+  POWERS_MAX,
+  QUADS,
+  WORD_ASKS,
+  WORD_BIDS,
+  WORD_END,
+  WORD_EXCHANGE_TIME,
+  WORD_RECEIVE_TIME,
+  WORD_SEQ,
+} from './layout'
 import { attach } from './memory'
 import { KERNEL_BASE64 } from './wasm'
 
@@ -24,7 +39,27 @@ export interface KernelCode {
   sizeOf(book: number, asks: number, levels: number): number
   krakenChecksum(book: number, levels: number): number
   okxChecksum(book: number, levels: number): number
-  levelsText(at: number, asks: number, levels: number, known: number): number
+  levelsText(at: number, asks: number, levels: number): number
+  viewText(
+    at: number,
+    book: number,
+    name: number,
+    nameLength: number,
+    bids: number,
+    asks: number,
+    header: number,
+  ): number
+  forgetTexts(book: number): void
+}
+
+/** What stands between the fields of a view, by its place; at most 24 characters each. */
+const WORD_TEXTS = {
+  [WORD_EXCHANGE_TIME]: ',"exchangeTimeUs":',
+  [WORD_RECEIVE_TIME]: ',"receiveTimeUs":',
+  [WORD_BIDS]: ',"bids":[',
+  [WORD_ASKS]: '],"asks":[',
+  [WORD_SEQ]: '],"seq":',
+  [WORD_END]: ']}',
 }
 
 const PAGE_BYTES = 65_536
@@ -114,6 +149,9 @@ export class Kernel {
     const { bytes, words, doubles } = this
     for (let power = 0; power <= POWERS_MAX; power++) doubles[(POWERS >> 3) + power] = 10 ** power
     for (let quad = 0; quad < 10_000; quad++) bytes.write(String(quad).padStart(4, '0'), QUADS + quad * 4, 'latin1')
+    for (const [at, text] of Object.entries(WORD_TEXTS)) {
+      words[Number(at) >> 2] = bytes.write(text, Number(at) + 8, 'latin1')
+    }
     const crc = CRC >> 2
     for (let byte = 0; byte < 256; byte++) {
       let value = byte

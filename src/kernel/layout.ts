@@ -65,7 +65,12 @@ export const BOOK_BIDS: i32 = 32
 export const BOOK_ASKS: i32 = 112
 /** Where the texts of its best levels are kept between two checksums; 0: nowhere. */
 export const BOOK_TEXTS: i32 = 192
-export const BOOK_HEAD_BYTES: i32 = 200
+/** Slots for the texts of levels: where they are, how many there are, the next that is free, and how many more were wanted. */
+export const BOOK_SLOTS: i32 = 196
+export const BOOK_SLOT_CAPACITY: i32 = 200
+export const BOOK_SLOT_NEXT: i32 = 204
+export const BOOK_SLOTS_LACKED: i32 = 208
+export const BOOK_HEAD_BYTES: i32 = 216
 
 /** Levels a side that checksums are over. */
 export const KRAKEN_LEVELS: i32 = 10
@@ -120,32 +125,57 @@ export const SIDE_BEST_PRICE: i32 = 56
 export const SIDE_BEST_SIZE: i32 = 64
 
 /**
- * A place of a ladder: its size as a double (0: no level), its decimals as a word. Both lie in one line of the processor's cache,
- * and whether there is a level is seen from its size: an update, which most changes are, touches nothing else.
+ * A place of a ladder: its size as a double (0: no level), its decimals and the slot of its text (0: none) as a word each. They lie
+ * in one line of the processor's cache, and whether there is a level is seen from its size: an update, which most changes are,
+ * touches nothing else. With its decimals stands whether the text in its slot is of the size of now: whoever changes the size
+ * writes the decimals too, and so takes that back.
  */
 export const PLACE_BYTES: i32 = 16
 export const PLACE_DECIMALS: i32 = 8
+export const PLACE_SLOT: i32 = 12
+export const DECIMALS_MASK: i32 = 32_767
+export const TEXT_IS_KEPT: i32 = 32_768
 export const LADDER_BYTES: i32 = WINDOW * PLACE_BYTES + WINDOW / 8
 export const BOOK_BYTES: i32 = BOOK_HEAD_BYTES + 2 * LADDER_BYTES
-/** A level that lies below the ladder: tick, size, decimals. */
-export const REST_LEVEL_BYTES: i32 = 18
+/** A level that lies below the ladder: tick, size, and a word: decimals as in a place, and from bit 16 on the slot of its text. */
+export const REST_LEVEL_BYTES: i32 = 20
+export const REST_SLOT_SHIFT: i32 = 16
+export const REST_WORD_MASK: i32 = 65_535
 
 // ── Texts of levels that were printed as JSON ───────────────────────────────────────────────────────────────────────
-/** So many slots, each with the text of the level that came last of those whose price leads to it: `price,size`. */
-export const TEXT_SLOT_BITS: i32 = 13
-export const TEXT_SLOTS: i32 = 1 << TEXT_SLOT_BITS
-export const SLOT_PRICE: i32 = 0
-export const SLOT_SIZE: i32 = 8
-export const SLOT_LENGTH: i32 = 16
-export const SLOT_TEXT: i32 = 20
-export const SLOT_CHARS_MAX: i32 = 32
-export const SLOT_BYTES: i32 = 56
+/**
+ * A slot belongs to one price of a book: the text `price,size`, how much of it is the price with its comma (0: nothing is written
+ * yet), and its length. Half a line of the processor's cache, if the first is aligned.
+ */
+export const SLOT_BYTES: i32 = 32
+export const SLOT_CHARS_MAX: i32 = 30
+export const SLOT_PRICE_LENGTH: i32 = 30
+export const SLOT_LENGTH: i32 = 31
+/** Slots are numbered from 1, in sixteen bits. */
+export const SLOTS_MAX: i32 = 65_536
+
+/** The texts between the fields of a view, each with its length before it. */
+export const WORDS: i32 = 12_288
+export const WORD_BYTES: i32 = 32
+export const WORD_EXCHANGE_TIME: i32 = WORDS
+export const WORD_RECEIVE_TIME: i32 = WORDS + WORD_BYTES
+export const WORD_BIDS: i32 = WORDS + 2 * WORD_BYTES
+export const WORD_ASKS: i32 = WORDS + 3 * WORD_BYTES
+export const WORD_SEQ: i32 = WORDS + 4 * WORD_BYTES
+export const WORD_END: i32 = WORDS + 5 * WORD_BYTES
+/** What a view says beside its levels, where that stands in a log outside of this memory. */
+export const VIEW_HEADER: i32 = WORDS + 6 * WORD_BYTES
 
 // ── The log: what each change replaced ──────────────────────────────────────────────────────────────────────────────
-/** A record is the price (negative for asks) and the size that was there before (0: none). */
-export const LOG_RECORD_BYTES: i32 = 16
-/** What a view writes, as two records: `[receiveTimeUs, exchangeTimeUs]`, `[NaN, seq]`; NaN is what was not said. */
+/** A record is the price (negative for asks), the size that was there before, and the one that is there from then on (0: none). */
+export const LOG_RECORD_BYTES: i32 = 24
+export const LOG_BEFORE: i32 = 8
+export const LOG_AFTER: i32 = 16
+/** What a view writes, as two records: `[NaN, receiveTimeUs, exchangeTimeUs]`, `[NaN, seq, 0]`; NaN is what was not said. */
 export const LOG_HEADER_BYTES: i32 = 2 * LOG_RECORD_BYTES
+export const HEADER_RECEIVE_TIME: i32 = 8
+export const HEADER_EXCHANGE_TIME: i32 = 16
+export const HEADER_SEQ: i32 = 32
 
 // ── A desk: where the deltas of one book are taken without being looked at outside ──────────────────────────────────
 /** Address of the book; 0 while its deltas have to be looked at. */

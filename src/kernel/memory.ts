@@ -136,6 +136,16 @@ export function putWhole(at: i32, value: i32): i32 {
   return end
 }
 
+/** Writes a number below 10^8 as eight digits; returns where they end. */
+export function putEight(at: i32, value: i32): i32 {
+  let rest = value
+  for (let place = at + 7; place >= at; place--) {
+    bytes[place] = 48 + (rest % 10)
+    rest = (rest / 10) | 0
+  }
+  return at + 8
+}
+
 /** Writes a point and eight digits without the zeros at their end, nothing for 0; returns where it ends. As `putWhole`. */
 export function putFraction(at: i32, value: i32): i32 {
   if (value === 0) return at

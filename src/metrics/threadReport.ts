@@ -43,7 +43,7 @@ export function startWith<T>(figures: SharedFigures, start: () => T): T {
   try {
     return start()
   } finally {
-    setEnvironmentData(KEY, undefined as never)
+    setEnvironmentData(KEY, undefined)
   }
 }
 
@@ -56,7 +56,7 @@ export function reportThread(cpuTimeUs: () => number | undefined): void {
   const memory = getEnvironmentData(KEY)
   if (!(memory instanceof SharedArrayBuffer)) return
   // Not for threads that this one starts.
-  setEnvironmentData(KEY, undefined as never)
+  setEnvironmentData(KEY, undefined)
   const figures = new SharedFigures(memory)
   const report = (): void => {
     const { wantedMs } = figures

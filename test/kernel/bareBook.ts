@@ -71,7 +71,7 @@ export class BareBook {
     kernel.code.reset(this.at, 1, -touch - 1)
   }
 
-  /** Changes a side, and gives what the log says of it: price (negative for asks) and size before, in turn. */
+  /** Changes a side, and gives what the log says of it: price (negative for asks), size before and after, in turn. */
   change(asks: boolean, levels: readonly BareLevel[]): { done: number; log: number[] } {
     this.put(asks, levels)
     const done = this.kernel.code.change(this.at, asks ? 1 : 0, 0, levels.length, this.log)

@@ -70,7 +70,7 @@ class MapBook {
     for (const level of levels) {
       const [price, size] = level
       const before = side.get(price)?.[1] ?? 0
-      if (before !== 0 || size !== 0) log.push(asks ? -price : price, before)
+      if (before !== 0 || size !== 0) log.push(asks ? -price : price, before, size)
       if (size === 0) side.delete(price)
       else side.set(price, level)
     }
@@ -107,7 +107,7 @@ for (const language of ['wasm', 'typescript'] as const) {
               const cutAway = model.levels(asks).slice(depth)
               const cutLog = ours.cut(asks, depth)
               model.cut(asks, depth)
-              expect(cutLog.length).to.equal(cutAway.length * 2)
+              expect(cutLog.length).to.equal(cutAway.length * 3)
             }
             for (const side of [false, true]) {
               const levels = model.levels(side)
@@ -140,7 +140,7 @@ for (const language of ['wasm', 'typescript'] as const) {
       )
     })
 
-    it('read backwards by their log give the book as it was', function () {
+    it('read backwards by their log give the book as it was, and forwards from there the book as it is', function () {
       this.timeout(30_000)
       fc.assert(
         fc.property(steps, steps, (before, after) => {
@@ -158,13 +158,16 @@ for (const language of ['wasm', 'typescript'] as const) {
           const now = [false, true].map(
             (side) => new Map(ours.best(side, 0, 4_096).map(([price, size]) => [price, size])),
           )
-          for (let at = log.length - 2; at >= 0; at -= 2) {
+          const is = now.map((side) => [...side].sort(([a], [b]) => a - b))
+          const take = (at: number, size: number): void => {
             const side = now[log[at]! < 0 ? 1 : 0]!
-            const price = Math.abs(log[at]!)
-            if (log[at + 1] === 0) side.delete(price)
-            else side.set(price, log[at + 1]!)
+            if (size === 0) side.delete(Math.abs(log[at]!))
+            else side.set(Math.abs(log[at]!), size)
           }
+          for (let at = log.length - 3; at >= 0; at -= 3) take(at, log[at + 1]!)
           expect(now.map((side) => [...side].sort(([a], [b]) => a - b))).to.deep.equal(then)
+          for (let at = 0; at < log.length; at += 3) take(at, log[at + 2]!)
+          expect(now.map((side) => [...side].sort(([a], [b]) => a - b))).to.deep.equal(is)
         }),
         { seed: SEED, numRuns: 60 },
       )

@@ -170,6 +170,11 @@ const BID: readonly Pair[] = [['50.00', '7']]
 const RANGE = ['firstSeq', 'seq'] as const
 const LINK = ['seq', 'prevSeq'] as const
 
+/** What a view writes into the log. */
+function view(receiveTimeUs: number, exchangeTimeUs: number, seq: number): number[] {
+  return [NaN, receiveTimeUs, exchangeTimeUs, NaN, seq, 0]
+}
+
 for (const language of ['wasm', 'typescript'] as const) {
   describe(`The desk of a book in ${language}`, () => {
     let kernel: Kernel
@@ -184,16 +189,16 @@ for (const language of ['wasm', 'typescript'] as const) {
         expect(one.numbers).to.deep.equal({ seq: 14, prevSeq: NaN, receivedUs: 99 })
         expect(one.book.best(false, 0, 9)[0]).to.deep.equal([50, 7, 256])
         expect(one.book.top(true)).to.deep.equal([50.1, 4])
-        expect(one.book.keptLog).to.deep.equal([50, 1, -50.05, 3, 99, SENT_US, NaN, 14])
+        expect(one.book.keptLog).to.deep.equal([50, 1, 7, -50.05, 3, 0, ...view(99, SENT_US, 14)])
         expect(one.take({ firstSeq: 15, seq: 15, exchangeTimeUs: SENT_US }, [], [])).to.equal(TAKEN)
-        expect(one.book.keptLog.slice(8)).to.deep.equal([99, SENT_US, NaN, 15])
+        expect(one.book.keptLog.slice(12)).to.deep.equal(view(99, SENT_US, 15))
       })
 
       it('that names the book’s number as the one before it', () => {
         const one = book(CHAIN_LINK, LINK)
         expect(one.take({ seq: 25, prevSeq: 10 }, BID, [])).to.equal(TAKEN)
         expect(one.numbers).to.deep.equal({ seq: 25, prevSeq: 10, receivedUs: 77 })
-        expect(one.book.keptLog).to.deep.equal([50, 1, 77, NaN, NaN, 25])
+        expect(one.book.keptLog).to.deep.equal([50, 1, 7, ...view(77, NaN, 25)])
         // A sign of life, and a numbering that begins anew.
         expect(one.take({ seq: 25, prevSeq: 25 }, [], [])).to.equal(TAKEN)
         expect(one.take({ seq: 3, prevSeq: 25 }, BID, [])).to.equal(TAKEN)
@@ -211,7 +216,7 @@ for (const language of ['wasm', 'typescript'] as const) {
         one.set(DESK_SEQ, NaN)
         expect(one.take({}, BID, [])).to.equal(TAKEN)
         expect(one.numbers).to.deep.equal({ seq: NaN, prevSeq: NaN, receivedUs: 77 })
-        expect(one.book.keptLog).to.deep.equal([50, 1, 77, NaN, NaN, NaN])
+        expect(one.book.keptLog).to.deep.equal([50, 1, 7, ...view(77, NaN, NaN)])
 
         const numbered = book(CHAIN_NONE, ['seq'])
         expect(numbered.take({ seq: 500 }, BID, [])).to.equal(TAKEN)
@@ -250,7 +255,7 @@ for (const language of ['wasm', 'typescript'] as const) {
         const one = book(CHAIN_STEP, ['seq'])
         const times = [50, 40, 60].map((timeUs, index) => {
           expect(one.take({ seq: 11 + index }, [], [], timeUs)).to.equal(TAKEN)
-          return [one.numbers.receivedUs, one.book.keptLog.at(-4)]
+          return [one.numbers.receivedUs, one.book.keptLog.at(-5)]
         })
         expect(times).to.deep.equal([
           [50, 50],
@@ -276,9 +281,9 @@ for (const language of ['wasm', 'typescript'] as const) {
         expect([other.book.length(false), other.book.length(true)]).to.deep.equal([2, 2])
         expect(other.book.best(true, 0, 9).map(([price]) => price)).to.deep.equal([49.85, 49.9])
         const log = other.book.keptLog
-        expect(log.slice(0, 6)).to.deep.equal([50, 1, -49.9, 0, -49.85, 0])
-        expect(log.slice(6, 10)).to.deep.equal([-50.1, 4, -50.05, 3])
-        expect(log.slice(10)).to.deep.equal([77, NaN, NaN, 11])
+        expect(log.slice(0, 9)).to.deep.equal([50, 1, 5, -49.9, 0, 6, -49.85, 0, 7])
+        expect(log.slice(9, 15)).to.deep.equal([-50.1, 4, 0, -50.05, 3, 0])
+        expect(log.slice(15)).to.deep.equal(view(77, NaN, 11))
       })
     })
 
@@ -389,7 +394,7 @@ for (const language of ['wasm', 'typescript'] as const) {
         const log = one.book.keptLog
         expect(one.take({ checksum: sent + 1 }, [['50.00', '7.50']], [])).to.equal(DOUBTED)
         // The change is in the log, but no view.
-        expect(one.book.keptLog.slice(log.length)).to.deep.equal([50, 7.5])
+        expect(one.book.keptLog.slice(log.length)).to.deep.equal([50, 7.5, 7.5])
         expect(book(CHAIN_NONE, [], { verify: VERIFY_KRAKEN }).take({}, bids, asks), 'none was sent').to.equal(TAKEN)
       })
 
@@ -429,7 +434,7 @@ for (const language of ['wasm', 'typescript'] as const) {
           expect(bids.take({ seq: 11 }, three, [['50.05', '9']])).to.equal(BETWEEN)
           expect(bids.done).to.deep.equal([1, 0])
           expect(bids.numbers).to.deep.include({ seq: 11, prevSeq: 10 })
-          expect(bids.book.keptLog).to.deep.equal([50, 1])
+          expect(bids.book.keptLog).to.deep.equal([50, 1, 7])
           expect(bids.book.best(false, 0, 9).map(([price, size]) => [price, size])).to.deep.equal([
             [50, 7],
             [49.95, 2],
@@ -444,7 +449,7 @@ for (const language of ['wasm', 'typescript'] as const) {
             ]),
           ).to.equal(BETWEEN)
           expect(asks.done).to.deep.equal([1, 1])
-          expect(asks.book.keptLog).to.deep.equal([50, 1, -50.05, 3])
+          expect(asks.book.keptLog).to.deep.equal([50, 1, 7, -50.05, 3, 9])
         })
       }
     })

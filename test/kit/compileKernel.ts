@@ -63,6 +63,10 @@ const MEMORY = `
   store<u64>(at, (digits + 0x3030303030303030) >> zeros)
   return at + 8 - <i32>(zeros >> 3)
 }
+@inline export function putEight(at: i32, value: i32): i32 {
+  store<u64>(at, eightDigits(value) + 0x3030303030303030)
+  return at + 8
+}
 @inline export function putFraction(at: i32, value: i32): i32 {
   const digits = eightDigits(value)
   store<u8>(at, 46)

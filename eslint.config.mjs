@@ -23,6 +23,11 @@ export default tseslint.config(
     },
   },
   {
+    // What runs in a browser.
+    files: ['src/page/browser/**', 'src/sinks/report/page/**', 'src/dashboard/page/**'],
+    languageOptions: { parserOptions: { projectService: false, project: './tsconfig.page.json' } },
+  },
+  {
     // A scan is a loop that its program ends.
     files: ['src/kernel/**'],
     rules: {

@@ -20,6 +20,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   book: ['model', 'kernel', 'node:module'],
   // `book/checksum` and `book/sequencing` name the rules that a description refers to.
   exchanges: ['model', 'book/sequencing', 'book/checksum', 'kernel/shape'],
+  // Pages, and what they are made of: what runs in a browser imports nothing but its like.
+  page: ['model/fault', 'uplot', 'typescript', 'node:'],
   metrics: ['clock', 'model/fault', 'rxjs', 'pidusage', 'node:'],
   actors: ['model/fault', 'metrics', 'clock'],
   // A feed guards its books where a loss can be repaired; see Decisions in the README.
@@ -29,6 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Optional parts are loaded when a sink is opened that needs them.
   sinks: [
     ...['model', 'metrics', 'clock', 'actors', 'rxjs', 'fast-json-stringify', 'ws', 'node:'],
+    'page',
     // What leaves over a wire goes through the same proxies as what comes.
     'feed/proxy',
     ...Object.keys(OPTIONAL_PARTS),
@@ -54,6 +57,8 @@ const RIM = [
   'dashboard/token.ts',
   'pipeline/host.ts',
   'pipeline/sources.ts',
+  // In a browser there is no other clock.
+  'dashboard/page/',
   // Tests wait for real things to end, within a deadline.
   'testing/leaks.ts',
 ]

@@ -83,6 +83,11 @@ export function droppedOf({ dropped }: Readonly<Ledger>): number {
   return Object.values(dropped).reduce((sum, values) => sum + values, 0)
 }
 
+/** Those of them that a newer value stands for. */
+export function supersededOf({ dropped }: Readonly<Ledger>): number {
+  return (dropped.keepLatest ?? 0) + (dropped.conflated ?? 0)
+}
+
 /** True when nothing has vanished and nothing has appeared. */
 export function balances(ledger: Readonly<Ledger>): boolean {
   return ledger.in === ledger.out + droppedOf(ledger) + ledger.inFlight

@@ -2,7 +2,7 @@
  * The picture of a pipeline: nodes and edges as data, and drawn as Mermaid or DOT. Of a running pipeline the picture says
  * also how each stage fares, what waits on each edge and what was dropped.
  */
-import { droppedOf, emptyLedger, type Ledger } from '../actors/ledger'
+import { droppedOf, emptyLedger, supersededOf, type Ledger } from '../actors/ledger'
 import { policyName, type EdgeOptions } from '../actors/overflow'
 import { carriedEdgeOf } from '../actors/wiring'
 import type { GroupDescription, NodeDescription, PipelineDescription } from './description'
@@ -281,7 +281,7 @@ function labelOf(edge: GraphEdge | RunningEdge): string[] {
   const running = 'inFlight' in edge
   const waits = edge.kind === 'inline' ? [] : [`${running ? `${edge.inFlight}/` : ''}${edge.capacity} ${edge.onFull}`]
   if (!running) return waits
-  const superseded = (edge.dropped.keepLatest ?? 0) + (edge.dropped.conflated ?? 0)
+  const superseded = supersededOf(edge)
   const dropped = droppedOf(edge) - superseded
   return [
     ...waits,

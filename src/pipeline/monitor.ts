@@ -21,6 +21,8 @@ export interface InstrumentRow {
   readonly bidPrice: number | undefined
   readonly askPrice: number | undefined
   readonly levels: readonly [bids: number, asks: number] | undefined
+  /** The latest of its book that a stage emitted; undefined while none has. */
+  readonly view?: BookView | undefined
   /** Channels of it that are stale: silent for longer than is usual for them, on a connection that is lively. */
   readonly stale: readonly string[]
 }

@@ -310,6 +310,7 @@ export class Run {
       latencyUs: this.watching.latencies(),
       faults: Object.fromEntries(this.faults),
       latestFaults: this.latestFaults.slice(),
+      receiveToSink: this.watching.receiveToSink(),
       connections,
       tree: supervisionTree({ ...this.parts(), connections }),
       quarantine: this.quarantined(),
@@ -434,7 +435,6 @@ export class Run {
       ...this.status(),
       rows: this.rowsUntilTheEnd(),
       sinks: this.graph?.sinkLooks() ?? [],
-      receiveToSink: this.watching.receiveToSink(),
       process: this.watch!.look(),
     }
   }

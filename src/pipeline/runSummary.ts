@@ -3,7 +3,7 @@
  */
 import type { LatencySummary } from '../metrics/histogram'
 import type { LatencyPart } from '../metrics/latencyBudget'
-import type { FaultLook } from '../sinks/runLook'
+import type { FaultLook, LatencyLook } from '../sinks/runLook'
 import type { ProcessCost } from './host'
 import type { Market, MarketProgress } from './market'
 import type { Monitor } from './monitor'
@@ -57,6 +57,8 @@ export interface RunStatus {
   readonly faults: Readonly<Record<string, number>>
   /** The last ones, oldest first. */
   readonly latestFaults: readonly FaultLook[]
+  /** What `latencyUs` says of it, with how it is spread. */
+  readonly receiveToSink: LatencyLook
   readonly connections: ReturnType<Market['connections']>
   /** Who supervises whom, and how everyone fares. */
   readonly tree: SupervisionTree

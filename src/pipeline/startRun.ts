@@ -212,6 +212,7 @@ function emptyStatus(description: PipelineDescription, mode: RunMode): RunStatus
     latencyUs: noLatencies(),
     faults: {},
     latestFaults: [],
+    receiveToSink: { count: 0, p50: 0, p99: 0, max: 0, buckets: [] },
     connections: [],
     tree: supervisionTree({ ...nothingYet(description), connections: [] }),
     quarantine: undefined,

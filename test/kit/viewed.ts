@@ -89,6 +89,7 @@ export function statusOf(rows: RunStatus['rows']): RunStatus {
     ],
     streams: [],
     latencyUs: { ...noLatencies(), receiveToSink: { count: 3, p50: 420, p99: 2_100, max: 3_000 } },
+    receiveToSink: { count: 3, p50: 420, p99: 2_100, max: 3_000, buckets: [] },
     connections: [
       {
         exchange: 'kraken',

@@ -2,25 +2,15 @@
  * The page in a browser: headless Chromium, where the machine has it.
  */
 import { expect } from 'chai'
-import { existsSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import type { Browser, Page } from 'playwright-core'
 import { htmlReport } from '../../src/sinks/htmlReport'
 import type { Level } from '../../src/model/events'
+import { launchChromium } from '../kit/chromium'
 import { notice, trade, viewOf } from '../kit/marketEvents'
 import { runLook } from './report/runLook'
 import { TestFolder, VirtualClock } from './support'
 
-const CHROMIUM = '/usr/bin/chromium'
-const ARGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--no-first-run',
-]
 const T = 1_700_000_000_000_000
 const HOSTILE = '</script><img src=x onerror="document.title=1">'
 
@@ -32,17 +22,9 @@ describe('The page of htmlReport in a browser', function () {
   let browser: Browser
 
   before(async function () {
-    if (!existsSync(CHROMIUM)) {
-      console.log(`The page is not looked at: there is no ${CHROMIUM}.`)
-      this.skip()
-    }
-    const { chromium } = await import('playwright-core')
-    browser = launched = await chromium.launch({
-      executablePath: CHROMIUM,
-      headless: true,
-      args: ARGS,
-      timeout: 120_000,
-    })
+    launched = await launchChromium()
+    if (launched === undefined) this.skip()
+    browser = launched
     folder = await TestFolder.create()
     await writeReport(folder)
   })

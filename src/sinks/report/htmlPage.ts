@@ -6,8 +6,8 @@
  */
 import type { LatencyHistogram } from '../../metrics/histogram'
 import type { LatencyLook, RunLook } from '../runLook'
-import { histogramSvg } from './histogramSvg'
-import { harmless, microsecondsText } from './numbers'
+import { histogramSvg } from '../../page/histogramSvg'
+import { harmless, microsecondsText } from '../../page/numbers'
 import { pageData } from './pageData'
 import type { PageParts } from './pageParts'
 import type { ReportModel } from './reportModel'

@@ -1,7 +1,7 @@
 import type { Lineage } from '../../model/events'
 import { BarSeries, type BarValues } from './barSeries'
-import { HeatMap, type DepthView } from './heatMap'
-import { Series } from './series'
+import { HeatMap, type DepthView } from '../../page/heatMap'
+import { Series } from '../../page/series'
 
 /** Points of a line, bars of a chart, and charts of bars of one instrument, at most. */
 const POINTS = 1_000

@@ -1,4 +1,4 @@
-import { harmless } from './numbers'
+import { harmless } from '../../page/numbers'
 import type { ReportTable, ReportText } from './sections'
 
 /** A report in Markdown with tables (GitHub's), in pieces. Texts from outside are shown as they are: nothing in them is markup. */

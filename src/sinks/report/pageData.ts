@@ -7,7 +7,7 @@
 import type { BarSeries } from './barSeries'
 import type { InstrumentTrack } from './instrumentTrack'
 import type { ReportModel } from './reportModel'
-import type { Series, SeriesColumns } from './series'
+import type { Series, SeriesColumns } from '../../page/series'
 
 export function* pageData(model: ReportModel): Iterable<string> {
   // A whole millisecond, so that times which are one stay one.

@@ -1,11 +1,12 @@
 /**
  * What every page is made with: its style sheet, its scripts, and the policy that allows these and nothing else.
  */
-import { readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import { Fault, messageOf } from '../../model/fault'
-import { PAGE_SCRIPT } from './page/script'
-import { PAGE_STYLES } from './page/styles'
+import path from 'node:path'
+import { Fault } from '../../model/fault'
+import { builtFile, UPLOT_SCRIPT, UPLOT_STYLES } from '../../page/builtFile'
+import { pageScript } from '../../page/pageScript'
+import { BASE_STYLES } from '../../page/styles'
+import { REPORT_STYLES } from './reportStyles'
 
 export interface PageParts {
   /** Of the page's Content-Security-Policy. */
@@ -17,9 +18,9 @@ export interface PageParts {
 let made: Promise<PageParts> | undefined
 
 /**
- * Reads uPlot as it was built, once for all pages.
+ * Reads uPlot and the page's own script, once for all pages.
  *
- * @throws `OPTION_INVALID` when the package cannot be read
+ * @throws `OPTION_INVALID` when they cannot be read
  */
 export function pageParts(): Promise<PageParts> {
   made ??= make().catch((thrown: unknown) => {
@@ -30,12 +31,12 @@ export function pageParts(): Promise<PageParts> {
 }
 
 async function make(): Promise<PageParts> {
-  const [uplot, uplotStyles] = await Promise.all([
-    builtFile('uplot/dist/uPlot.iife.min.js'),
-    builtFile('uplot/dist/uPlot.min.css'),
+  const [uplotStyles, ...scripts] = await Promise.all([
+    builtFile(UPLOT_STYLES),
+    builtFile(UPLOT_SCRIPT),
+    pageScript(path.join(__dirname, 'page', 'reportPage')),
   ])
-  const style = `${uplotStyles}${PAGE_STYLES}`
-  const scripts = [uplot, PAGE_SCRIPT]
+  const style = `${uplotStyles}${BASE_STYLES}${REPORT_STYLES}`
   for (const text of [style, ...scripts]) requireInline(text)
   const policy = [
     "default-src 'none'",
@@ -46,19 +47,6 @@ async function make(): Promise<PageParts> {
     "form-action 'none'",
   ].join('; ')
   return { policy, style, scripts }
-}
-
-async function builtFile(file: string): Promise<string> {
-  try {
-    return await readFile(createRequire(__filename).resolve(file), 'utf8')
-  } catch (cause) {
-    throw new Fault(
-      'OPTION_INVALID',
-      `The HTML report cannot be made without ${file}: ${messageOf(cause)}. Install millrace with its dependencies.`,
-      { file },
-      { cause },
-    )
-  }
 }
 
 /** What would end its element early can be part of no page. */

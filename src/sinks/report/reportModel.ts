@@ -7,9 +7,9 @@
 import { LatencyHistogram } from '../../metrics/histogram'
 import type { Candle, Derivative, Lineage, Liquidation, Notice, Ticker, Trade } from '../../model/events'
 import type { BarValues } from './barSeries'
-import type { DepthView } from './heatMap'
+import type { DepthView } from '../../page/heatMap'
 import { InstrumentTrack } from './instrumentTrack'
-import { Series } from './series'
+import { Series } from '../../page/series'
 
 export interface ReportModelOptions {
   /** Instruments on exchanges that are drawn at most; the values of others are counted. */

@@ -16,7 +16,7 @@ import {
   roundedText,
   secondsText,
   timeText,
-} from './numbers'
+} from '../../page/numbers'
 import { placeText, type Happening, type ReportModel } from './reportModel'
 
 export interface ReportText {

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
-import { HeatMap, SHADES, type HeatColumns } from '../../../src/sinks/report/heatMap'
-import { viewOf } from '../../kit/marketEvents'
-import type { Level } from '../../../src/model/events'
+import { HeatMap, SHADES, type HeatColumns } from '../../src/page/heatMap'
+import { viewOf } from '../kit/marketEvents'
+import type { Level } from '../../src/model/events'
 
 /** A book of 21 levels a side, a tick of 1 around `mid`, and one large order. */
 function book(timeUs: number, mid: number, wall = 0) {

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { Series } from '../../../src/sinks/report/series'
+import { Series } from '../../src/page/series'
 
 describe('A series of a report', () => {
   it('keeps every value while there is room, with its own time', () => {

@@ -1,5 +1,11 @@
-import type { LatencyBucket } from '../../metrics/histogram'
 import { countText, microsecondsText } from './numbers'
+
+/** How many were from `fromUs`, included, to `toUs`, excluded. */
+export interface HistogramBucket {
+  readonly fromUs: number
+  readonly toUs: number
+  readonly count: number
+}
 
 /** What is marked in a histogram. */
 export interface Mark {
@@ -18,7 +24,7 @@ const BOTTOM = 22
  * A histogram of latencies as SVG: time from left to right on a logarithmic scale, shares upwards. Made of numbers alone.
  * Each bar is as high as its share of all; bars of a quarter of an octave look alike wide.
  */
-export function histogramSvg(buckets: readonly LatencyBucket[], marks: readonly Mark[]): string {
+export function histogramSvg(buckets: readonly HistogramBucket[], marks: readonly Mark[]): string {
   const total = buckets.reduce((sum, { count }) => sum + count, 0)
   if (total === 0) return ''
   const from = placeOf(buckets[0]!.fromUs)

@@ -1,4 +1,4 @@
-/** Numbers, times and texts as a person reads them in a report. What is not known is a dash. */
+/** Numbers, times and texts as a person reads them, on a page or in a file. What is not known is a dash. */
 
 export const NONE = '–'
 
@@ -23,6 +23,11 @@ export function roundedText(value: number | undefined, digits = 4): string {
   return exactText(Number(value.toPrecision(digits)))
 }
 
+/** Of a chart: without the noise of binary fractions. */
+export function numberText(value: number | null | undefined): string {
+  return roundedText(value ?? undefined, 10)
+}
+
 export function microsecondsText(us: number | undefined): string {
   if (us === undefined || !Number.isFinite(us)) return NONE
   if (us < 1_000) return `${roundedText(us, 3)} µs`
@@ -39,6 +44,18 @@ export function secondsText(seconds: number): string {
   return hours > 0 ? `${countText(hours)} h ${minutes} min` : `${minutes} min ${whole % 60} s`
 }
 
+/** In the largest unit that it has one of. */
+export function durationText(ms: number): string {
+  const units = [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['min', 60_000],
+    ['s', 1_000],
+  ] as const
+  const [unit, length] = units.find(([, each]) => ms >= each) ?? ['ms', 1]
+  return `${roundedText(ms / length, 3)} ${unit}`
+}
+
 export function bytesText(bytes: number): string {
   if (bytes < 1e3) return `${countText(bytes)} B`
   if (bytes < 1e6) return `${roundedText(bytes / 1e3, 3)} kB`
@@ -50,6 +67,21 @@ export function bytesText(bytes: number): string {
 export function timeText(timeUs: number | undefined): string {
   const date = new Date((timeUs ?? NaN) / 1_000)
   return Number.isNaN(date.getTime()) ? NONE : date.toISOString().replace('T', ' ').replace('Z', '')
+}
+
+/** The time of day in UTC; no more digits than steps of so many seconds need. */
+export function clockText(seconds: number, step: number): string {
+  const date = new Date(seconds * 1_000)
+  if (Number.isNaN(date.getTime())) return NONE
+  const iso = date.toISOString()
+  if (step < 1) return iso.slice(11, 23)
+  if (step < 60) return iso.slice(11, 19)
+  return step < 86_400 ? iso.slice(11, 16) : iso.slice(5, 10)
+}
+
+/** The day of a time in UTC. */
+export function dayOf(seconds: number): string {
+  return new Date(seconds * 1_000).toISOString().slice(0, 10)
 }
 
 /** `1 gap`, `2 gaps` */

@@ -1,0 +1,126 @@
+/**
+ * A dashboard that somebody leaves open: headless Chromium on a run of hundreds of books, for an hour or as long as asked.
+ *
+ *     npx tsc -p tsconfig.bench.json && npx tsc -p tsconfig.page.json --outDir .bench/src
+ *     node .bench/benchmarks/dashboardSoak.js [--minutes 60] [--symbols 500] [--rate 2000] [--every SECONDS]
+ *
+ * Why      a page that is left open overnight must cost tomorrow what it costs now, on both sides
+ * Input    the simulator with so many books; another book is chosen after each sample, and every fifth time the connection
+ *          is cut under the page
+ * Measures each `--every` seconds (default a minute of sixty): `engineHeap` and `pageHeap` bytes after a collection, `engineRss`
+ *          bytes, `pageNodes` elements of the page, `ticks` a second that the page has shown, `cpu` percent of a core in the
+ *          engine's process, simulator included
+ * Verdict  flat when the median of the last third is not above that of the middle third by more than a tenth, the heap of
+ *          either side by no more than 2 MB in any case; else the exit status is 1
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import type { CDPSession, Page } from 'playwright-core'
+import { sleep } from '../src/clock/clock'
+import { liveClock } from '../src/clock/liveClock'
+import { dashboardRoutes } from '../src/dashboard/dashboardRoutes'
+import { startManyBooks } from '../test/dashboard/manyBooks'
+import { PageServer } from '../test/dashboard/pageServer'
+import { launchChromium } from '../test/kit/chromium'
+
+interface Sample {
+  readonly seconds: number
+  readonly engineHeap: number
+  readonly engineRss: number
+  readonly pageHeap: number
+  readonly pageNodes: number
+  readonly ticks: number
+  readonly cpu: number
+}
+
+const SLACK_BYTES = 2e6
+const CUT_EVERY = 5
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+async function soak(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: 'string', default: '60' },
+      symbols: { type: 'string', default: '500' },
+      rate: { type: 'string', default: '2000' },
+      every: { type: 'string' },
+    },
+  })
+  const minutes = Number(values.minutes)
+  const every = Number(values.every ?? Math.max(5, minutes))
+  const browser = await launchChromium()
+  if (browser === undefined) return 2
+  const outDir = await mkdtemp(path.join(tmpdir(), 'millrace-soak-'))
+  const books = await startManyBooks({
+    symbols: Number(values.symbols),
+    messagesPerSecond: Number(values.rate),
+    faults: 'skip=10s,drop=60s',
+    outDir,
+  })
+  const server = await PageServer.open(dashboardRoutes(books.run, liveClock))
+  try {
+    const page = await browser.newPage({ viewport: { width: 1500, height: 1000 } })
+    page.on('pageerror', (error) => console.error(error))
+    await page.goto(server.url)
+    const wire = await page.context().newCDPSession(page)
+    const samples: Sample[] = []
+    const begunUs = liveClock.nowUs()
+    for (let at = 0; liveClock.nowUs() - begunUs < minutes * 60e6; at++) {
+      const before = { cpu: process.cpuUsage(), atUs: liveClock.nowUs(), ticks: server.heard }
+      await sleep(liveClock, every * 1_000)
+      const { user, system } = process.cpuUsage(before.cpu)
+      const seconds = (liveClock.nowUs() - before.atUs) / 1e6
+      const sample: Sample = {
+        seconds: Math.round((liveClock.nowUs() - begunUs) / 1e6),
+        ...(await sizes(page, wire)),
+        ticks: Math.round(((server.heard - before.ticks) / seconds) * 100) / 100,
+        cpu: Math.round((user + system) / 1e4 / seconds),
+      }
+      samples.push(sample)
+      console.log(JSON.stringify(sample))
+      await page.locator(`[role=grid] tr[data-at="${at % 15}"]`).click()
+      if (at % CUT_EVERY === CUT_EVERY - 1) server.cut()
+    }
+    const grown = (['engineHeap', 'pageHeap', 'pageNodes'] as const).filter((what) => !isFlat(samples, what))
+    console.log(grown.length === 0 ? 'Flat on both sides.' : `Not flat: ${grown.join(', ')}.`)
+    return grown.length === 0 ? 0 : 1
+  } finally {
+    await browser.close()
+    await server.kill()
+    await books.stop()
+    await rm(outDir, { recursive: true, force: true })
+  }
+}
+
+async function sizes(
+  page: Page,
+  wire: CDPSession,
+): Promise<Pick<Sample, 'engineHeap' | 'engineRss' | 'pageHeap' | 'pageNodes'>> {
+  await wire.send('HeapProfiler.collectGarbage')
+  const { usedSize } = await wire.send('Runtime.getHeapUsage')
+  const pageNodes = await page.evaluate('document.querySelectorAll("*").length')
+  collect()
+  const { heapUsed, rss } = process.memoryUsage()
+  return { engineHeap: heapUsed, engineRss: rss, pageHeap: usedSize, pageNodes: pageNodes as number }
+}
+
+function isFlat(samples: readonly Sample[], what: 'engineHeap' | 'pageHeap' | 'pageNodes'): boolean {
+  const third = Math.floor(samples.length / 3)
+  const [middle, last] = [samples.slice(third, -third), samples.slice(-third)].map((part) =>
+    median(part.map((sample) => sample[what])),
+  )
+  const slack = what === 'pageNodes' ? 0 : SLACK_BYTES
+  return last! <= Math.max(middle! * 1.1, middle! + slack)
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? NaN
+}
+
+void soak().then((status) => process.exit(status))

@@ -1,0 +1,25 @@
+/**
+ * The page that shows a run, without anything of the run in it: its script asks for that.
+ *
+ * @param query  what the addresses of its own files end with: empty, or `?token=...`, harmless in an attribute
+ */
+export function pageHtml(query: string): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>millrace</title>
+<link rel="icon" href="icon.svg${query}" type="image/svg+xml">
+<link rel="stylesheet" href="dashboard.css${query}">
+<script src="uplot.js${query}" defer></script>
+<script src="dashboard.js${query}" defer></script>
+</head>
+<body>
+<noscript><p>This page shows a run as it goes on, which needs JavaScript.</p></noscript>
+</body>
+</html>
+`
+}

@@ -1,0 +1,261 @@
+/**
+ * Metrics as the text that Prometheus reads.
+ *
+ * Formats  text 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/) and OpenMetrics 1.0
+ *          (https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md); read 2026-08-24
+ * Names    `edge.received` in values is `millrace_edge_received_values_total`: group, name, unit, and `_total` where it
+ *          only grows. A unit that is the last word of the name is not said twice
+ * Units    the base units that Prometheus asks for: times in seconds, percents as ratios
+ *
+ * Nothing that comes in makes a text that Prometheus refuses: names are made valid, labels are escaped, two metrics that
+ * would have one name are told apart (`_2`), and of samples with the same labels the first is given.
+ */
+import type { MetricFamily, MetricSample } from '../metric'
+
+export type PrometheusFormat = 'text' | 'openMetrics'
+
+export const CONTENT_TYPES: Readonly<Record<PrometheusFormat, string>> = {
+  text: 'text/plain; version=0.0.4; charset=utf-8',
+  openMetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+}
+
+/** The whole text at once. */
+export function prometheusText(families: readonly MetricFamily[], format: PrometheusFormat = 'text'): string {
+  let text = ''
+  for (const piece of prometheusPieces(families, format)) text += piece
+  return text
+}
+
+/**
+ * The text in pieces of about `PIECE_LINES` lines, each of which costs the event loop less than a millisecond: whoever has
+ * thousands of series makes one a turn.
+ */
+export function* prometheusPieces(
+  families: readonly MetricFamily[],
+  format: PrometheusFormat = 'text',
+): Generator<string, void, undefined> {
+  let lines: string[] = []
+  for (const family of named(families)) {
+    lines.push(...headOf(family, format))
+    const seen = new Set<string>()
+    for (const sample of family.samples) {
+      const labels = labelsOf(sample.labels)
+      if (seen.has(labels)) continue
+      seen.add(labels)
+      writeSample(lines, family, sample, labels)
+      if (lines.length < PIECE_LINES) continue
+      yield `${lines.join('\n')}\n`
+      lines = []
+    }
+  }
+  if (format === 'openMetrics') lines.push('# EOF')
+  if (lines.length > 0) yield `${lines.join('\n')}\n`
+}
+
+/** The format that a scraper would rather have. What it does not name it does not want; what names nothing gets text. */
+export function formatFor(accept: string | undefined): PrometheusFormat {
+  let best: PrometheusFormat = 'text'
+  let bestWeight = 0
+  for (const range of (accept ?? '').split(',')) {
+    const [type, ...parameters] = range.split(';').map((part) => part.trim().toLowerCase())
+    const format = FORMATS.get(type!)
+    const said = (name: string): string | undefined =>
+      parameters.find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1)
+    if (format === undefined || (format === 'openMetrics' && (said('version') ?? '1.0.0') !== '1.0.0')) continue
+    const weight = Number(said('q') ?? 1)
+    if (weight > bestWeight) [best, bestWeight] = [format, weight]
+  }
+  return best
+}
+
+const FORMATS: ReadonlyMap<string, PrometheusFormat> = new Map([
+  ['application/openmetrics-text', 'openMetrics'],
+  ['text/plain', 'text'],
+  ['text/*', 'text'],
+  ['*/*', 'text'],
+])
+
+const PIECE_LINES = 500
+
+/** A metric under the name that Prometheus knows it by. */
+interface NamedFamily {
+  /** Without `_total`. */
+  readonly name: string
+  readonly kind: MetricFamily['kind']
+  /** The word of the unit at the end of the name; empty where it has none. */
+  readonly unit: string
+  /** What a value is divided by to be in the base unit. */
+  readonly divisor: number
+  readonly meaning: string
+  readonly samples: readonly MetricSample[]
+}
+
+/** Families with names that are valid and each its own; those of the same metric are made one. */
+function named(families: readonly MetricFamily[]): NamedFamily[] {
+  const sameMetric = new Map<string, MetricFamily[]>()
+  for (const family of families) {
+    const key = JSON.stringify([family.name, family.kind, family.unit])
+    const others = sameMetric.get(key)
+    if (others === undefined) sameMetric.set(key, [family])
+    else others.push(family)
+  }
+  const taken = new Set<string>()
+  return [...sameMetric.values()].map((parts) => {
+    const [{ name, kind, unit, meaning }] = parts as [MetricFamily]
+    const base = baseUnitOf(unit)
+    return {
+      name: claim(taken, prometheusName(name, kind, base.word), kind),
+      kind,
+      unit: base.word,
+      divisor: base.divisor,
+      meaning,
+      samples: parts.length === 1 ? parts[0]!.samples : parts.flatMap(({ samples }) => samples),
+    }
+  })
+}
+
+/** The name of a metric for Prometheus, without `_total`. */
+function prometheusName(name: string, kind: MetricFamily['kind'], unit: string): string {
+  let words = wordsOf(name)
+  if (kind === 'counter') words = words.replace(/(?:_total)+$/, '')
+  if (unit !== '' && words !== unit && !words.endsWith(`_${unit}`)) words = words === '' ? unit : `${words}_${unit}`
+  // At the end of a name these have a meaning of their own.
+  if (/(?:^|_)(?:total|sum|count|bucket|created|info)$/.test(words)) words += '_value'
+  return words === '' ? 'millrace_unnamed' : `millrace_${words}`
+}
+
+/** Takes a name with all the names that its samples have, and a number where one of them is had by another metric. */
+function claim(taken: Set<string>, wanted: string, kind: MetricFamily['kind']): string {
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? wanted : `${wanted}_${number}`
+    const names = [name, ...SUFFIXES[kind].map((suffix) => name + suffix)]
+    if (names.some((each) => taken.has(each))) continue
+    for (const each of names) taken.add(each)
+    return name
+  }
+}
+
+/** Of the samples of each kind. */
+const SUFFIXES = {
+  counter: ['_total', '_created'],
+  gauge: [],
+  histogram: ['_bucket', '_sum', '_count', '_created'],
+} as const
+
+function headOf({ name, kind, unit, meaning }: NamedFamily, format: PrometheusFormat): string[] {
+  const isOpen = format === 'openMetrics'
+  const family = kind === 'counter' && !isOpen ? `${name}_total` : name
+  const lines = [`# HELP ${family} ${escapedHelp(meaning, isOpen)}`, `# TYPE ${family} ${kind}`]
+  if (isOpen && name.endsWith(`_${unit}`)) lines.push(`# UNIT ${family} ${unit}`)
+  return lines
+}
+
+function writeSample(lines: string[], family: NamedFamily, sample: MetricSample, labels: string): void {
+  const { name, kind, divisor } = family
+  if (kind !== 'histogram') {
+    const value = numberOf(sample.value / divisor)
+    lines.push(`${kind === 'counter' ? `${name}_total` : name}${braced(labels)} ${value}`)
+    return
+  }
+  const inner = labels === '' ? '' : `${labels},`
+  const count = numberOf(sample.value)
+  let below = -Infinity
+  let least = 0
+  for (const { upTo, count: within } of sample.distribution?.buckets ?? []) {
+    const bound = upTo / divisor
+    if (!(bound > below) || bound === Infinity) continue
+    below = bound
+    least = Math.max(least, Math.min(within, sample.value))
+    lines.push(`${name}_bucket{${inner}le="${boundOf(bound)}"} ${numberOf(least)}`)
+  }
+  lines.push(`${name}_bucket{${inner}le="+Inf"} ${count}`)
+  lines.push(`${name}_sum${braced(labels)} ${numberOf((sample.distribution?.sum ?? NaN) / divisor)}`)
+  lines.push(`${name}_count${braced(labels)} ${count}`)
+}
+
+function braced(labels: string): string {
+  return labels === '' ? '' : `{${labels}}`
+}
+
+/** In the order of the sample's own labels; whoever reads the same object again has its text at hand. */
+function labelsOf(labels: MetricSample['labels']): string {
+  const known = LABEL_TEXTS.get(labels)
+  if (known !== undefined) return known
+  const names = new Set<string>()
+  const text = Object.keys(labels)
+    .map((label) => `${labelName(label, names)}="${escapedValue(labels[label]!)}"`)
+    .join(',')
+  LABEL_TEXTS.set(labels, text)
+  return text
+}
+
+const LABEL_TEXTS = new WeakMap<MetricSample['labels'], string>()
+
+function labelName(label: string, taken: Set<string>): string {
+  let name = wordsOf(label)
+  if (name === '' || name === 'le' || name === 'quantile') name = name === '' ? 'unnamed' : `label_${name}`
+  else if (/^\d/.test(name)) name = `label_${name}`
+  for (let number = 1; ; number++) {
+    const own = number === 1 ? name : `${name}_${number}`
+    if (taken.has(own)) continue
+    taken.add(own)
+    return own
+  }
+}
+
+/** `lastFrameAge` and `last-frame.age` as `last_frame_age`. */
+function wordsOf(name: string): string {
+  return name
+    .slice(0, NAME_LENGTH_MAX)
+    .replace(/([a-z\d])([A-Z])/g, '$1_$2')
+    .toLowerCase()
+    .replace(/[^a-z\d]+/g, '_')
+    .replace(/^_+|_+$/g, '')
+}
+
+const NAME_LENGTH_MAX = 200
+
+/** The unit that Prometheus wants of a measure, as the word at the end of a name. */
+function baseUnitOf(unit: string): { readonly word: string; readonly divisor: number } {
+  return MEASURES.get(unit) ?? { word: wordsOf(unit.replace('/s', '_per_second')), divisor: 1 }
+}
+
+const MEASURES: ReadonlyMap<string, { readonly word: string; readonly divisor: number }> = new Map([
+  ['ns', { word: 'seconds', divisor: 1e9 }],
+  ['us', { word: 'seconds', divisor: 1e6 }],
+  ['ms', { word: 'seconds', divisor: 1e3 }],
+  ['s', { word: 'seconds', divisor: 1 }],
+  ['percent', { word: 'ratio', divisor: 100 }],
+  ['%', { word: 'ratio', divisor: 100 }],
+  ['ratio', { word: 'ratio', divisor: 1 }],
+  ['1', { word: '', divisor: 1 }],
+])
+
+function numberOf(value: number): string {
+  return value === Infinity ? '+Inf' : value === -Infinity ? '-Inf' : String(value)
+}
+
+/** The upper bound of a bucket: a number with a point in it, so that both formats name the same series. */
+function boundOf(bound: number): string {
+  return Number.isInteger(bound) && Math.abs(bound) < 1e15 ? bound.toFixed(1) : String(bound)
+}
+
+function escapedHelp(meaning: string, isOpen: boolean): string {
+  const text = printable(meaning).replace(/\\/g, '\\\\').replace(/\n/g, '\\n')
+  return isOpen ? text.replace(/"/g, '\\"') : text
+}
+
+function escapedValue(value: string): string {
+  const text = typeof value === 'string' ? value : String(value)
+  if (/^[\w :./,()>+-]*$/.test(text) && text.length <= VALUE_LENGTH_MAX) return text
+  return printable(text.slice(0, VALUE_LENGTH_MAX)).replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')
+}
+
+/** Of a label's value, in UTF-16 units: what is longer was not meant for people. */
+const VALUE_LENGTH_MAX = 1_024
+
+/** What no reader of a text expects: control characters, and halves of characters. */
+function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.replace(/[\0-\x09\x0b-\x1f\x7f-\x9f]|\p{Surrogate}/gu, '\ufffd')
+}

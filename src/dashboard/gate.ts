@@ -112,5 +112,14 @@ function isTokenIn(headers: RequestHead['headers'], { token, cookie }: GateRules
   if (bearer !== undefined) return isSame(bearer, token!)
   const cookies = typeof headers['cookie'] === 'string' ? headers['cookie'].split(';') : []
   const ours = cookies.find((each) => each.trimStart().startsWith(`${cookie.name}=`))
-  return ours !== undefined && isSame(ours.trimStart().slice(cookie.name.length + 1).trimEnd(), cookie.value)
+  return (
+    ours !== undefined &&
+    isSame(
+      ours
+        .trimStart()
+        .slice(cookie.name.length + 1)
+        .trimEnd(),
+      cookie.value,
+    )
+  )
 }

@@ -92,7 +92,12 @@ export class HttpServer {
     this.limits = { ...LIMITS, ...options.limits }
     this.routes = new Map(options.routes.map((route) => [route.path, route]))
     this.budget = new RequestBudget(options.clock, this.limits.requestsPerSecond, this.limits.burst)
-    this.server = createServer({ maxHeaderSize: HEADER_BYTES_MAX, keepAliveTimeout: 0, headersTimeout: 0, requestTimeout: 0 })
+    this.server = createServer({
+      maxHeaderSize: HEADER_BYTES_MAX,
+      keepAliveTimeout: 0,
+      headersTimeout: 0,
+      requestTimeout: 0,
+    })
     this.server.maxHeadersCount = HEADERS_MAX
     this.server.maxConnections = 2 * this.limits.connections
     this.websockets = new WebSocketServer({
@@ -149,7 +154,9 @@ export class HttpServer {
     server.on('request', (request, response) => this.asked(request, response))
     server.on('checkContinue', (request, response) => this.asked(request, response))
     server.on('checkExpectation', (request, response) => this.asked(request, response))
-    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => this.upgrade(request, socket, head))
+    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
+      this.upgrade(request, socket, head),
+    )
     server.on('connect', (_request: IncomingMessage, socket: Socket) => cutOff(socket, 405))
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
       cutOff(socket as Socket, error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400)
@@ -249,7 +256,7 @@ export class HttpServer {
       if (route === undefined) {
         const isSocket = judged.path === this.options.socket?.path
         refuse(response, isSocket ? { status: 426, sentence: 'A WebSocket is served here.' } : this.unknown())
-      } else if (judged.tokenInAddress) this.takeTokenOutOf(response, judged)
+      } else if (judged.tokenInAddress && isBrowser(request)) this.takeTokenOutOf(response, judged)
       else this.give(route, request, response)
     }
   }
@@ -264,19 +271,25 @@ export class HttpServer {
     }
   }
 
-  /** A token in an address is seen over shoulders and kept in histories: the browser keeps a cookie in its place. */
+  /**
+   * A token in an address is seen over shoulders and kept in histories: the browser keeps a cookie in its place. It comes
+   * along when a person follows a link from elsewhere, which is all that is let in from there.
+   */
   private takeTokenOutOf(response: ServerResponse, { path }: Asked): void {
     const { name, value } = this.rules!.cookie
     response.writeHead(303, {
       location: path,
-      'set-cookie': `${name}=${value}; Path=/; HttpOnly; SameSite=Strict`,
+      'set-cookie': `${name}=${value}; Path=/; HttpOnly; SameSite=Lax`,
       'content-length': 0,
     })
     response.end()
   }
 
   private unknown(): { status: 404; sentence: string } {
-    return { status: 404, sentence: `Nothing is served under this path. There are ${[...this.routes.keys()].sort().join(', ')}.` }
+    return {
+      status: 404,
+      sentence: `Nothing is served under this path. There are ${[...this.routes.keys()].sort().join(', ')}.`,
+    }
   }
 
   private upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
@@ -338,6 +351,11 @@ const SECURITY_HEADERS: readonly (readonly [string, string])[] = [
   ['cross-origin-resource-policy', 'same-origin'],
   ['cache-control', 'no-store'],
 ]
+
+/** Whether a person wants to see a page: programs that read take the answer where they asked for it. */
+function isBrowser({ headers }: IncomingMessage): boolean {
+  return headers.accept?.includes('text/html') === true
+}
 
 /** Says no, and ends the connection: who asks wrongly does not ask again on it. */
 function refuse(response: ServerResponse, { status, sentence }: Pick<Refusal, 'sentence'> & { status: number }): void {

@@ -22,6 +22,8 @@ export function checkToken(token: string): string {
  * token.
  */
 export function cookieFor(token: string | undefined, port: number): { readonly name: string; readonly value: string } {
-  const value = createHash('sha256').update(`millrace cookie ${token ?? ''}`).digest('base64url')
+  const value = createHash('sha256')
+    .update(`millrace cookie ${token ?? ''}`)
+    .digest('base64url')
   return { name: `millrace_${port}`, value }
 }

@@ -28,7 +28,7 @@ import { runningGraphOf, type RunningGraph, type RunningParts } from './graph'
 import type { Host, ProcessWatch } from './host'
 import type { Market } from './market'
 import { Monitor } from './monitor'
-import type { Held, RunMode, RunStatus, RunSummary } from './runSummary'
+import type { Held, RunMode, RunPhase, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource } from './sources'
 import { SourceRunner } from './sourceRunner'
 import { StageGraph } from './stageGraph'
@@ -248,6 +248,7 @@ export class Run {
     const { description, mode } = this.options
     const connections = this.market?.connections() ?? []
     return {
+      phase: this.phase(),
       pipeline: description.name,
       mode,
       seconds: this.seconds,
@@ -264,6 +265,12 @@ export class Run {
       quarantine: this.quarantined(),
       held: this.held(),
     }
+  }
+
+  private phase(): RunPhase {
+    if (this.over) return 'ended'
+    if (this.stopRequested) return 'stopping'
+    return this.graph === undefined ? 'starting' : 'running'
   }
 
   /** What sinks are shown that report on the run. */

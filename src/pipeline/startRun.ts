@@ -177,6 +177,7 @@ function nothingYet({ name, nodes, groups }: PipelineDescription): RunningParts 
 
 function emptyStatus(description: PipelineDescription, mode: RunMode): RunStatus {
   return {
+    phase: 'starting',
     pipeline: description.name,
     mode,
     seconds: 0,

@@ -176,6 +176,7 @@ function instruments(name = 'BTC-USDT'): Map<string, InstrumentRow> {
 
 function statusOf(rows: RunStatus['rows']): RunStatus {
   return {
+    phase: 'running',
     pipeline: 'test',
     mode: 'simulate',
     seconds: 7,

@@ -92,7 +92,16 @@ export { memory, type MemoryOptions, type MemorySink } from './sinks/memory'
 export { encodeEvent } from './sinks/encode'
 
 export { processMetrics, type ProcessMetricsOptions, type ProcessSample } from './metrics/processMetrics'
-export { health, type HealthCheck, type HealthOptions, type HealthReport } from './metrics/health'
+export {
+  health,
+  type CheckReport,
+  type HealthAnswer,
+  type HealthCheck,
+  type HealthLevel,
+  type HealthOptions,
+  type HealthReport,
+} from './metrics/health'
+export type { RunHealth } from './pipeline/runHealth'
 
 export { emptyLedger, type DropReason, type Ledger } from './actors/ledger'
 export type { Conflation, EdgeOptions, OnFull, Skipped, SpillPolicy } from './actors/overflow'

@@ -21,6 +21,8 @@ export interface OwnRoutesOptions {
 
 export function ownRoutes({ run, clock, onFailed }: OwnRoutesOptions): HttpRoute[] {
   const readiness = readinessOf(run)
+  // It is watched from the first look on, and who asks wants to be told what has been seen.
+  run.ready.then(() => run.health()).catch(() => undefined)
   const shared = (path: string, everyMs: number, make: () => Made): SharedAnswer =>
     new SharedAnswer({ clock, everyMs, make, onFailed: (thrown) => onFailed(path, thrown) })
   const ready = shared('/ready', STATE_EVERY_MS, () => readyAnswer(run, readiness))
@@ -90,9 +92,9 @@ function readyAnswer(run: ServedRun, { is, failed }: RunReadiness): Made {
 const REASONS_MAX = 100
 
 function healthAnswer(run: ServedRun): Made {
-  const { level, reasons, checks } = run.health()
+  const health = run.health()
   const { pipeline } = run.status()
-  return json(level === 'unhealthy' ? 503 : 200, { format: 'millrace-health/1', pipeline, level, reasons, checks })
+  return json(health.level === 'unhealthy' ? 503 : 200, { format: 'millrace-health/1', pipeline, ...health })
 }
 
 function metricsAnswer(run: ServedRun, format: PrometheusFormat): Made {

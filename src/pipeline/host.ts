@@ -3,7 +3,9 @@
  *
  * Nothing of a run reaches the machine past its host, so that a simulation that gives its own decides all of it.
  */
+import { totalmem } from 'node:os'
 import { performance } from 'node:perf_hooks'
+import { getHeapStatistics } from 'node:v8'
 import { liveRandom } from '../clock/backoff'
 import type { Clock } from '../clock/clock'
 import { liveClock } from '../clock/liveClock'
@@ -23,6 +25,8 @@ export interface Host {
   readonly spawn: SpawnWorker
   /** Begins to watch what the run costs the process. */
   readonly watch: () => ProcessWatch
+  /** Of what the process may take, the share that it has, in percent. Undefined: nobody knows. */
+  readonly memoryPercent?: () => number
 }
 
 export interface ProcessWatch {
@@ -46,6 +50,14 @@ export const liveHost: Host = {
   env: process.env,
   defer: setImmediate,
   spawn: spawnWorker,
+  memoryPercent() {
+    const { used_heap_size: heap, heap_size_limit: heapMax } = getHeapStatistics()
+    // Without a limit it is 0, or more than any machine has.
+    const constrained = process.constrainedMemory()
+    const total = totalmem()
+    const mayTake = constrained > 0 && constrained < total ? constrained : total
+    return Math.round(Math.max(heap / heapMax, process.memoryUsage.rss() / mayTake) * 1_000) / 10
+  },
   watch() {
     const loop = loopDelay()
     const startedMs = performance.now()

@@ -10,6 +10,7 @@ import {
 import { graphOf, type PipelineGraph, type RunningGraph } from './graph'
 import type { QuarantinedMessage } from './quarantinedMessage'
 import type { BranchHandle } from './run'
+import type { RunHealth } from './runHealth'
 import type { RunStatus, RunSummary } from './runSummary'
 import type { StageTrial, TrialOptions } from './stageTrial'
 import type * as stageTrial from './stageTrial'
@@ -89,6 +90,8 @@ export interface RunHandle {
   graph(): RunningGraph
   /** How it stands: edges with what waits, stages and their restarts, sinks, connections. */
   status(): RunStatus
+  /** How it is: healthy, degraded or unhealthy, with a sentence for each check that is not well. From the first call on it is watched. */
+  health(): RunHealth
 }
 
 /** Finds the streams of a running pipeline by their names. */

@@ -35,6 +35,8 @@ import { StageGraph } from './stageGraph'
 import type { StageFailure } from './stageRunner'
 import { supervisionTree } from './supervisionTree'
 import { hearUnhandled } from './unhandled'
+import { HealthBoard, type RunHealth } from './runHealth'
+import type { Vitals } from './vitals'
 import { meets } from './wish'
 
 /** Keeps what stages failed on, with the frames it came in. */
@@ -118,6 +120,11 @@ export class Run {
   private readonly frameTaps: string[] = []
   private quietTimer: Timer | undefined
   private watch: ProcessWatch | undefined
+  /** Once somebody wants to know how the run is. */
+  private board: HealthBoard | undefined
+  private loopWatch: ProcessWatch | undefined
+  /** When all that is required had come. */
+  private readyUs: number | undefined
   private readonly books = { live: 0, gaps: 0, resyncs: 0 }
   /** Of the books when the end was decided, by the keys of the rows. */
   private endStates: Map<string, InstrumentLook['state']> | undefined
@@ -172,7 +179,10 @@ export class Run {
     })
     this.market = options.market(() => this.roomForMore())
     this.ready = this.whenReady()
-    this.ready.catch(() => undefined)
+    this.ready.then(
+      () => (this.readyUs = clock.nowUs()),
+      () => undefined,
+    )
     this.done = this.life()
   }
 
@@ -273,6 +283,48 @@ export class Run {
     return this.graph === undefined ? 'starting' : 'running'
   }
 
+  /** How it is: healthy, degraded or unhealthy, and why. From the first call on it is watched. */
+  health(): RunHealth {
+    if (this.board === undefined) {
+      this.loopWatch = this.options.host.watch()
+      this.board = new HealthBoard({ clock: this.options.host.clock, look: () => this.vitals() })
+      if (this.over) this.endHealth()
+    }
+    return this.board.report
+  }
+
+  private vitals(): Vitals {
+    const { description, host, quarantine } = this.options
+    const nowUs = host.clock.nowUs()
+    const required = new Set(
+      description.nodes.flatMap((node) =>
+        node.kind === 'source' && isOfMarket(node.source) && node.edge.required !== false
+          ? node.source.wish.exchanges
+          : [],
+      ),
+    )
+    const { counts } = quarantine ?? { counts: { kept: 0, unkept: 0 } }
+    return {
+      nowUs,
+      startedUs: this.startedUs,
+      connections: this.market?.connections() ?? [],
+      isRequired: (exchange) => required.has(exchange),
+      unreadyMs: this.readyUs === undefined ? Math.round((nowUs - this.startedUs) / 1_000) : 0,
+      rows: this.monitor.rows.values(),
+      edges: this.graph?.edges() ?? [],
+      sinks: this.graph?.sinkLooks() ?? [],
+      stages: [...(this.graph?.stageReports() ?? []), ...this.sources.map((source) => source.report)],
+      quarantined: counts.kept + counts.unkept,
+      loopDelayMs: this.loopWatch?.read().loopDelayMs.p99 ?? 0,
+      memoryPercent: host.memoryPercent?.() ?? 0,
+    }
+  }
+
+  private endHealth(): void {
+    this.board?.stop()
+    this.loopWatch?.stop()
+  }
+
   /** What sinks are shown that report on the run. */
   private look(): RunLook {
     return {
@@ -356,6 +408,7 @@ export class Run {
       this.quietTimer?.cancel()
       for (const timer of this.feedTimers) timer.cancel()
       this.unhear()
+      this.endHealth()
       this.stopRequested = true
       if (this.graph === undefined) this.watch.stop()
     }

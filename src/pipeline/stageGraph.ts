@@ -425,7 +425,8 @@ export class StageGraph {
       clock: options.streamClock,
       surround: (runner, failed, wire) => {
         const { clock, random, spawn } = options.host
-        const surroundings = { clock: guarded(options.streamClock, failed), waits: guarded(clock, failed), random }
+        const own = (of: Clock): Clock => guarded(of, failed, (work) => runner.atWork(work))
+        const surroundings = { clock: own(options.streamClock), waits: own(clock), random }
         const wiring = this.wiringOf(node, runner)
         runWithClock(surroundings, () => runWithSpawn(spawn, () => runWithWiring(wiring, wire)))
       },
@@ -807,14 +808,14 @@ function sumOf(accounts: readonly Readonly<Ledger>[]): Ledger {
   return sum
 }
 
-/** A clock whose callbacks throw into `failed` instead of into whoever moves the clock. */
-function guarded(clock: Clock, failed: (thrown: unknown) => void): Clock {
+/** A clock whose callbacks run in a stage's name, and throw into `failed` instead of into whoever moves the clock. */
+function guarded(clock: Clock, failed: (thrown: unknown) => void, inItsName: (work: () => void) => void): Clock {
   return {
     nowUs: () => clock.nowUs(),
     after: (delayMs, callback) =>
       clock.after(delayMs, () => {
         try {
-          callback()
+          inItsName(callback)
         } catch (thrown) {
           failed(thrown)
         }

@@ -10,6 +10,7 @@ import type { DropReason } from '../actors/ledger'
 import { Supervisor, type OnFailure } from '../actors/supervision'
 import { seededRandom } from '../clock/backoff'
 import type { Clock, Timer } from '../clock/clock'
+import { MARK, stageMarks } from '../metrics/stageMarks'
 import { asSentence, Fault, messageOf } from '../model/fault'
 import { identityOf, wordsOf } from './identity'
 import { Outlet } from './outlet'
@@ -64,6 +65,8 @@ interface Instance {
   over: boolean
 }
 
+const { marks } = stageMarks
+
 export class StageRunner {
   readonly output = new Outlet()
   state: StageState = 'running'
@@ -76,8 +79,10 @@ export class StageRunner {
   private handled: unknown
   private timer: Timer | undefined
   private readonly supervisor: Supervisor
+  private readonly mark: number
 
   constructor(private readonly options: StageRunnerOptions) {
+    this.mark = stageMarks.numberOf(options.path)
     // The jitter is the stage's own and the same in every run, for a replay to restart it at the same places.
     this.supervisor = new Supervisor(options.onFailure, options.clock, seededRandom(options.path))
   }
@@ -98,6 +103,15 @@ export class StageRunner {
     this.instance = instance
     this.state = 'running'
     const failed = (thrown: unknown): void => this.instanceFailed(instance, thrown)
+    this.atWork(() => this.wire(instance, failed))
+  }
+
+  /** Calls `work`, a timer of the stage say, in the stage's name. */
+  atWork(work: () => void): void {
+    stageMarks.during(this.mark, work)
+  }
+
+  private wire(instance: Instance, failed: (thrown: unknown) => void): void {
     try {
       this.options.surround(this, failed, () => {
         const staged: Observable<unknown> = this.options.operator(instance.input)
@@ -123,7 +137,11 @@ export class StageRunner {
     const { isHandling, handled, failures: failuresBefore } = this
     this.isHandling = true
     this.handled = value
+    const outer = marks[MARK.stage]!
+    marks[MARK.stage] = this.mark
+    if (outer === 0) marks[MARK.turns]! += 1
     instance.input.next(value)
+    marks[MARK.stage] = outer
     this.isHandling = isHandling
     this.handled = handled
     if (this.failures !== failuresBefore) return 'failed'
@@ -133,7 +151,8 @@ export class StageRunner {
 
   /** Nothing more will come: the stage gives what it still has, and ends. */
   complete(): void {
-    if (this.instance !== undefined) this.instance.input.complete()
+    const { instance } = this
+    if (instance !== undefined) this.atWork(() => instance.input.complete())
     else this.end('ended')
   }
 

@@ -18,6 +18,7 @@ import type { RunHandle, RunOptions } from './pipeline'
 import { openQuarantine } from './quarantine'
 import { ReplayMarket } from './replayMarket'
 import { Run } from './run'
+import { notBegun } from './runHealth'
 import type { RunMode, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
 import { supervisionTree } from './supervisionTree'
@@ -123,6 +124,7 @@ export function startRun(description: PipelineDescription, options: RunOptions):
     attach: async (build) => (await Promise.race([running, done.then(ended)])).attach(build),
     graph: () => run?.picture() ?? runningGraphOf(nothingYet(description)),
     status: () => run?.status() ?? emptyStatus(description, mode),
+    health: () => run?.health() ?? notBegun(liveClock.nowUs()),
   }
 }
 

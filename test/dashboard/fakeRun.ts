@@ -1,13 +1,14 @@
 import type { RunPhase, RunStatus } from '../../src/pipeline/runSummary'
 import type { MetricFamily } from '../../src/metrics/metric'
-import type { ServedHealth, ServedRun } from '../../src/dashboard/servedRun'
+import type { ServedRun } from '../../src/dashboard/servedRun'
+import type { RunHealth } from '../../src/pipeline/runHealth'
 
 /** A run that says what a test wants. */
 export class FakeRun implements ServedRun {
   phase: RunPhase = 'running'
   connections: RunStatus['connections'] = []
   families: readonly MetricFamily[] = []
-  state: ServedHealth = { level: 'healthy', reasons: [], checks: [] }
+  state: RunHealth = { timeUs: 0, level: 'healthy', reasons: [], checks: [] }
   /** How often the metrics were read. */
   reads = 0
   settle!: { resolve: () => void; reject: (error: Error) => void }
@@ -22,7 +23,7 @@ export class FakeRun implements ServedRun {
     return this.families
   }
 
-  health(): ServedHealth {
+  health(): RunHealth {
     return this.state
   }
 

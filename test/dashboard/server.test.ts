@@ -116,10 +116,22 @@ describe('serveRun', () => {
       ['unhealthy', 503],
     ] as const) {
       it(`/health with ${status} when it is ${level}`, async () => {
-        run.state = { level, reasons: ['A sentence.'], checks: [{ name: 'lag', level }] }
+        run.state = {
+          timeUs: 5,
+          level,
+          reasons: ['A sentence.'],
+          checks: [{ name: 'lag', level, value: 7, reason: undefined }],
+        }
         const answer = await get('/health')
         expect(answer.status).to.equal(status)
-        expect(await answer.json()).to.deep.equal({ format: 'millrace-health/1', pipeline: 'test', ...run.state })
+        expect(await answer.json()).to.deep.equal({
+          format: 'millrace-health/1',
+          pipeline: 'test',
+          timeUs: 5,
+          level,
+          reasons: ['A sentence.'],
+          checks: [{ name: 'lag', level, value: 7 }],
+        })
       })
     }
 
@@ -305,11 +317,17 @@ describe('serveRun', () => {
     it('who does not read the answer, which hinders nobody', async () => {
       await server.close()
       // More than the machine's own buffers hold.
-      const http = [{ path: '/large', get: (_: unknown, response: ServerResponse) => void response.end(LARGE) }]
+      let asked = 0
+      const large = (response: ServerResponse): void => {
+        asked++
+        response.end(LARGE)
+      }
+      const http = [{ path: '/large', get: (_: unknown, response: ServerResponse) => large(response) }]
       await serve({ routes: { http } })
       const deaf = await RawSocket.deaf(server.port)
       opened.push(deaf)
       deaf.send(head('/large'))
+      await eventually(() => expect(asked).to.equal(1))
       for (let round = 0; round < 5; round++) {
         clock.advance(LIMITS.answerWithinMs / 5 - 100)
         expect((await get('/ping')).status).to.equal(200)

@@ -131,6 +131,12 @@ export class QuestDbServer {
       ])
       return reply(response, 200, JSON.stringify({ query: sql, columns: columns.map((name) => ({ name })), dataset }))
     }
+    const read = /^SELECT \* FROM "([^"]*)"$/.exec(sql)
+    if (read !== null) {
+      const columns = [...(this.tables.get(read[1]!)?.columns.keys() ?? [])]
+      const dataset = this.rowsOf(read[1]!).map(({ values }) => columns.map((name) => values[name] ?? null))
+      return reply(response, 200, JSON.stringify({ query: sql, columns: columns.map((name) => ({ name })), dataset }))
+    }
     const made =
       /^CREATE TABLE IF NOT EXISTS "((?:[^"]|"")*)" \((.*)\) TIMESTAMP\("([^"]*)"\) PARTITION BY DAY WAL(?: DEDUP UPSERT KEYS\((?:"[^"]*"(?:, )?)+\))?$/.exec(
         sql,

@@ -167,6 +167,33 @@ describe('health', () => {
     expect(levels()).to.deep.equal(['healthy', 'unhealthy', 'healthy'])
   })
 
+  it('says a level only when it has lasted as long as it should, both ways', () => {
+    let value = 0
+    const check = (): number => value
+    start({ name: 'a', check, unhealthyAbove: 10, worseAfterMs: 2_000, betterAfterMs: 3_000, deadlineMs: 100 })
+    for (value of [20, 20, 0, 20, 20, 20, 0, 0, 20, 0, 0, 0, 0]) clock.advance(1_000)
+    const [up, down] = ['healthy', 'unhealthy']
+    expect(levels()).to.deep.equal([up, up, up, up, up, down, down, down, down, down, down, down, up])
+    expect(reports[8]!.reasons).to.deep.equal(['a is 20, above 10.'])
+  })
+
+  it('makes of the whole no worse than its severity', () => {
+    start(
+      { name: 'a', check: () => false, severity: 'degraded', deadlineMs: 100 },
+      { name: 'b', check: () => 5, unhealthyAbove: 10, deadlineMs: 100 },
+    )
+    clock.advance(1_000)
+    expect(reports[0]!.level).to.equal('degraded')
+    expect(reports[0]!.checks.map(({ level }) => level)).to.deep.equal(['unhealthy', 'healthy'])
+  })
+
+  it('gives the reason that the check gives', () => {
+    const answer = { value: 7, because: 'Seven of them are missing.' }
+    start({ name: 'a', check: () => answer, degradedAbove: 5, deadlineMs: 100 })
+    clock.advance(1_000)
+    expect(reports[0]!.reasons).to.deep.equal(['Seven of them are missing.'])
+  })
+
   it('leaves no timer when it is left, also in the middle of a check', async () => {
     start({ name: 'a', check: () => new Promise(() => undefined), deadlineMs: 300 })
     clock.advance(1_000)
@@ -181,6 +208,9 @@ describe('health', () => {
     const refused: [Partial<HealthCheck>, string][] = [
       [{ deadlineMs: 0 }, 'deadlineMs 0'],
       [{ hysteresis: -1 }, 'hysteresis -1'],
+      [{ worseAfterMs: -1 }, 'worseAfterMs -1'],
+      [{ betterAfterMs: NaN }, 'betterAfterMs NaN'],
+      [{ severity: 'grave' as 'degraded' }, 'severity grave'],
       [{ degradedAbove: 5, unhealthyAbove: 4 }, 'unhealthy before it is degraded'],
       [{ degradedBelow: 4, unhealthyBelow: 5 }, 'unhealthy before it is degraded'],
     ]

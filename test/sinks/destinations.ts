@@ -20,14 +20,17 @@ import { gunzipSync } from 'node:zlib'
 import { decompressFrame } from 'lz4-napi'
 import { csv } from '../../src/sinks/csv'
 import { duckdb } from '../../src/sinks/duckdb'
+import { htmlReport } from '../../src/sinks/htmlReport'
 import { http } from '../../src/sinks/http'
 import { jsonLines } from '../../src/sinks/jsonLines'
 import { jsonReport } from '../../src/sinks/jsonReport'
 import { parquet } from '../../src/sinks/parquet'
 import { postgres } from '../../src/sinks/postgres'
+import { questdb } from '../../src/sinks/questdb'
 import { sinkCounters, type Delivery, type Sink } from '../../src/sinks/sink'
 import { arrowRows, query, sqlText } from './columns'
 import type { Row } from './conformance'
+import { numberedRow } from './numberedRow'
 
 /** Where rows go: a folder that nobody else uses, and the address of a server where there is one. */
 export interface Place {
@@ -106,6 +109,11 @@ export const DESTINATIONS = {
       return report === '' ? [] : [JSON.parse(report) as Row]
     },
   },
+  htmlReport: {
+    delivery: 'latest',
+    sink: () => htmlReport('page.html', { everyMs: 0 }),
+    read: async (place) => pageRows(await text(place, 'page.html')),
+  },
   recording: {
     delivery: 'atLeastOnce',
     batchMax: 20,
@@ -170,6 +178,15 @@ export const SERVED = {
     delivery: 'effectivelyOnce',
     sink: ({ url }: Place) => http<Row>(url!, { name: 'hook', gzip: true }),
     read: async ({ url }: Place) => (await (await fetch(url!)).json()) as Row[],
+  },
+  questdb: {
+    delivery: 'atLeastOnce',
+    sink: ({ url }: Place) => questdb<Row>({ url: url! }),
+    read: async ({ url }: Place) => {
+      const answer = await fetch(`${url!}/exec?query=${encodeURIComponent('SELECT * FROM "rows"')}`)
+      const { dataset } = (await answer.json()) as { dataset?: [number, string][] }
+      return (dataset ?? []).map(([n, text]) => ({ n, text }))
+    },
   },
 } as const satisfies Readonly<Record<string, Destination>>
 
@@ -272,6 +289,17 @@ export type DestinationName = keyof typeof DESTINATIONS | keyof typeof SERVED | 
 
 export function destinationOf(name: DestinationName): Destination {
   return { ...DESTINATIONS, ...SERVED, ...UNTRUE, ...LATE }[name]
+}
+
+/** The row that a page shows as the latest, whose text it shortens. A page that is not whole has no data that could be read. */
+function pageRows(page: string): Row[] {
+  if (page === '') return []
+  const [, data] = /id="data">(.*?)<\/script>/s.exec(page)!
+  const [latest] = (JSON.parse(data!) as { latest: { fields: Row }[] }).latest
+  if (latest === undefined || !page.trimEnd().endsWith('</html>')) throw new Error('The page is not whole.')
+  const { n, text } = latest.fields
+  const wanted = numberedRow(n)
+  return [text.endsWith('…') && wanted.text.startsWith(text.slice(0, -1)) ? wanted : { n, text }]
 }
 
 /** A table has no order of its own: rows of transactions that were given up leave room in between. */

@@ -12,7 +12,7 @@ import { expectBalanced } from '../../src/testing/ledger'
 import { SmallDisk } from '../kit/smallDisk'
 import type { Row } from './conformance'
 import { DESTINATIONS, type Destination } from './destinations'
-import { numberedRow } from './killedWriter'
+import { numberedRow } from './numberedRow'
 import { until } from './support'
 
 /** What is left then is soon filled. A report needs little, and needs it only while it is replaced. */

@@ -19,7 +19,8 @@ import { seededRandom } from '../../src/clock/backoff'
 import { compiledCopy, type CompiledCopy } from '../kit/compiledCopy'
 import type { Row } from './conformance'
 import { destinationOf, type Destination, type DestinationName, type Place } from './destinations'
-import { numberedRow, type Life } from './killedWriter'
+import type { Life } from './killedWriter'
+import { numberedRow } from './numberedRow'
 
 const KILLS = Number(process.env['KILLS'] ?? 10)
 const SEED = Number(process.env['KILL_SEED'] ?? 1)

@@ -10,6 +10,7 @@ import { Observable } from 'rxjs'
 import { drain } from '../../src/sinks/drain'
 import type { Row } from './conformance'
 import { destinationOf, type DestinationName, type Place } from './destinations'
+import { numberedRow } from './numberedRow'
 
 export interface Life {
   readonly destination: DestinationName
@@ -23,12 +24,6 @@ export interface Life {
 }
 
 const CLOSE_WITHIN_MS = 600_000
-
-/** The row of a number is the same in every life. Some are larger than what a disk writes at once. */
-export function numberedRow(n: number): Row {
-  const filling = n % 97 === 5 ? 'long '.repeat(2_000) : '.'.repeat(n % 50)
-  return { n, text: `row ${n}, "quoted" ${filling}` }
-}
 
 async function live({ destination, place, run, first, count, batchMax }: Life): Promise<void> {
   say('opening')

@@ -13,6 +13,7 @@ import { declaredTable, eventTable, tableNameOf, TableRows } from '../../src/sin
 import { QuestDbServer, type QuestRow, type QuestValue } from '../kit/questdbServer'
 import { anyEvent } from './anyEvent'
 import { conformsAsSink, row, rows, type Row } from './conformance'
+import { survivesKills } from './killed'
 import { faultOf, VirtualClock } from './support'
 
 describe('With a listener that speaks as QuestDB', () => {
@@ -41,6 +42,11 @@ describe('With a listener that speaks as QuestDB', () => {
       breakIt: () => void (server.mode = 'refuse'),
       repairIt: () => void (server.mode = 'accept'),
     }),
+  })
+
+  survivesKills('questdb', async () => {
+    const own = await QuestDbServer.start()
+    return { place: { outDir: '', url: own.url }, remove: () => own.stop() }
   })
 
   describe('questdb', () => {

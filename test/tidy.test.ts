@@ -41,7 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const FACES = ['cli', 'testing', 'dashboard', 'pipeline']
 
 /** A run opens its own server, which is loaded when it is asked for. */
-const LOADED_BY: Readonly<Record<string, string>> = { 'pipeline/startRun.ts': 'dashboard/server' }
+const LOADED_BY: Readonly<Record<string, string>> = { 'pipeline/startRun.ts': 'dashboard/serve' }
 
 /** Files that may read the raw clock, raw timers and raw randomness. */
 const RIM = [

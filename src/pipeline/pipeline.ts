@@ -7,11 +7,13 @@ import {
   type PipelineDescription,
   type Stream,
 } from './description'
+import type { MetricFamily } from '../metrics/metric'
 import { graphOf, type PipelineGraph, type RunningGraph } from './graph'
 import type { QuarantinedMessage } from './quarantinedMessage'
 import type { BranchHandle } from './run'
 import type { RunHealth } from './runHealth'
 import type { RunStatus, RunSummary } from './runSummary'
+import type { ServeOptions } from './serveOptions'
 import type { StageTrial, TrialOptions } from './stageTrial'
 import type * as stageTrial from './stageTrial'
 import type * as startRun from './startRun'
@@ -57,6 +59,11 @@ export interface RunOptions {
   readonly exchange?: string
   /** Hosts by exchange in the place of the exchanges' own. */
   readonly addresses?: ReadonlyMap<string, { readonly ws: string; readonly rest: string }>
+  /**
+   * Serves the run until it has ended: `/ping`, `/ready`, `/health`, `/metrics` and a page. A port, `[HOST:]PORT`, or more.
+   * Default: not at all.
+   */
+  readonly serve?: number | string | ServeOptions
   /** Milliseconds that draining and flushing may take at the end; default 5,000. */
   readonly stopWithinMs?: number
   readonly onFault?: (fault: Fault) => void
@@ -92,6 +99,7 @@ export interface RunHandle {
   status(): RunStatus
   /** How it is: healthy, degraded or unhealthy, with a sentence for each check that is not well. From the first call on it is watched. */
   health(): RunHealth
+  metrics(): readonly MetricFamily[]
 }
 
 /** Finds the streams of a running pipeline by their names. */

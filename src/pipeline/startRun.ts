@@ -2,6 +2,7 @@
  * A run of a pipeline, from what was asked for to how it ended: the market that it reads, what it is recorded into, and who
  * may stop it.
  */
+import { createRequire } from 'node:module'
 import { liveClock } from '../clock/liveClock'
 import { parseSpeed } from '../feed/recording/pace'
 import { openRecording } from '../feed/recording/recordingWriter'
@@ -9,6 +10,7 @@ import { Fault } from '../model/fault'
 import { DEFAULT_OUT_DIR } from '../sinks/sink'
 import type { RunningSimulator } from '../simulator/simulator'
 import { startSimulator } from '../simulator/startSimulator'
+import type * as served from '../dashboard/serve'
 import type { PipelineDescription } from './description'
 import { runningGraphOf, type RunningParts } from './graph'
 import { liveHost } from './host'
@@ -25,6 +27,9 @@ import { supervisionTree } from './supervisionTree'
 import { toppedMarket } from './tops'
 import type { Wish } from './wish'
 
+/** The server is loaded when a run is served. */
+const load = createRequire(__filename)
+
 /** Begins a run, and hands it over. */
 export function startRun(description: PipelineDescription, options: RunOptions): RunHandle {
   const mode = modeOf(options)
@@ -38,6 +43,19 @@ export function startRun(description: PipelineDescription, options: RunOptions):
 
   const outDir = options.out ?? DEFAULT_OUT_DIR
   const begin = async (): Promise<RunSummary> => {
+    const { serve } = options
+    if (serve === undefined) return live()
+    await Promise.resolve() // then the handle is there
+    const { serve: serveRun } = load('../dashboard/serve') as typeof served
+    const server = await serveRun(handle, serve, { clock: liveClock, env: liveHost.env, onFault })
+    try {
+      return await live()
+    } finally {
+      await server.close()
+    }
+  }
+
+  const live = async (): Promise<RunSummary> => {
     let simulated: RunningSimulator | undefined
     if (mode === 'simulate' && wishes.length > 0) simulated = await startSimulator(simulatorOptionsOf(wishes, options))
     try {
@@ -115,7 +133,7 @@ export function startRun(description: PipelineDescription, options: RunOptions):
   // A run that cannot begin is not ready either.
   const ready = Promise.race([running.then((begunRun) => begunRun.ready), done.then(() => undefined)])
   ready.catch(() => undefined)
-  return {
+  const handle: RunHandle = {
     done,
     ready,
     stop: () => end('stop'),
@@ -125,7 +143,9 @@ export function startRun(description: PipelineDescription, options: RunOptions):
     graph: () => run?.picture() ?? runningGraphOf(nothingYet(description)),
     status: () => run?.status() ?? emptyStatus(description, mode),
     health: () => run?.health() ?? notBegun(liveClock.nowUs()),
+    metrics: () => [],
   }
+  return handle
 }
 
 function ended(): never {

@@ -1,3 +1,4 @@
+import { parseServeAddress } from '../../dashboard/serveAddress'
 import type { RunOptions } from '../../pipeline/pipeline'
 import { openIndex } from '../../feed/recording/recordingIndex'
 import { readHeader } from '../../feed/recording/recordingReader'
@@ -42,6 +43,19 @@ const OPTIONS = {
   record: { value: 'FILE', meaning: 'record the run, to be replayed later' },
   graph: { value: 'FILE', meaning: 'draw the running pipeline every second (.mmd, .dot or .json)' },
   exchange: { value: 'ID', meaning: 'of a replay: the exchange whose protocol the recording speaks' },
+  serve: {
+    value: '[HOST:]PORT',
+    meaning: 'serve a page, /metrics, /health, /ready and /ping while it runs, on loopback unless a host is given',
+  },
+  token: {
+    value: 'TOKEN',
+    meaning: 'what whoever asks --serve must show; better in MILLRACE_TOKEN, where no list of processes has it',
+  },
+  'serve-as': {
+    value: 'NAME',
+    meaning: 'a further name by which --serve may be asked, as that of a proxy',
+    multiple: true,
+  },
   digest: { meaning: 'digest what each sink writes' },
   'run-id': { value: 'ID', meaning: 'name the run: repeated after a kill, sinks that can leave out what they hold' },
   json: { meaning: 'print the summary as one JSON object' },
@@ -59,6 +73,7 @@ is kept under quarantine/ in the output folder; see \`millrace quarantine --help
 ${optionsHelp(OPTIONS)}
 
   millrace run pipelines/market-monitor.ts --seconds 20
+  millrace run pipelines/market-monitor.ts --serve 8080
   millrace run pipelines/market-monitor.ts --live --record today.ndjson.gz
   millrace run pipelines/market-monitor.ts --replay today.ndjson.gz --speed 10x --json
   millrace run pipelines/market-monitor.ts --replay today.ndjson.gz --from 2026-08-24T14:30:00Z --to 2026-08-24T15:00Z
@@ -75,9 +90,12 @@ Exit status: 0 done; 1 ran, but faults were not repaired; 2 wrong usage or an in
     const pipeline = loadPipeline(file)
     const log = faultLog(canDraw(process.stderr))
     if (options.fromUs !== undefined) await makeIndexes(options.replay ?? [])
-    const handle = pipeline.start({ ...options, onFault: log.add })
+    let tell = say
+    const serve = serveOptionsOf(parsed, (url) => tell(`Serving the run on ${url}`))
+    const handle = pipeline.start({ ...options, ...serve, onFault: log.add })
     const picture = drawn === undefined ? undefined : graphFile(drawn, () => handle.graph(), log.add)
     const view = terminalView(() => handle.status(), process.stderr)
+    tell = (sentence) => view.note(sentence)
     const release = onInterrupt(
       () => void handle.stop().catch(() => undefined),
       (sentence) => view.note(sentence),
@@ -123,6 +141,17 @@ const ONLY_WITH: Readonly<Partial<Record<keyof typeof OPTIONS, '--replay' | '--s
   seed: '--simulate',
   rate: '--simulate',
   faults: '--simulate',
+}
+
+function serveOptionsOf(parsed: ParsedArgs, onServing: (url: string) => void): Pick<RunOptions, 'serve'> {
+  const address = parsed.text('serve')
+  const token = parsed.text('token')
+  const names = parsed.texts('serve-as')
+  if (address === undefined) {
+    if (token !== undefined || names.length > 0) throw new UsageError('--token and --serve-as go with --serve.')
+    return {}
+  }
+  return { serve: { ...parseServeAddress(address), ...(token === undefined ? {} : { token }), names, onServing } }
 }
 
 function optionsOf(parsed: ParsedArgs): RunOptions {

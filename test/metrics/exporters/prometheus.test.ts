@@ -3,8 +3,9 @@
  */
 import { expect } from 'chai'
 import * as fc from 'fast-check'
-import type { MetricFamily, MetricKind } from '../../../src/metrics/metric'
+import type { MetricFamily } from '../../../src/metrics/metric'
 import { formatFor, prometheusPieces, prometheusText } from '../../../src/metrics/exporters/prometheus'
+import { hostileFamilies, hostileFamily } from '../../kit/hostileFamilies'
 import { PROMTOOL_MISSING, promtoolCheck } from '../../kit/prometheus'
 
 describe('prometheusText', () => {
@@ -133,23 +134,27 @@ describe('prometheusText', () => {
 
   it('gives no text with a line that is neither comment nor sample, nor two series alike, whatever comes in', () => {
     fc.assert(
-      fc.property(fc.array(anyFamily, { maxLength: 6 }), fc.constantFrom('text', 'openMetrics'), (families, format) => {
-        const text = prometheusText(families, format as 'text')
-        const lines = text.split('\n')
-        expect(lines.pop()).to.equal('')
-        const series = lines.filter((line) => !line.startsWith('#'))
-        for (const line of series) expect(line).to.match(SAMPLE)
-        expect(new Set(series.map((line) => line.slice(0, line.lastIndexOf(' ')))).size).to.equal(series.length)
-        const types = lines.filter((line) => line.startsWith('# TYPE '))
-        expect(new Set(types.map((line) => line.split(' ')[2])).size).to.equal(types.length)
-      }),
+      fc.property(
+        fc.array(hostileFamily, { maxLength: 6 }),
+        fc.constantFrom('text', 'openMetrics'),
+        (families, format) => {
+          const text = prometheusText(families, format as 'text')
+          const lines = text.split('\n')
+          expect(lines.pop()).to.equal('')
+          const series = lines.filter((line) => !line.startsWith('#'))
+          for (const line of series) expect(line).to.match(SAMPLE)
+          expect(new Set(series.map((line) => line.slice(0, line.lastIndexOf(' ')))).size).to.equal(series.length)
+          const types = lines.filter((line) => line.startsWith('# TYPE '))
+          expect(new Set(types.map((line) => line.split(' ')[2])).size).to.equal(types.length)
+        },
+      ),
       { seed: 5, numRuns: 500 },
     )
   })
 
   it('gives texts that promtool accepts, of names and labels that nobody should give', async function () {
     if (PROMTOOL_MISSING !== undefined) return void skip(this, PROMTOOL_MISSING)
-    const families = fc.sample(anyFamily, { seed: 11, numRuns: 400 })
+    const families = hostileFamilies(400)
     // What promtool says about style is a user's affair where the names are the user's; that it can be read is ours.
     expect(await promtoolCheck('a b c\n')).to.match(/error while linting/)
     expect(await promtoolCheck(prometheusText(families))).to.not.match(/error while linting/)
@@ -178,41 +183,6 @@ describe('formatFor', () => {
 
 const SAMPLE =
   /^[a-z][a-z0-9_]*(?:\{(?:[a-z][a-z0-9_]*="(?:[^"\\\n]|\\[\\"n])*",?)+\})? (?:NaN|[+-]Inf|-?[\d.]+(?:e[+-]?\d+)?)$/
-
-const hostileText = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 12 }),
-  fc.constantFrom(
-    '',
-    'le',
-    '__proto__',
-    'constructor',
-    'a_total',
-    'x_bucket',
-    'a\n# TYPE b counter\nb 1',
-    '"} 9\n',
-    '\\',
-    '{',
-    '1',
-  ),
-)
-
-const anyFamily: fc.Arbitrary<MetricFamily> = fc.record({
-  name: hostileText,
-  kind: fc.constantFrom<MetricKind>('counter', 'gauge', 'histogram'),
-  unit: fc.oneof(hostileText, fc.constantFrom('us', 'ms', 'values', 'bytes', 'percent', 'frames/s')),
-  meaning: hostileText,
-  samples: fc.array(
-    fc.record({
-      labels: fc.dictionary(hostileText, hostileText, { maxKeys: 4 }),
-      value: fc.nat(),
-      distribution: fc.record({
-        sum: fc.double(),
-        buckets: fc.array(fc.record({ upTo: fc.double(), count: fc.nat() }), { maxLength: 4 }),
-      }),
-    }),
-    { maxLength: 4 },
-  ),
-})
 
 function one(name: string, unit: string, value: number, labels: Record<string, string> = {}): MetricFamily {
   return { name, unit, kind: 'gauge', meaning: 'Meaning.', samples: [{ labels, value }] }

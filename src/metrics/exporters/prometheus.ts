@@ -256,6 +256,5 @@ const VALUE_LENGTH_MAX = 1_024
 
 /** What no reader of a text expects: control characters, and halves of characters. */
 function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
   return text.replace(/[\0-\x09\x0b-\x1f\x7f-\x9f]|\p{Surrogate}/gu, '\ufffd')
 }

@@ -39,6 +39,16 @@ export interface DispatcherOptions {
   readonly defer: (callback: () => void) => void
   /** Called when something posted threw against its promise. */
   readonly onBroken: (thrown: unknown) => void
+  /** Has some of the pieces timed. */
+  readonly times?: PieceTimes | undefined
+}
+
+/** Chooses pieces to be timed, each with the timers that it fires. */
+export interface PieceTimes {
+  /** Whether the next piece is one of them: then `begin` and `end` are called around it. */
+  isNext(): boolean
+  begin(): void
+  end(): void
 }
 
 /** Withdrawn pieces that may stay in line, however few others there are. */
@@ -173,6 +183,17 @@ export class Dispatcher {
   }
 
   private run(posted: Posted): void {
+    const { times } = this.options
+    if (times === undefined || !times.isNext()) {
+      this.work(posted)
+      return
+    }
+    times.begin()
+    this.work(posted)
+    times.end()
+  }
+
+  private work(posted: Posted): void {
     if (posted.timeUs !== undefined) this.advanceTo(posted.timeUs)
     // Its time may have fired a timer by which it was withdrawn.
     if (posted.withdrawn) {

@@ -12,6 +12,7 @@
  */
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { within, type Clock, type Timer } from '../clock/clock'
 import { errorOf } from '../model/fault'
@@ -157,11 +158,11 @@ export class HttpServer {
     server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
       this.upgrade(request, socket, head),
     )
-    server.on('connect', (_request: IncomingMessage, socket: Socket) => cutOff(socket, 405))
+    server.on('connect', (_, socket: Socket) => cutOff(socket, 405))
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      cutOff(socket as Socket, error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400)
+      cutOff(socket, error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400)
     })
-    this.websockets.on('wsClientError', (_error, socket) => cutOff(socket as Socket, 400))
+    this.websockets.on('wsClientError', (_error, socket) => cutOff(socket, 400))
   }
 
   private meet(socket: Socket): void {
@@ -305,12 +306,14 @@ export class HttpServer {
       this.websockets.handleUpgrade(request, socket, head, (websocket) => {
         const listener: Listener = { websocket, pingedUs: clock.nowUs(), answered: true, messages: 0 }
         this.listeners.set(socket, listener)
-        const counted = (): void => void listener.messages++
+        const counted = (): void => {
+          listener.messages++
+        }
         websocket.on('error', () => websocket.terminate())
         websocket.on('message', counted)
         websocket.on('ping', counted)
         websocket.on('pong', () => {
-          listener.messages++
+          counted()
           listener.answered = true
         })
         try {
@@ -372,7 +375,7 @@ function refuse(response: ServerResponse, { status, sentence }: Pick<Refusal, 's
 }
 
 /** Says no where there is no answer to say it with. */
-function cutOff(socket: Socket, status: number): void {
+function cutOff(socket: Duplex, status: number): void {
   socket.on('error', () => socket.destroy())
   if (!socket.writable) {
     socket.destroy()

@@ -48,6 +48,10 @@ export interface ConnectionStatus {
   readonly topics: number
   readonly acked: number
   readonly refused: number
+  readonly reconnects: number
+  readonly resyncs: number
+  readonly refreshes: number
+  readonly staleStreams: number
 }
 
 /** Waits and limits of a link; see `LiveFeedOptions` for their defaults. */
@@ -82,7 +86,10 @@ export interface LinkOptions extends LinkDeadlines {
   readonly env: Environment
   readonly gate: Gate
   readonly rest: RestQueue
+  /** Of all links together; each counts for itself besides. */
   readonly counts: LinkCounts
+  /** The link in whose place this one is: what is counted goes on. */
+  readonly before?: ConnectionStatus | undefined
   /** A new number, from which records find their way back to this link. */
   readonly numberFor: (link: Link) => number
   readonly release: (connection: number) => void
@@ -116,9 +123,10 @@ export class Link {
   private failures = 0
   private trouble: string | undefined
   private budget: RetryBudget
-  private frames = 0
-  private bytes = 0
+  private frames: number
+  private bytes: number
   private lastFrameUs: number | undefined
+  private readonly counts: LinkCounts
 
   // Of the open connection.
   private connection: FeedConnection | undefined
@@ -136,8 +144,13 @@ export class Link {
   private readonly timers = new Map<'attempt' | 'heartbeat' | 'silence' | 'streams' | 'health', Timer>()
 
   constructor(private readonly options: LinkOptions) {
-    const { planned, clock } = options
+    const { planned, clock, before } = options
     const { protocol } = planned
+    this.frames = before?.frames ?? 0
+    this.bytes = before?.bytes ?? 0
+    this.lastFrameUs = before?.lastFrameUs
+    const { reconnects = 0, resyncs = 0, refreshes = 0, staleStreams = 0 } = before ?? {}
+    this.counts = { reconnects, resyncs, refreshes, staleStreams }
     this.subscriptions = planned.topics.map((topic) => ({ planned: topic, state: 'waiting', heardUs: undefined }))
     this.unanswered = new Set(this.subscriptions.filter(({ planned: { required } }) => required.length > 0))
     this.bookless = new Set(planned.topics.flatMap(({ topic, required }) => (topic.channel === 'book' ? required : [])))
@@ -150,12 +163,8 @@ export class Link {
       isPaused: () => this.paused,
       renew: (subscriptions) => this.asking?.renew(subscriptions),
       ask: (subscription, symbol, urgent, told) => this.askSnapshot(subscription, symbol, urgent, told),
-      repaired: () => {
-        options.counts.resyncs++
-      },
-      refreshed: () => {
-        options.counts.refreshes++
-      },
+      repaired: () => this.count('resyncs'),
+      refreshed: () => this.count('refreshes'),
       fault: (fault) => options.fault(fault),
     })
     this.polls = new Polls(clock, planned.polls, (poll) => this.poll(poll))
@@ -197,7 +206,13 @@ export class Link {
       topics: this.subscriptions.length,
       acked: this.state === 'open' ? count('acked') : 0,
       refused: count('refused'),
+      ...this.counts,
     }
+  }
+
+  private count(what: keyof LinkCounts): void {
+    this.counts[what]++
+    this.options.counts[what]++
   }
 
   /** A snapshot has made this book live. */
@@ -404,7 +419,7 @@ export class Link {
   }
 
   private retry(code: FaultCode, message: string, details: Readonly<Record<string, unknown>>, waitMs = 0): void {
-    const { clock, random, fault, exhausted, counts, retries, planned } = this.options
+    const { clock, random, fault, exhausted, retries, planned } = this.options
     const nowUs = clock.nowUs()
     const exchange = planned.protocol.id
     this.failures++
@@ -425,7 +440,7 @@ export class Link {
       )
       return
     }
-    counts.reconnects++
+    this.count('reconnects')
     this.setState('waiting')
     this.after('attempt', delayMs, () => this.attempt())
   }
@@ -531,7 +546,7 @@ export class Link {
 
   /** Looks for subscriptions that have fallen silent on a lively connection. */
   private watchStreams(): void {
-    const { clock, planned, counts, fault } = this.options
+    const { clock, planned, fault } = this.options
     const { protocol } = planned
     const patience = planned.topics
       .map(({ topic }) => protocol.channels[topic.channel]?.idleMsMax)
@@ -543,7 +558,7 @@ export class Link {
           const { topic } = subscription.planned
           const idleMsMax = protocol.channels[topic.channel]?.idleMsMax ?? 0
           const message = `${protocol.title} has sent nothing for ${topic.key} for ${idleMsMax} ms while the connection is lively: it is subscribed to anew.`
-          counts.staleStreams++
+          this.count('staleStreams')
           fault(
             new Fault('STREAM_STALE', message, { exchange: protocol.id, channel: topic.channel, symbol: topic.symbol }),
           )

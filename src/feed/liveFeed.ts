@@ -58,6 +58,8 @@ export interface LiveFeedOptions {
   /** The exchange that was given up; undefined when everything was refused, by all of them. */
   readonly onTerminal?: ((fault: Fault, exchange: string | undefined) => void) | undefined
   readonly limits?: Partial<LiveFeedLimits> | undefined
+  /** False to count nothing for each channel and symbol. Default true. */
+  readonly countsStreams?: boolean | undefined
 }
 
 /** Every wait and every size. */
@@ -150,6 +152,7 @@ export class LiveFeed {
     this.sessions = new Sessions({
       protocolOf: options.protocolOf,
       wholeList: true,
+      countsStreams: options.countsStreams,
       controlOf: (connection) => this.linkOf.get(connection)?.control,
       onFault: (fault) => options.onFault(fault),
     })
@@ -227,7 +230,7 @@ export class LiveFeed {
     const begun: Link[] = []
     this.links = this.links.map((link) => {
       if (link.exchange !== exchange || !this.exhausted.delete(link)) return link
-      const again = this.linkFor(link.planned)
+      const again = this.linkFor(link.planned, link)
       begun.push(again)
       return again
     })
@@ -471,7 +474,7 @@ export class LiveFeed {
     )
   }
 
-  private linkFor(planned: PlannedLink): Link {
+  private linkFor(planned: PlannedLink, before?: Link): Link {
     const { clock, random, env = {}, transport = networkTransport } = this.options
     const { limits } = this
     const { address, rest, gate } = this.exchanges.get(planned.protocol.id)!
@@ -489,6 +492,7 @@ export class LiveFeed {
       gate,
       rest,
       counts: this.counts,
+      before: before?.status,
       numberFor: (link) => {
         const number = this.connections++
         this.linkOf.set(number, link)
@@ -607,6 +611,10 @@ function latecomerStatus({ side, sinceUs, attempts, fault }: Latecomer): Connect
     topics: 0,
     acked: 0,
     refused: 0,
+    reconnects: 0,
+    resyncs: 0,
+    refreshes: 0,
+    staleStreams: 0,
   }
 }
 

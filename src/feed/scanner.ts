@@ -54,12 +54,15 @@ import { compile, type BookRule, type Program, type Shape } from '../kernel/shap
 import type { EventWriter } from '../model/codec/eventWriter'
 import type { BookChange, Level, LevelDigits, MarketEvent } from '../model/events'
 import type { KeptBook } from './bookKeeper'
+import type { StreamCounts } from './streams'
 
 /** What is known of a key. */
 export interface Slot {
   readonly id: string
   /** Its book, once a session that keeps books has looked. */
   book: KeptBook | undefined
+  /** Where its frames are counted, once the first was. */
+  stream: StreamCounts | undefined
   readonly shape: ReadShape
   /** The symbol by which the plain decoder routes frames with this key. */
   readonly routed: string | undefined
@@ -565,7 +568,15 @@ function giveBack(held: Held): void {
   held.blocks = []
 }
 
-const NOBODY = { id: '', book: undefined, routed: undefined, symbol: '', instrument: undefined, depth: undefined }
+const NOBODY = {
+  id: '',
+  book: undefined,
+  stream: undefined,
+  routed: undefined,
+  symbol: '',
+  instrument: undefined,
+  depth: undefined,
+}
 const NO_LEVELS: { levels: Level[]; digits: LevelDigits } = { levels: [], digits: { decimals: [], texts: undefined } }
 
 /** As `isDeepStrictEqual`, for events, whose kinds need not be found out: the first frame of each key is compared. */
@@ -601,7 +612,8 @@ function keyBytes(id: string): Buffer {
 function slotFor(id: string, shape: ReadShape, event: MarketEvent, routed: string | undefined): Slot | undefined {
   if (event.kind !== shape.frame.event) return undefined
   const { symbol, instrument } = event
-  return { id, book: undefined, shape, routed, symbol, instrument, depth: isChange(event) ? event.depth : undefined }
+  const depth = isChange(event) ? event.depth : undefined
+  return { id, book: undefined, stream: undefined, shape, routed, symbol, instrument, depth }
 }
 
 function isChange(event: MarketEvent): event is BookChange {

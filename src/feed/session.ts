@@ -10,7 +10,6 @@ import type { ChannelName, ExchangeProtocol, Route } from '../exchanges/protocol
 import { EventWriter } from '../model/codec/eventWriter'
 import { parseWireJson } from '../model/codec/wireJson'
 import type { BookChange, MarketEvent } from '../model/events'
-import type { CounterSpecs } from '../metrics/counters'
 import { Fault, messageOf, type FaultCode } from '../model/fault'
 import type { InstrumentTable } from '../model/instrument'
 import type { InRecord } from './record'
@@ -19,6 +18,7 @@ import { writeBookState } from './recording/bookState'
 import { BETWEEN, DOUBTED, MISSED, READ, TAKEN } from '../kernel/layout'
 import type { DeltaPacking } from './deltaPacking'
 import { Scanner, type ReadShape, type Slot } from './scanner'
+import { channelOf, countFault, type StreamCounts, type Streams } from './streams'
 
 /** What a session asks of the connection it belongs to. */
 export interface SessionControl {
@@ -81,26 +81,13 @@ export function sessionCounts(): SessionCounts {
 /** What of them are plain numbers. */
 export type SessionNumbers = Omit<SessionCounts, 'faults' | 'ignoredReasons' | 'guard'>
 
-export const SESSION_COUNTERS = {
-  frames: { unit: 'frames', meaning: 'frames that were received' },
-  bytes: { unit: 'bytes', meaning: 'bytes of these frames' },
-  scanned: { unit: 'frames', meaning: 'frames that were read by their shape; the others took the plain road' },
-  unreadable: { unit: 'frames', meaning: 'frames that were not what the protocol documents' },
-  ignored: { unit: 'frames', meaning: 'control frames, and documented frames of no use here' },
-  trades: { unit: 'trades', meaning: 'live trades' },
-  tradesHistory: { unit: 'trades', meaning: 'trades that were sent at subscribing' },
-  tickers: { unit: 'tickers', meaning: 'tickers' },
-  candles: { unit: 'candles', meaning: 'candles' },
-  derivatives: { unit: 'derivatives', meaning: 'marks, fundings and open interests' },
-  liquidations: { unit: 'liquidations', meaning: 'liquidations' },
-  inexactNumbers: { unit: 'numbers', meaning: 'numbers that no double holds exactly' },
-} as const satisfies CounterSpecs<SessionNumbers>
-
 export interface SessionOptions {
   readonly protocol: ExchangeProtocol
   readonly endpoint: string
   readonly instruments: InstrumentTable
   readonly counts: SessionCounts
+  /** Where it is counted what comes of each channel and symbol; nowhere when it is left out. */
+  readonly streams?: Streams | undefined
   readonly control?: SessionControl | undefined
   /** Told of every fault when there is no control, as on replay. */
   readonly onFault?: ((fault: Fault) => void) | undefined
@@ -135,15 +122,19 @@ export class Session {
   private readonly kept = new Map<BookGuard, KeptBook>()
   private readonly protocol: ExchangeProtocol
   private readonly counts: SessionCounts
+  private readonly streams: Streams | undefined
   private readonly control: SessionControl | undefined
   /** Reads the frames that come most often; undefined where the exchange describes none. */
   private readonly scanner: Scanner | undefined
   /** The instruments that were known when the scanner learned its keys. */
   private instrumentsKnown = 0
+  /** Of what is being decoded on the plain road. */
+  private frameBytes = 0
 
   constructor(private readonly options: SessionOptions) {
     this.protocol = options.protocol
     this.counts = options.counts
+    this.streams = options.streams
     this.control = options.control
     const market = this.protocol.endpoints[options.endpoint]?.market ?? this.protocol.markets[0]!
     this.writer = new EventWriter(this.protocol.id, market, (symbol) => options.instruments.symbol(market, symbol))
@@ -207,8 +198,10 @@ export class Session {
     const result = this.scan(data, timeUs)
     if (result === TAKEN) {
       // Most frames are of this kind, so nothing is done here that could be done elsewhere.
-      const { shape, routed, book } = this.scanner!.slot!
+      const slot = this.scanner!.slot!
+      const { shape, routed, book } = slot
       counts.scanned++
+      if (this.streams !== undefined) this.count(slot, data.length, timeUs)
       this.control?.heard('book', routed, timeUs)
       book!.guard.taken(shape.isNumbered, shape.checksum !== 0 && this.isChecked(shape))
       book!.taken()
@@ -218,6 +211,7 @@ export class Session {
     else {
       const slot = this.scanner!.slot!
       counts.scanned++
+      if (this.streams !== undefined) this.count(slot, data.length, timeUs)
       this.control?.heard(slot.shape.frame.channel, slot.routed, timeUs)
       const isKept = this.options.books !== undefined && this.keep(slot, result, timeUs)
       const { packing } = this.options
@@ -230,6 +224,43 @@ export class Session {
       }
     }
     return writer.events.length === 0 ? NO_EVENTS : writer.take()
+  }
+
+  /** A frame that was scanned, or of which all but the levels was decoded. */
+  private count(slot: Slot, bytes: number, timeUs: number): void {
+    const { channel, event } = slot.shape.frame
+    const stream = (slot.stream ??= this.streams!.of(this.protocol.id, channel, slot.symbol, slot.instrument))
+    stream.frames++
+    stream.bytes += bytes
+    stream.events += event === 'trade' ? Math.max(1, this.scanner!.rows) : 1
+    stream.lastFrameUs = timeUs
+  }
+
+  /** What was decoded on the plain road. A frame may be of several streams, and counts for each. */
+  private countDecoded(streams: Streams, channel: ChannelName, symbol: string | undefined, bytes: number): void {
+    const { id } = this.protocol
+    const { events, receiveTimeUs } = this.writer
+    const counted: StreamCounts[] = []
+    const streamOf = (of: ChannelName, name: string, instrument?: string): StreamCounts => {
+      const stream = streams.of(id, of, name, instrument)
+      if (counted.includes(stream)) return stream
+      counted.push(stream)
+      stream.frames++
+      stream.lastFrameUs = receiveTimeUs
+      return stream
+    }
+    let last: MarketEvent | undefined
+    let stream: StreamCounts | undefined
+    for (const event of events) {
+      // Most frames are of one stream.
+      if (stream === undefined || event.symbol !== last!.symbol || event.kind !== last!.kind) {
+        stream = streamOf(channelOf(event) ?? channel, event.symbol, event.instrument)
+      }
+      stream.events++
+      last = event
+    }
+    if (events.length === 0 && symbol !== undefined) streamOf(channel, symbol)
+    if (counted.length === 1) counted[0]!.bytes += bytes
   }
 
   /** A scanned frame where only books are wanted; false when it must become events all the same. */
@@ -296,6 +327,7 @@ export class Session {
 
   /** The plain road: JSON, route, decoder. */
   private decodeFrame(data: string | Uint8Array, timeUs: number): void {
+    this.frameBytes = data.length
     const bare = this.scanner?.bare
     if (bare !== undefined && this.decodeBare(bare, timeUs)) return
     const text = typeof data === 'string' ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()
@@ -335,7 +367,10 @@ export class Session {
     if (slot === undefined) return false
     for (const [key, value] of trial.memory) writer.memory.set(key, value)
     this.control?.heard('book', route.symbol, timeUs)
-    if (this.options.books !== undefined && this.keep(slot, READ, timeUs)) return true
+    if (this.options.books !== undefined && this.keep(slot, READ, timeUs)) {
+      if (this.streams !== undefined) this.count(slot, this.frameBytes, timeUs)
+      return true
+    }
     this.decode('book', route.symbol, () => scanner.write(slot), 'frame')
     return true
   }
@@ -348,6 +383,7 @@ export class Session {
     if (rest === undefined) return []
     // An answer that cannot be read is no lost change: a book that is live stays so.
     const atStake = this.bookState(symbol) === 'live' ? undefined : symbol
+    this.frameBytes = body.length
     this.decode('book', atStake, () => rest.decode(parseWireJson(body, this.protocol), symbol, writer), 'snapshot')
     return writer.take()
   }
@@ -356,6 +392,7 @@ export class Session {
   restored(body: string, timeUs: number): MarketEvent[] {
     const { writer } = this
     writer.receiveTimeUs = timeUs
+    this.frameBytes = body.length
     this.decode('book', undefined, () => writeBookState(body, writer), 'poll')
     return writer.take()
   }
@@ -364,6 +401,7 @@ export class Session {
   polled(url: string, body: string, timeUs: number): MarketEvent[] {
     const { writer } = this
     writer.receiveTimeUs = timeUs
+    this.frameBytes = body.length
     for (const poll of this.protocol.polls) {
       const symbol = poll.symbolOf(url)
       if (symbol === undefined) continue
@@ -477,6 +515,7 @@ export class Session {
     counts.inexactNumbers += writer.counts.inexactNumbers - inexactBefore
     if (writer.events.length === 0) this.reason = 'data without events'
     writer.events = this.listed(writer.events)
+    if (this.streams !== undefined) this.countDecoded(this.streams, channel, symbol, this.frameBytes)
     if (from === 'frame') this.scanner?.learn(writer.events, symbol)
     this.accept(from === 'snapshot')
   }
@@ -555,6 +594,7 @@ export class Session {
     }
     const { book } = this.protocol
     const { writer, control } = this
+    const stream = this.streams?.of(this.protocol.id, 'book', symbol, writer.instrument(symbol)?.name)
     const guard = new BookGuard(
       symbol,
       {
@@ -571,8 +611,13 @@ export class Session {
           if (this.options.books === undefined) writer.events.push(change)
           else this.kept.get(guard)!.changed(change)
         },
-        notice: (code, details) => writer.notice(code, symbol, details),
+        notice: (code, details) => {
+          if (stream !== undefined && code === 'gap') stream.gaps++
+          else if (stream !== undefined && code === 'resynced') stream.resyncs++
+          writer.notice(code, symbol, details)
+        },
         fault: (fault) => {
+          if (stream !== undefined) countFault(stream, fault.code)
           this.fault(fault)
           control?.resync(symbol, fault)
         },

@@ -13,6 +13,7 @@ import type { TouchedBooks } from './bookKeeper'
 import { BookSteps } from './bookSteps'
 import { DeltaPacking } from './deltaPacking'
 import type { OpenRecord, RestRecord, SessionRecord } from './record'
+import { Streams } from './streams'
 import { Session, sessionCounts, type SessionControl, type SessionCounts } from './session'
 
 export interface SessionsOptions {
@@ -27,6 +28,8 @@ export interface SessionsOptions {
   readonly scanning?: boolean
   /** As in `SessionOptions`. */
   readonly books?: TouchedBooks
+  /** False to count nothing for each channel and symbol. Default true. */
+  readonly countsStreams?: boolean | undefined
   /**
    * True where every instrument is known that may come, so that data of others is a fault; recordings may hold a part of
    * the list. Default false.
@@ -39,6 +42,8 @@ const UNCLAIMED_MAX = 1_000
 
 export class Sessions {
   readonly counts = new Map<string, SessionCounts>()
+  /** What came of each channel and symbol, over all connections. */
+  readonly streams = new Streams()
   private readonly sessions = new Map<number, Session>()
   /** The one that a frame was received on last; numbers of connections are not negative. */
   private lastConnection = -1
@@ -229,6 +234,7 @@ export class Sessions {
       endpoint: protocol.endpointOf(opened?.url ?? ''),
       instruments: this.instruments(record.exchange),
       counts: this.countsOf(record.exchange),
+      streams: this.options.countsStreams === false ? undefined : this.streams,
       control: this.options.controlOf?.(record.connection),
       onFault: this.options.onFault,
       guarded: this.options.guarded ?? true,

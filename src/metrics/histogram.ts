@@ -1,10 +1,11 @@
 /**
- * Latencies in microseconds, as a histogram: p50, p99, max and count with three significant digits, in fixed memory.
+ * Latencies in microseconds, as a histogram: percentiles, counts and the sum, in little memory.
  *
- * Node's own HDR histogram (`perf_hooks.createHistogram`) does the work. Its quirk: it refuses 0, and it drops what is
- * above its highest value without counting it. Here 0 is recorded as 0, and what is above an hour as an hour.
+ * Buckets are a fixed share of a power of two wide, so that a percentile is right to that share whatever the size. Memory is
+ * taken for the powers of two that were met. A bucket holds what is above its lower bound, up to and including its upper one.
+ * A value may stand for several, as where one of many was chosen to be measured.
  */
-import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
+import type { MetricDistribution } from './metric'
 
 export interface LatencySummary {
   readonly count: number
@@ -13,7 +14,7 @@ export interface LatencySummary {
   readonly max: number
 }
 
-/** How many latencies were from `fromUs`, included, to `toUs`, excluded. */
+/** How many latencies were above `fromUs`, up to and including `toUs`. What took no time has a bucket of its own, from 0 to 0. */
 export interface LatencyBucket {
   readonly fromUs: number
   readonly toUs: number
@@ -22,82 +23,177 @@ export interface LatencyBucket {
 
 const HIGHEST_US = 3_600_000_000
 
-/** Up to 4 µs each bucket is one microsecond wide, from there on a quarter of an octave; the last one holds the hour. */
-const BUCKETS = 124
+/** The power of two up to which a latency counts as none: a nanosecond. */
+const SMALLEST = -10
+const SMALLEST_US = 2 ** SMALLEST
+
+/** Powers of two that are told of a distribution. */
+const FIRST_TOLD = -2
+const LAST_TOLD = 32
+
+/** Buckets of a power of two as it is drawn; shorter latencies than this are drawn to the microsecond. */
+const DRAWN = 4
+const DRAWN_FROM_US = 4
+
+const number = new Float64Array(1)
+const bits = new Int32Array(number.buffer)
+const LOW = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1 ? 0 : 1
+const HIGH = 1 - LOW
+const MANTISSA_BITS = 20
+const EXPONENT_BIAS = 1_023
 
 export class LatencyHistogram {
-  // Everything is stored one higher than it is, which makes 0 a value like any other.
-  private readonly histogram: RecordableHistogram = createHistogram({ lowest: 1, highest: HIGHEST_US + 1, figures: 3 })
-  private notNumbers = 0
-  /** The same more coarsely: Node's histogram tells percentiles, and no counts. */
-  private readonly counts = new Float64Array(BUCKETS)
+  /** How many were not numbers. */
+  refused = 0
+  /** How many were recorded. */
+  count = 0
+  /** Of all together, microseconds. */
+  sum = 0
+  private highest = 0
+  private zeros = 0
+  /** By power of two; undefined where nothing was met. */
+  private readonly octaves: (Octave | undefined)[] = []
+  private readonly digits: number
 
-  /** Records one latency. Negative ones (two clocks that disagree) count as 0; a NaN is only counted, in `refused`. */
-  record(latencyUs: number): void {
+  /**
+   * @param precision  `fine`: percentiles are right to three digits, for 8 KiB a power of two that was met; `coarse`: to a
+   *                   sixteenth, for 128 bytes
+   */
+  constructor(precision: 'fine' | 'coarse' = 'fine') {
+    this.digits = precision === 'fine' ? 10 : 4
+  }
+
+  /**
+   * Records one latency. Negative ones (two clocks that disagree) count as 0, what is above an hour as an hour; a NaN is only
+   * counted, in `refused`.
+   *
+   * @param times  how many it stands for
+   */
+  record(latencyUs: number, times = 1): void {
     if (Number.isNaN(latencyUs)) {
-      this.notNumbers++
+      this.refused += times
       return
     }
-    const us = latencyUs > 0 ? Math.min(Math.round(latencyUs), HIGHEST_US) : 0
-    this.histogram.record(us + 1)
-    this.counts[bucketOf(us)]! += 1
-  }
-
-  /** How many were recorded. */
-  get count(): number {
-    return this.histogram.count
-  }
-
-  /** How many were not numbers. */
-  get refused(): number {
-    return this.notNumbers
+    const us = latencyUs > 0 ? Math.min(latencyUs, HIGHEST_US) : 0
+    this.count += times
+    this.sum += us * times
+    if (us > this.highest) this.highest = us
+    if (us <= SMALLEST_US) {
+      this.zeros += times
+      return
+    }
+    number[0] = us
+    // The double just below: what is exactly on a bound belongs under it.
+    const high = bits[HIGH]! - (bits[LOW] === 0 ? 1 : 0)
+    const octave = (high >>> MANTISSA_BITS) - EXPONENT_BIAS - SMALLEST
+    const { digits } = this
+    const bucket = (high >>> (MANTISSA_BITS - digits)) & ((1 << digits) - 1)
+    const met = (this.octaves[octave] ??= { total: 0, counts: new Float64Array(1 << digits) })
+    met.total += times
+    met.counts[bucket]! += times
   }
 
   /** The latency that `percent` (0 to 100, above 0) of all do not exceed; 0 while nothing was recorded. */
   percentile(percent: number): number {
-    return this.histogram.count === 0 ? 0 : this.histogram.percentile(percent) - 1
+    const wanted = Math.ceil((percent / 100) * this.count)
+    let seen = this.zeros
+    if (seen >= wanted) return 0
+    for (const [octave, met] of this.octaves.entries()) {
+      if (met === undefined) continue
+      if (seen + met.total < wanted) {
+        seen += met.total
+        continue
+      }
+      for (const [bucket, count] of met.counts.entries()) {
+        seen += count
+        if (seen >= wanted) return Math.min(this.boundOf(octave, bucket + 1), this.highest)
+      }
+    }
+    return this.highest
   }
 
   get max(): number {
-    return this.histogram.count === 0 ? 0 : this.histogram.max - 1
+    return this.highest
   }
 
-  /** How the latencies are spread, from the shortest to the longest; empty buckets are left out. */
+  /** How the latencies are spread, from the shortest to the longest, as it is drawn; empty buckets are left out. */
   buckets(): LatencyBucket[] {
-    const buckets: LatencyBucket[] = []
-    this.counts.forEach((count, bucket) => {
-      if (count > 0) buckets.push({ fromUs: beginOf(bucket), toUs: beginOf(bucket + 1), count })
-    })
-    return buckets
+    const drawn: { fromUs: number; toUs: number; count: number }[] = []
+    if (this.zeros > 0) drawn.push({ fromUs: 0, toUs: 0, count: this.zeros })
+    for (const { toUs, count } of this.each()) {
+      const bounds = drawnAround(toUs)
+      const last = drawn.at(-1)
+      if (last?.toUs === bounds.toUs) last.count += count
+      else drawn.push({ ...bounds, count })
+    }
+    return drawn
   }
 
-  /** Adds everything that `other` recorded. */
+  /** The same for whoever adds it up: the same bounds always. */
+  distribution(): MetricDistribution {
+    const buckets: { upTo: number; count: number }[] = []
+    let count = this.zeros
+    let told = 0
+    for (let power = FIRST_TOLD; power <= LAST_TOLD; power++) {
+      // The octave above 2^n ends at 2^(n + 1).
+      for (const end = power - SMALLEST; told < end; told++) count += this.octaves[told]?.total ?? 0
+      buckets.push({ upTo: 2 ** power, count })
+    }
+    buckets.push({ upTo: Infinity, count: this.count })
+    const { p50, p99, max } = this.summary()
+    return { sum: this.sum, buckets, percentiles: { p50, p99, max } }
+  }
+
+  /** Adds everything that `other`, of the same precision, has recorded. */
   merge(other: LatencyHistogram): void {
-    this.histogram.add(other.histogram)
-    other.counts.forEach((count, bucket) => (this.counts[bucket]! += count))
-    this.notNumbers += other.notNumbers
+    other.octaves.forEach((met, octave) => {
+      if (met === undefined) return
+      const own = (this.octaves[octave] ??= { total: 0, counts: new Float64Array(1 << this.digits) })
+      own.total += met.total
+      met.counts.forEach((count, bucket) => (own.counts[bucket]! += count))
+    })
+    this.zeros += other.zeros
+    this.count += other.count
+    this.sum += other.sum
+    this.highest = Math.max(this.highest, other.highest)
+    this.refused += other.refused
   }
 
   reset(): void {
-    this.histogram.reset()
-    this.counts.fill(0)
-    this.notNumbers = 0
+    this.octaves.length = 0
+    this.zeros = this.count = this.sum = this.highest = this.refused = 0
   }
 
   /** All zero while nothing was recorded: `count` tells that from a latency of zero. */
   summary(): LatencySummary {
     return { count: this.count, p50: this.percentile(50), p99: this.percentile(99), max: this.max }
   }
+
+  /** The buckets that hold something, from the shortest to the longest. */
+  private *each(): Generator<LatencyBucket> {
+    for (const [octave, met] of this.octaves.entries()) {
+      for (const [bucket, count] of met?.counts.entries() ?? []) {
+        if (count > 0) yield { fromUs: this.boundOf(octave, bucket), toUs: this.boundOf(octave, bucket + 1), count }
+      }
+    }
+  }
+
+  /** The lower bound of a bucket. */
+  private boundOf(octave: number, bucket: number): number {
+    return 2 ** (octave + SMALLEST) * (1 + bucket / (1 << this.digits))
+  }
 }
 
-/** @param us  an integer from 0 to an hour */
-function bucketOf(us: number): number {
-  if (us < 4) return us
-  const octave = 31 - Math.clz32(us)
-  return (octave - 1) * 4 + ((us >>> (octave - 2)) & 3)
+/** What was met above a power of two, up to the next. */
+interface Octave {
+  total: number
+  readonly counts: Float64Array
 }
 
-function beginOf(bucket: number): number {
-  if (bucket < 4) return bucket
-  return (4 + (bucket % 4)) * 2 ** (Math.floor(bucket / 4) - 1)
+/** The bucket of a drawing that a finer one ends in. */
+function drawnAround(toUs: number): { readonly fromUs: number; readonly toUs: number } {
+  if (toUs <= DRAWN_FROM_US) return { fromUs: Math.ceil(toUs) - 1, toUs: Math.ceil(toUs) }
+  const base = 2 ** (Math.ceil(Math.log2(toUs)) - 1)
+  const bucket = Math.ceil(((toUs - base) / base) * DRAWN)
+  return { fromUs: base * (1 + (bucket - 1) / DRAWN), toUs: base * (1 + bucket / DRAWN) }
 }

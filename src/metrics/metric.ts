@@ -39,4 +39,6 @@ export interface MetricDistribution {
   readonly sum: number
   /** Values up to and including `upTo`, those of the buckets before among them; the last bucket is up to Infinity. */
   readonly buckets: readonly { readonly upTo: number; readonly count: number }[]
+  /** Where they are known better than by the buckets. All zero while there is no value. */
+  readonly percentiles?: { readonly p50: number; readonly p99: number; readonly max: number }
 }

@@ -7,6 +7,8 @@ import type { Observable, OperatorFunction } from 'rxjs'
 import { blocks, givesUpValues, problemOfPolicy, type EdgeOptions } from '../actors/overflow'
 import { problemOfFailurePolicy, type OnFailure } from '../actors/supervision'
 import { LONGEST_WAIT_MS } from '../clock/clock'
+import { runWithMetrics } from '../metrics/currentMetrics'
+import { UserMetrics } from '../metrics/userMetrics'
 import type { Batch } from '../model/events'
 import { Fault } from '../model/fault'
 import type { DeadLetter } from '../sinks/deadLetter'
@@ -126,6 +128,8 @@ export interface PipelineDescription {
   /** In the order in which they were described, so a node comes after those it reads, but for loops. */
   readonly nodes: readonly NodeDescription[]
   readonly groups: readonly GroupDescription[]
+  /** What it counts of its own. Not to be shared between runs. */
+  readonly metrics?: UserMetrics | undefined
 }
 
 /** A problem of a description and where it is. */
@@ -141,8 +145,8 @@ export interface PipelineProblem {
  * @throws `Fault` PIPELINE_INVALID { problems } with all problems at once, each with its place
  */
 export function describePipeline(name: string, build: (builder: PipelineBuilder) => void): PipelineDescription {
-  const drawing = new Drawing(name, [], [])
-  build(drawing.builder)
+  const drawing = new Drawing({ name, nodes: [], groups: [], metrics: new UserMetrics() })
+  drawing.draw(() => build(drawing.builder))
   if (!drawing.nodes.some((node) => node.kind === 'source')) drawing.at('', 'A pipeline needs a source.')
   if (!drawing.nodes.some((node) => node.kind === 'sink')) {
     drawing.at('', 'A pipeline needs a sink: what leaves it is its product.')
@@ -160,8 +164,8 @@ export function describeBranch(
   to: PipelineDescription,
   build: (builder: BranchBuilder & { readonly stream: <T>(name: string) => Stream<T> }) => void,
 ): PipelineDescription {
-  const drawing = new Drawing(to.name, to.nodes, to.groups)
-  build({ ...drawing.builder, stream: <T>(name: string) => drawing.existing<T>(name) })
+  const drawing = new Drawing(to)
+  drawing.draw(() => build({ ...drawing.builder, stream: <T>(name: string) => drawing.existing<T>(name) }))
   if (!drawing.nodes.slice(to.nodes.length).some((node) => node.kind === 'sink')) {
     drawing.at('', 'A branch needs a sink: what leaves it is its product.')
   }
@@ -183,11 +187,13 @@ class Drawing {
   /** Two nodes have one name, so who reads whom cannot be told. */
   private ambiguous = false
 
-  constructor(
-    private readonly pipeline: string,
-    nodes: readonly NodeDescription[],
-    groups: readonly GroupDescription[],
-  ) {
+  private readonly pipeline: string
+  private readonly metrics: UserMetrics
+
+  /** @param from  what is there already */
+  constructor({ name, nodes, groups, metrics = new UserMetrics() }: PipelineDescription) {
+    this.pipeline = name
+    this.metrics = metrics
     this.nodes = [...nodes]
     this.groups = [...groups]
     this.first = nodes.length
@@ -197,6 +203,12 @@ class Drawing {
       this.sinks.add(node.sink)
       if (node.edge.deadLetters !== undefined) this.sinks.add(node.edge.deadLetters)
     }
+  }
+
+  /** Calls `build` with the pipeline's own metrics in force. */
+  draw(build: () => void): void {
+    const refused = ({ message }: Fault): void => this.at('', message)
+    runWithMetrics({ metrics: this.metrics, owner: '', refused }, build)
   }
 
   readonly builder: PipelineBuilder = {
@@ -313,7 +325,7 @@ class Drawing {
         problems,
       })
     }
-    return { name: this.pipeline, nodes, groups: this.groups }
+    return { name: this.pipeline, nodes, groups: this.groups, metrics: this.metrics }
   }
 
   private stream<T>(name: string): Stream<T> {

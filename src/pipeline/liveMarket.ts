@@ -10,7 +10,7 @@ import type { SessionRecord } from '../feed/record'
 import type { Transport } from '../feed/transport'
 import type { MarketEvent } from '../model/events'
 import type { Fault } from '../model/fault'
-import type { ConnectionView, Market, MarketOutput } from './market'
+import type { ConnectionView, Market, MarketOutput, MarketTraffic } from './market'
 import type { Wish } from './wish'
 
 export interface LiveMarketOptions {
@@ -25,6 +25,8 @@ export interface LiveMarketOptions {
   readonly transport?: Transport | undefined
   /** Where proxies are named. Default the environment of the process. */
   readonly env?: Environment | undefined
+  /** False to count nothing for each channel and symbol. Default true. */
+  readonly countsStreams?: boolean | undefined
 }
 
 /** The exchanges themselves, or whatever speaks as they do at the given addresses. */
@@ -42,6 +44,7 @@ export class LiveMarket implements Market {
     random = liveRandom,
     transport,
     env = process.env,
+    countsStreams,
   }: LiveMarketOptions) {
     this.wishes = wishes
     this.feed = new LiveFeed({
@@ -52,6 +55,7 @@ export class LiveMarket implements Market {
       random,
       transport,
       env,
+      countsStreams,
       onRecord: (record: SessionRecord) => this.output?.record(record),
       onEvents: (events: readonly MarketEvent[], record: SessionRecord) => this.output?.events(record, events),
       onFault: (fault: Fault) => this.output?.fault(fault),
@@ -113,7 +117,14 @@ export class LiveMarket implements Market {
   connections(): readonly ConnectionView[] {
     return this.feed.status()
   }
+
+  traffic(): MarketTraffic {
+    const { counts, streams } = this.feed.sessions
+    return { exchanges: counts, streams: streams.list, rest: this.feed.restCounts(), readings: NONE }
+  }
 }
+
+const NONE: MarketTraffic['readings'] = new Map()
 
 /** A wish names instruments for all its exchanges: each gives what it trades. */
 function perExchange({ exchanges, ...wish }: Wish): FeedWish[] {

@@ -8,7 +8,7 @@ import type { Sessions } from '../feed/sessions'
 import type { BookName, ExchangeAddress } from '../feed/liveFeed'
 import type { SessionRecord } from '../feed/record'
 import { LiveMarket } from './liveMarket'
-import type { ConnectionView, Market, MarketOutput } from './market'
+import type { ConnectionView, Market, MarketOutput, MarketTraffic } from './market'
 import { MarketOnWorker } from './marketOnWorker'
 import type { Wish } from './wish'
 
@@ -17,17 +17,23 @@ export interface LiveMarketsOptions {
   readonly addresses: ReadonlyMap<string, ExchangeAddress> | undefined
   /** Whether frames are wanted: the run is recorded, or a source of it asks for them. */
   readonly keepsFrames: boolean
+  /** False to count nothing for each channel and symbol. Default true. */
+  readonly countsStreams?: boolean | undefined
 }
 
-export function liveMarketOf({ wishes, addresses, keepsFrames }: LiveMarketsOptions): Market {
+export function liveMarketOf({ wishes, addresses, keepsFrames, countsStreams }: LiveMarketsOptions): Market {
   const groups = groupsOnWorkers(wishes)
-  if (groups.length === 0) return new LiveMarket({ wishes, addresses })
+  if (groups.length === 0) return new LiveMarket({ wishes, addresses, countsStreams })
   const onWorkers = groups.map(
     (exchanges) =>
-      new MarketOnWorker({ wishes: narrowed(wishes, (each) => exchanges.has(each)), addresses, keepsFrames }),
+      new MarketOnWorker({
+        wishes: narrowed(wishes, (each) => exchanges.has(each)),
+        ...{ addresses, keepsFrames, countsStreams },
+      }),
   )
   const rest = narrowed(wishes, (each) => !groups.some((exchanges) => exchanges.has(each)))
-  const markets: Market[] = rest.length === 0 ? onWorkers : [new LiveMarket({ wishes: rest, addresses }), ...onWorkers]
+  const markets: Market[] =
+    rest.length === 0 ? onWorkers : [new LiveMarket({ wishes: rest, addresses, countsStreams }), ...onWorkers]
   return markets.length === 1 ? markets[0]! : new Markets(markets)
 }
 
@@ -111,5 +117,18 @@ class Markets implements Market {
 
   connections(): readonly ConnectionView[] {
     return this.markets.flatMap((market) => market.connections())
+  }
+
+  /** An exchange is in one of them. */
+  traffic(): MarketTraffic {
+    const all = this.markets.flatMap((market) => market.traffic?.() ?? [])
+    const joined = <V>(of: (traffic: MarketTraffic) => ReadonlyMap<string, V>): Map<string, V> =>
+      new Map(all.flatMap((traffic) => [...of(traffic)]))
+    return {
+      exchanges: joined(({ exchanges }) => exchanges),
+      streams: all.flatMap(({ streams }) => streams),
+      rest: joined(({ rest }) => rest),
+      readings: joined(({ readings }) => readings),
+    }
   }
 }

@@ -5,9 +5,14 @@
  * the run holds everything exactly once. Whatever it is, a market gives records in the order in which they happened, with
  * the events of each.
  */
+import type { GuardCounts } from '../book/bookGuard'
 import type { BookName } from '../feed/liveFeed'
 import type { SessionRecord } from '../feed/record'
+import type { ReadingCounters } from '../feed/recording/recordingReader'
+import type { RestCounts } from '../feed/restQueue'
+import type { SessionNumbers } from '../feed/session'
 import type { Sessions } from '../feed/sessions'
+import type { StreamCounts } from '../feed/streams'
 import type { MarketEvent } from '../model/events'
 import type { Fault } from '../model/fault'
 
@@ -66,9 +71,25 @@ export interface Market {
   resume(): void
   /** The connections as they are, for people. */
   connections(): readonly ConnectionView[]
+  /** What has come of it so far, in numbers. Of one that lives on a thread as it last told, a second ago at most. */
+  traffic?(): MarketTraffic
   /** False when the recording holds none of the wished instruments, so that all it holds are meant. */
   readonly byInstrument: boolean
 }
+
+export interface MarketTraffic {
+  /** What was decoded, by exchange. */
+  readonly exchanges: ReadonlyMap<string, ExchangeCounts>
+  /** What came of each channel and symbol. Go on changing. */
+  readonly streams: readonly Readonly<StreamCounts>[]
+  /** REST requests, by exchange. */
+  readonly rest: ReadonlyMap<string, RestNumbers>
+  /** What was read of recordings, by file. */
+  readonly readings: ReadonlyMap<string, Readonly<ReadingCounters>>
+}
+
+export type ExchangeCounts = SessionNumbers & { readonly guard: GuardCounts }
+export type RestNumbers = Readonly<RestCounts> & { readonly waiting: number }
 
 export interface ConnectionView {
   readonly exchange: string
@@ -81,4 +102,13 @@ export interface ConnectionView {
   readonly attempts: number
   /** What went wrong last, in words; undefined while nothing is wrong. */
   readonly trouble?: string | undefined
+  /** Of a connection over the network: which of the exchange's hosts it is to, and what it has brought. */
+  readonly endpoint?: string
+  readonly frames?: number
+  readonly bytes?: number
+  readonly lastFrameUs?: number | undefined
+  readonly reconnects?: number
+  readonly resyncs?: number
+  readonly refreshes?: number
+  readonly staleStreams?: number
 }

@@ -11,6 +11,7 @@ import type { OpenedSource } from '../workers/exposeSource'
 import { LiveMarket } from './liveMarket'
 import type { MarketOutput } from './market'
 import { EventsWriter, recordRow, toldRow, type MarketRow, type ToldRow } from './marketRows'
+import { exchangesTold, TrafficWriter } from './marketTraffic'
 import { levelsOf, toppedOutput } from './tops'
 import type { Wish } from './wish'
 
@@ -20,6 +21,8 @@ export interface MarketInThread {
   readonly addresses: ReadonlyMap<string, ExchangeAddress> | undefined
   /** Whether every record crosses whole, to be recorded; else those by which connections begin and end. */
   readonly keepsFrames: boolean
+  /** False to count nothing for each channel and symbol. Default true. */
+  readonly countsStreams?: boolean | undefined
 }
 
 export type MarketMessage =
@@ -27,17 +30,24 @@ export type MarketMessage =
   | { readonly do: 'refresh'; readonly books: readonly BookName[] | 'all' }
   | { readonly do: 'restart'; readonly exchange: string }
 
-/** How often the state of the connections is told, when nothing else tells of it. */
-const CONNECTIONS_MS = 1_000
+/** How often it is told what has come, and of the connections when nothing else tells of them. */
+const TELL_MS = 1_000
 
-export function openMarket({ wishes, addresses, keepsFrames }: MarketInThread): OpenedSource<MarketRow> {
-  const market = new LiveMarket({ wishes, addresses })
+export function openMarket({ wishes, addresses, keepsFrames, countsStreams }: MarketInThread): OpenedSource<MarketRow> {
+  const market = new LiveMarket({ wishes, addresses, countsStreams })
   let complete = (): void => undefined
   const source = new Observable<MarketRow>((out) => {
     let keptLast: SessionRecord | undefined
     const writer = new EventsWriter()
     const tell = (row: ToldRow['row'], value: unknown): void => out.next(toldRow(row, value))
     const tellConnections = (): void => tell('connections', market.connections())
+    const traffic = new TrafficWriter()
+    const tellTraffic = (): void => {
+      const come = market.traffic()
+      tell('exchanges', exchangesTold(come))
+      const row = traffic.row(come.streams)
+      if (row !== undefined) out.next(row)
+    }
     const output: MarketOutput = {
       record(record) {
         const isTurn = record.dir === 'open' || record.dir === 'close'
@@ -69,10 +79,14 @@ export function openMarket({ wishes, addresses, keepsFrames }: MarketInThread): 
     let timer: Timer
     const watch = (): void => {
       tellConnections()
-      timer = liveClock.after(CONNECTIONS_MS, watch)
+      tellTraffic()
+      timer = liveClock.after(TELL_MS, watch)
     }
-    timer = liveClock.after(CONNECTIONS_MS, watch)
-    complete = () => out.complete()
+    timer = liveClock.after(TELL_MS, watch)
+    complete = () => {
+      tellTraffic()
+      out.complete()
+    }
     return () => {
       timer.cancel()
       void market.stop().catch(() => undefined)

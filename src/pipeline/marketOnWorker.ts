@@ -27,15 +27,18 @@ import type { MarketEvent, Notice } from '../model/events'
 import { Fault, messageOf } from '../model/fault'
 import { thrownFromData, type ThrownData } from '../workers/crossing'
 import { Inlet } from '../workers/fromWorker'
-import type { ConnectionView, Market, MarketOutput } from './market'
+import type { ConnectionView, Market, MarketOutput, MarketTraffic } from './market'
 import type { MarketInThread, MarketMessage } from './marketInThread'
 import { EventsReader, toldOf, type EventsRow, type FrameRow, type MarketRow, type ToldRow } from './marketRows'
+import { TrafficReader, type ExchangesTold } from './marketTraffic'
 import type { Wish } from './wish'
 
 export interface MarketOnWorkerOptions {
   readonly wishes: readonly Wish[]
   readonly addresses: ReadonlyMap<string, ExchangeAddress> | undefined
   readonly keepsFrames: boolean
+  /** False to count nothing for each channel and symbol. Default true. */
+  readonly countsStreams?: boolean | undefined
   /** What is done about a thread that dies. */
   readonly restart?: RestartPolicy
   /** The module of the thread: one that calls `exposeSource`. Default that of this package. */
@@ -83,6 +86,7 @@ export class MarketOnWorker implements Market {
   private subscription: Subscription | undefined
   private readiness = new Readiness()
   private views: readonly ConnectionView[] = []
+  private readonly come = new TrafficReader()
   private stampOfKept: Stamp | undefined
   private settleStart: { resolve: () => void; reject: (fault: Fault) => void } | undefined
   private finished!: () => void
@@ -101,13 +105,14 @@ export class MarketOnWorker implements Market {
       wishes,
       addresses,
       keepsFrames,
+      countsStreams,
       restart = RESTART,
       entry,
       ledger = emptyLedger(),
       resourceLimits,
     } = this.options
     this.output = output
-    const data: MarketInThread = { wishes, addresses, keepsFrames }
+    const data: MarketInThread = { wishes, addresses, keepsFrames, countsStreams }
     const started = new Promise<void>((resolve, reject) => (this.settleStart = { resolve, reject }))
     this.subscription = new Observable<MarketRow>((out) => {
       const inlet = new Inlet<MarketRow>(
@@ -172,6 +177,10 @@ export class MarketOnWorker implements Market {
     return this.views
   }
 
+  traffic(): MarketTraffic {
+    return this.come.traffic
+  }
+
   /** Of a thread that cannot answer its supervisor is told. */
   private tell(message: MarketMessage): Promise<unknown> | undefined {
     return this.inlet?.tell(message)?.catch(() => undefined)
@@ -180,6 +189,7 @@ export class MarketOnWorker implements Market {
   private take(row: MarketRow): void {
     if (isEvents(row)) this.takeEvents(row)
     else if (row.row === 'frame') this.takeFrame(row)
+    else if (row.row === 'traffic') this.come.take(row)
     else this.takeTold(row)
   }
 
@@ -236,6 +246,9 @@ export class MarketOnWorker implements Market {
       case 'connections':
         this.views = told as readonly ConnectionView[]
         return
+      case 'exchanges':
+        this.come.takeExchanges(told as ExchangesTold)
+        return
       case 'ready':
         this.readiness.resolve()
         return
@@ -290,6 +303,7 @@ export class MarketOnWorker implements Market {
       ])
     }
     this.lines.clear()
+    this.come.restart()
     this.reader = new EventsReader()
     this.base = this.next
     this.views = this.views.map((view) => ({ ...view, state: 'waiting', trouble: fault.message }))

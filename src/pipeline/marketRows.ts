@@ -7,9 +7,10 @@
  */
 import { textOf, type SessionRecord } from '../feed/record'
 import type { BookChange, Level, LevelDigits, LevelText, MarketEvent, Ticker, Trade } from '../model/events'
+import type { TrafficRow } from './marketTraffic'
 import { decodeValue, encodeValue } from './valueCodec'
 
-export type MarketRow = EventsRow | FrameRow | ToldRow
+export type MarketRow = EventsRow | FrameRow | TrafficRow | ToldRow
 
 /** The events of a record: their numbers, and what is no number, in the order in which the numbers speak of it. */
 export type EventsRow = readonly [numbers: Float64Array, ...others: (string | Uint8Array)[]]
@@ -25,7 +26,17 @@ export interface FrameRow {
 
 /** Anything else: a record that is no received frame, or a fact about the market. */
 export interface ToldRow {
-  readonly row: 'record' | 'fault' | 'exhausted' | 'ready' | 'unready' | 'started' | 'refused' | 'ended' | 'connections'
+  readonly row:
+    | 'record'
+    | 'fault'
+    | 'exhausted'
+    | 'ready'
+    | 'unready'
+    | 'started'
+    | 'refused'
+    | 'ended'
+    | 'connections'
+    | 'exchanges'
   readonly bytes: Uint8Array
 }
 

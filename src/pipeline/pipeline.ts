@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import type { MetricFamily } from '../metrics/metric'
 import type { Fault } from '../model/fault'
 import {
   describePipeline,
@@ -7,7 +8,6 @@ import {
   type PipelineDescription,
   type Stream,
 } from './description'
-import type { MetricFamily } from '../metrics/metric'
 import { graphOf, type PipelineGraph, type RunningGraph } from './graph'
 import type { QuarantinedMessage } from './quarantinedMessage'
 import type { BranchHandle } from './run'
@@ -67,6 +67,13 @@ export interface RunOptions {
   /** Milliseconds that draining and flushing may take at the end; default 5,000. */
   readonly stopWithinMs?: number
   readonly onFault?: (fault: Fault) => void
+  /**
+   * False leaves out whatever of watching the run costs more than an addition: times of stages, latencies, what comes of each
+   * channel and symbol. For measuring what it costs. Default true.
+   *
+   * @internal
+   */
+  readonly watching?: boolean
   /** Aborting it stops the run in order. */
   readonly signal?: AbortSignal
 }
@@ -97,9 +104,10 @@ export interface RunHandle {
   graph(): RunningGraph
   /** How it stands: edges with what waits, stages and their restarts, sinks, connections. */
   status(): RunStatus
+  /** Everything that it counts and measures, as it stands at this moment; also after the end. */
+  metrics(): readonly MetricFamily[]
   /** How it is: healthy, degraded or unhealthy, with a sentence for each check that is not well. From the first call on it is watched. */
   health(): RunHealth
-  metrics(): readonly MetricFamily[]
 }
 
 /** Finds the streams of a running pipeline by their names. */

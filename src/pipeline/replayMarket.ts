@@ -1,13 +1,13 @@
 import type { Clock } from '../clock/clock'
 import { exchangeById } from '../exchanges/exchanges'
-import { replayRecords } from '../feed/recording/mergeRecordings'
+import { replayRecords, type ReplayedRecords } from '../feed/recording/mergeRecordings'
 import { pace, type Speed } from '../feed/recording/pace'
 import { readHeader } from '../feed/recording/recordingReader'
 import { Readiness } from '../feed/readiness'
 import { Sessions } from '../feed/sessions'
 import { trace } from '../feed/trace'
 import { messageOf, Fault } from '../model/fault'
-import type { ConnectionView, Market, MarketOutput } from './market'
+import type { ConnectionView, Market, MarketOutput, MarketTraffic } from './market'
 import type { Wish } from './wish'
 
 export interface ReplayMarketOptions {
@@ -24,6 +24,8 @@ export interface ReplayMarketOptions {
   readonly clock: Clock
   /** Resolves when the run can take more. */
   readonly ready: () => Promise<void> | undefined
+  /** False to count nothing for each channel and symbol. Default true. */
+  readonly countsStreams?: boolean | undefined
 }
 
 /**
@@ -39,13 +41,18 @@ export class ReplayMarket implements Market {
   private held: Promise<void> | undefined
   private release: (() => void) | undefined
   private sinceUs: number | undefined
+  private records: ReplayedRecords | undefined
   private readonly readiness = new Readiness()
   private leave!: () => void
   /** Resolves at the deadline of a stop. */
   private readonly left = new Promise<void>((resolve) => (this.leave = resolve))
 
   constructor(private readonly options: ReplayMarketOptions) {
-    this.sessions = new Sessions({ protocolOf: exchangeById, onFault: (fault) => this.output?.fault(fault) })
+    this.sessions = new Sessions({
+      protocolOf: exchangeById,
+      onFault: (fault) => this.output?.fault(fault),
+      countsStreams: options.countsStreams,
+    })
   }
 
   /** Resolves with the first record, and at the end of recordings that hold none. */
@@ -110,17 +117,21 @@ export class ReplayMarket implements Market {
     return this.options.files.map((file) => ({ exchange: '', url: file, state: 'replay', sinceUs, attempts: 1 }))
   }
 
+  traffic(): MarketTraffic {
+    const { counts, streams } = this.sessions
+    const readings = new Map((this.records?.readers ?? []).map(({ path, counters }) => [path, counters]))
+    return { exchanges: counts, streams: streams.list, rest: new Map(), readings }
+  }
+
   private async read(output: MarketOutput): Promise<void> {
     const { files, exchange, speed, clock, fromUs, toUs, lineage = false } = this.options
     const { signal } = this.stopping
-    const records = pace(
-      replayRecords(files, {
-        ...(exchange === undefined ? {} : { exchange }),
-        onFault: (fault) => output.fault(fault),
-        ...{ fromUs, toUs, lineage },
-      }),
-      { speed, clock, signal },
-    )
+    this.records = replayRecords(files, {
+      ...(exchange === undefined ? {} : { exchange }),
+      onFault: (fault) => output.fault(fault),
+      ...{ fromUs, toUs, lineage },
+    })
+    const records = pace(this.records, { speed, clock, signal })
     try {
       for await (const batch of records) {
         for (const record of batch) {

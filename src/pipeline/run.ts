@@ -17,7 +17,10 @@ import { VirtualClock } from '../clock/virtualClock'
 import type { BookName } from '../feed/liveFeed'
 import { Readiness } from '../feed/readiness'
 import { kept, type SessionRecord } from '../feed/record'
-import { LatencyHistogram } from '../metrics/histogram'
+import type { RecordingCounters } from '../feed/recording/recordingWriter'
+import { runWithMetrics } from '../metrics/currentMetrics'
+import type { MetricFamily } from '../metrics/metric'
+import type { Reading } from '../metrics/registry'
 import type { FaultLook, InstrumentLook, RunLook } from '../sinks/runLook'
 import { runWithSpawn } from '../workers/currentSpawn'
 import type { MarketEvent } from '../model/events'
@@ -25,18 +28,34 @@ import { asSentence, errorOf, Fault, messageOf, type FaultCode } from '../model/
 import { readsLevels } from './levelReaders'
 import { describeBranch, pathOf, type PipelineDescription, type SourceNode } from './description'
 import { runningGraphOf, type RunningGraph, type RunningParts } from './graph'
-import type { Host, ProcessWatch } from './host'
+import type { Host, ProcessCost, ProcessWatch } from './host'
 import type { Market } from './market'
 import { Monitor } from './monitor'
 import type { Held, RunMode, RunPhase, RunStatus, RunSummary } from './runSummary'
+import {
+  NO_LABELS,
+  tellEdges,
+  tellExchanges,
+  tellFeeds,
+  tellLatencies,
+  tellProcess,
+  tellReadings,
+  tellRecording,
+  tellRest,
+  tellSinks,
+  tellStages,
+  tellStreams,
+} from './runFamilies'
 import { FrameSource, MarketSource } from './sources'
 import { SourceRunner } from './sourceRunner'
 import { StageGraph } from './stageGraph'
 import type { StageFailure } from './stageRunner'
+import { StreamRows, type StreamRow } from './streamRows'
 import { supervisionTree } from './supervisionTree'
 import { hearUnhandled } from './unhandled'
 import { HealthBoard, type RunHealth } from './runHealth'
 import type { Vitals } from './vitals'
+import { Watching } from './watching'
 import { meets } from './wish'
 
 /** Keeps what stages failed on, with the frames it came in. */
@@ -73,10 +92,14 @@ export interface RunEngineOptions {
   /** How long draining and flushing may take. */
   readonly stopWithinMs: number
   readonly onFault: (fault: Fault) => void
+  /** False leaves out whatever of watching the run costs more than an addition: for measuring what it costs. Default true. */
+  readonly watching?: boolean | undefined
 }
 
 /** What takes down every record of a run. */
 export interface Recorder {
+  readonly path?: string
+  readonly counters?: Readonly<RecordingCounters>
   write(record: SessionRecord): void
   /** Resolves when everything is written. */
   close(): Promise<unknown>
@@ -110,7 +133,8 @@ export class Run {
   private readonly latestFaults: FaultLook[] = []
   /** By what they are about. */
   private readonly problems = new Map<string, string>()
-  private readonly latency = new LatencyHistogram()
+  private readonly watching: Watching
+  private readonly streamRows = new StreamRows()
   private readonly market: Market | undefined
   private graph: StageGraph | undefined
   /** Resolves when the stages are wired; rejects when they cannot be, or never are. */
@@ -130,6 +154,9 @@ export class Run {
   private endStates: Map<string, InstrumentLook['state']> | undefined
   private records = 0
   private eventCount = 0
+  private endedUs: number | undefined
+  /** Of the whole run, once it has ended. */
+  private cost: ProcessCost | undefined
   /** Edges that hold the market back, how often it was held back, since when, and for how long before that. */
   private holds = 0
   private pauses = 0
@@ -160,8 +187,17 @@ export class Run {
   private openSources = 0
 
   constructor(private readonly options: RunEngineOptions) {
-    const { clock, defer } = options.host
+    const { host, description, mode, watching = true } = options
+    const { clock, defer } = host
     this.startedUs = clock.nowUs()
+    this.watching = new Watching({
+      isOn: watching,
+      isReplay: mode === 'replay',
+      host,
+      own: description.metrics,
+      onFault: (fault) => this.fault(fault),
+    })
+    this.watching.registry.register((reading) => this.tell(reading))
     this.dispatcher = new Dispatcher({
       clock: this.streamClock,
       budgetMs: TURN_BUDGET_MS,
@@ -171,6 +207,7 @@ export class Run {
         this.fault(new Fault('STAGE_FAILED', `A stage threw: ${messageOf(thrown)}`, {}, { cause: thrown }))
         this.problem(`A stage threw: ${messageOf(thrown)}`)
       },
+      times: this.watching.times,
     })
     this.unhear = hearUnhandled((thrown) => {
       const message = `Something in ${options.description.name} threw where nobody listens: ${messageOf(thrown)}. It is a subscriber inside an operator: catch it there, or let the operator hand it on as an error.`
@@ -268,7 +305,9 @@ export class Run {
       rows: this.monitor.rows,
       edges: this.graph?.edges() ?? [],
       sinks: this.graph?.sinkReports() ?? [],
-      stages: this.graph?.stageReports() ?? [],
+      stages: this.graph?.stageStandings() ?? [],
+      streams: this.streams(),
+      latencyUs: this.watching.latencies(),
       faults: Object.fromEntries(this.faults),
       connections,
       tree: supervisionTree({ ...this.parts(), connections }),
@@ -281,6 +320,50 @@ export class Run {
     if (this.over) return 'ended'
     if (this.stopRequested) return 'stopping'
     return this.graph === undefined ? 'starting' : 'running'
+  }
+
+  /** Everything that it counts, as it stands, also after the end. */
+  metrics(): readonly MetricFamily[] {
+    return this.watching.read()
+  }
+
+  private tell(reading: Reading): void {
+    const { graph, market, sources, options } = this
+    const connections = market?.connections() ?? []
+    reading.tell('run.seconds', NO_LABELS, this.seconds)
+    reading.tell('run.records', NO_LABELS, this.records)
+    reading.tell('run.events', NO_LABELS, this.eventCount)
+    for (const [code, times] of this.faults) reading.tell('run.faults', { code }, times)
+    const { times, seconds } = this.held()
+    reading.tell('run.holds', NO_LABELS, times)
+    reading.tell('run.held', NO_LABELS, Math.round(seconds * 1_000))
+    const { kept = 0, unkept = 0 } = this.quarantined() ?? {}
+    reading.tell('run.quarantined', NO_LABELS, kept + unkept)
+    if (graph !== undefined) {
+      const edges = graph.edges()
+      tellEdges(reading, edges)
+      const standings = sources.map(({ report }) => report)
+      tellStages(reading, graph.stageStandings(), standings, graph.stageTimes())
+      tellSinks(reading, graph.sinkLooks(), new Map(edges.map(({ to, inFlight }) => [to, inFlight])))
+    }
+    tellFeeds(reading, connections, this.nowUs)
+    const traffic = market?.traffic?.()
+    if (traffic !== undefined) {
+      tellExchanges(reading, traffic.exchanges)
+      tellRest(reading, traffic.rest)
+      tellReadings(reading, traffic.readings)
+      tellStreams(reading, this.streams())
+    }
+    if (this.watching.latency !== undefined) tellLatencies(reading, this.watching.latency)
+    const { recorder } = options
+    if (recorder?.counters !== undefined) tellRecording(reading, recorder.path ?? '', recorder.counters)
+    const cost = this.cost ?? this.watch?.look()
+    if (cost !== undefined) tellProcess(reading, cost)
+  }
+
+  /** What has come of each channel of each symbol. */
+  private streams(): StreamRow[] {
+    return this.streamRows.look(this.market?.traffic?.().streams ?? [], this.streamNowUs)
   }
 
   /** How it is: healthy, degraded or unhealthy, and why. From the first call on it is watched. */
@@ -332,7 +415,7 @@ export class Run {
       rows: this.rowsUntilTheEnd(),
       sinks: this.graph?.sinkLooks() ?? [],
       latestFaults: this.latestFaults.slice(),
-      receiveToSink: { ...this.latency.summary(), buckets: this.latency.buckets() },
+      receiveToSink: this.watching.receiveToSink(),
       process: this.watch!.look(),
     }
   }
@@ -366,7 +449,18 @@ export class Run {
   }
 
   private get seconds(): number {
-    return (this.options.host.clock.nowUs() - this.startedUs) / 1e6
+    return (this.nowUs - this.startedUs) / 1e6
+  }
+
+  /** The machine's time, which for a run stands still when it has ended. */
+  private get nowUs(): number {
+    return this.endedUs ?? this.options.host.clock.nowUs()
+  }
+
+  /** The time by which it is told how old something is; undefined before a replay's first record. */
+  private get streamNowUs(): number | undefined {
+    if (this.options.mode !== 'replay') return this.nowUs
+    return this.graph === undefined ? undefined : this.streamClock.nowUs()
   }
 
   private async life(): Promise<RunSummary> {
@@ -413,6 +507,7 @@ export class Run {
       if (this.graph === undefined) this.watch.stop()
     }
     this.over = true
+    this.endedUs = options.host.clock.nowUs()
     const summary = this.summary()
     this.watch.stop()
     return summary
@@ -524,6 +619,7 @@ export class Run {
   private takeEvents(record: SessionRecord, events: readonly MarketEvent[]): void {
     if (this.graph === undefined) return
     this.eventCount += events.length
+    this.watching.latency?.decoded(record.timeUs, events)
     const [only] = this.taps
     if (this.taps.length === 1 && events.every(only!.wants)) {
       this.monitor.events(events)
@@ -541,9 +637,7 @@ export class Run {
   }
 
   private wire(): void {
-    const { description, host, mode, outDir, digest, stopWithinMs } = this.options
-    const onWritten =
-      mode === 'replay' ? undefined : (values: readonly unknown[]) => values.forEach((value) => this.measure(value))
+    const { description, host, outDir, digest, stopWithinMs } = this.options
     this.graph = new StageGraph(description, {
       dispatcher: this.dispatcher,
       host,
@@ -563,7 +657,9 @@ export class Run {
       outerPressure: this.outerPressure,
       observe: (_, value) => this.monitor.observe(value),
       look: () => this.look(),
-      onWritten,
+      times: this.watching.times,
+      latency: this.watching.latency,
+      metrics: (owner) => this.watching.inForce(owner),
     })
     const nodes = description.nodes.filter((node) => node.kind === 'source')
     // Counted before any is subscribed to: one that ends at once is not the last.
@@ -581,14 +677,15 @@ export class Run {
   private begin(node: SourceNode): void {
     const { description, host } = this.options
     const edge = this.graph!.source(node.name)
+    const path = pathOf(description.name, node.groups, node.name)
     const runner = new SourceRunner({
       name: node.name,
-      path: pathOf(description.name, node.groups, node.name),
+      path,
       source: node.source,
       onFailure: node.edge.onFailure,
       clock: host.clock,
       random: host.random,
-      surround: (wire) => this.surrounded(wire),
+      surround: (wire) => runWithMetrics(this.watching.inForce(path), () => this.surrounded(wire)),
       next: (value) => edge.offer(undefined, value),
       failed: (fault) => {
         this.fault(fault)
@@ -682,11 +779,6 @@ export class Run {
     this.quietTimer = clock.after(QUIET_TICK_MS, look)
   }
 
-  private measure(value: unknown): void {
-    const receiveTimeUs = (value as { receiveTimeUs?: unknown } | null)?.receiveTimeUs
-    if (typeof receiveTimeUs === 'number') this.latency.record(this.options.host.clock.nowUs() - receiveTimeUs)
-  }
-
   private fault(fault: Fault): void {
     this.faults.set(fault.code, (this.faults.get(fault.code) ?? 0) + 1)
     const { code, message } = fault
@@ -759,7 +851,8 @@ export class Run {
 
   private summary(): RunSummary {
     const { description, mode } = this.options
-    const { p50, p99, max } = this.latency.summary()
+    const { p50, p99, max } = this.watching.latencies().receiveToSink
+    this.cost = this.watch?.read() ?? NO_COST
     for (const sentence of this.graph!.imbalances()) this.problem(sentence)
     for (const sink of this.graph!.sinkReports()) {
       if (sink.failed > 0) this.problem(`The sink ${sink.name} gave up ${sink.failed} batches.`)
@@ -777,11 +870,13 @@ export class Run {
       quarantine: this.quarantined(),
       held: this.held(),
       latencyUs: { receiveToSink: { p50, p99, max } },
-      process: this.watch?.read() ?? { cpuPercent: 0, rssBytes: 0, loopDelayMs: { p50: 0, p99: 0, max: 0 } },
+      process: this.cost,
       problems: [...this.problems.values()],
     }
   }
 }
+
+const NO_COST: ProcessCost = { cpuPercent: 0, rssBytes: 0, loopDelayMs: { p50: 0, p99: 0, max: 0 } }
 
 function isOfMarket(source: unknown): source is MarketSource | FrameSource {
   return source instanceof MarketSource || source instanceof FrameSource

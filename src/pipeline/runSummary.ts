@@ -1,11 +1,14 @@
 /**
  * What is said of a run: while it goes on, and when it is over.
  */
+import type { LatencySummary } from '../metrics/histogram'
+import type { LatencyPart } from '../metrics/latencyBudget'
 import type { ProcessCost } from './host'
 import type { Market } from './market'
 import type { Monitor } from './monitor'
-import type { EdgeReport, SinkReport } from './stageGraph'
+import type { EdgeReport, SinkReport, StageStanding } from './stageGraph'
 import type { StageReport } from './stageRunner'
+import type { StreamRow } from './streamRows'
 import type { SupervisionTree } from './supervisionTree'
 
 export type RunMode = 'live' | 'simulate' | 'replay'
@@ -46,7 +49,11 @@ export interface RunStatus {
   readonly rows: Monitor['rows']
   readonly edges: readonly EdgeReport[]
   readonly sinks: readonly SinkReport[]
-  readonly stages: readonly StageReport[]
+  readonly stages: readonly StageStanding[]
+  /** Each channel of each symbol: what has come, how fast, and how long ago. */
+  readonly streams: readonly StreamRow[]
+  /** Of frames that were followed from the exchange to a sink; nothing in a replay. */
+  readonly latencyUs: Readonly<Record<LatencyPart, LatencySummary>>
   readonly faults: Readonly<Record<string, number>>
   readonly connections: ReturnType<Market['connections']>
   /** Who supervises whom, and how everyone fares. */

@@ -15,6 +15,10 @@ import { seededRandom } from '../clock/backoff'
 import { within, type Clock } from '../clock/clock'
 import { runWithClock } from '../clock/currentClock'
 import type { BookName } from '../feed/liveFeed'
+import { runWithMetrics, type MetricsInForce } from '../metrics/currentMetrics'
+import type { LatencySummary } from '../metrics/histogram'
+import type { LatencyBudget, SinkLatency } from '../metrics/latencyBudget'
+import type { StageTime, StageTimes } from '../metrics/stageTimes'
 import { errorOf, Fault, messageOf } from '../model/fault'
 import { Drain, isBatch, type DrainResult } from '../sinks/drain'
 import type { RunLook, SinkLook } from '../sinks/runLook'
@@ -65,8 +69,12 @@ export interface StageGraphOptions {
   readonly observe: (node: string, value: unknown) => void
   /** The run as it stands, for sinks that report on it. */
   readonly look?: () => RunLook
-  /** Called with values that are safe at a sink. */
-  readonly onWritten: ((values: readonly unknown[]) => void) | undefined
+  /** Has stages marked and timed while they work; undefined where nobody watches. */
+  readonly times?: StageTimes | undefined
+  /** Follows frames to the sinks. */
+  readonly latency?: LatencyBudget | undefined
+  /** Where what a node counts of its own is defined, and what there is to read. */
+  readonly metrics?: ((owner: string) => MetricsInForce) | undefined
 }
 
 /** An edge as the run's summary shows it; beside its account how it has fared, where values can wait. */
@@ -80,6 +88,16 @@ export interface SinkReport {
   /** Values that it gave up and that stand among the dead letters; absent where there are none. */
   readonly deadLettered?: number
   readonly digest?: string
+}
+
+/** A stage while the run goes on. */
+export interface StageStanding extends StageReport {
+  /** That it has worked on. */
+  readonly values: number
+  /** Of its work, without what it calls; worked out from a share of it. */
+  readonly busyUs: number
+  /** How long it works on what it is given at once, microseconds. */
+  readonly latencyUs: LatencySummary
 }
 
 /** A branch that was added to a running graph. */
@@ -153,7 +171,8 @@ export class StageGraph {
   /** What is wired now: the pipeline with the branches that are attached. */
   get described(): PipelineDescription {
     const groups = [...this.groups.values()].map(({ description }) => description)
-    return { name: this.description.name, nodes: this.nodes, groups }
+    const { name, metrics } = this.description
+    return { name, nodes: this.nodes, groups, metrics }
   }
 
   /** The mailbox of a source. */
@@ -293,6 +312,23 @@ export class StageGraph {
     })
   }
 
+  /** The same while the run goes on. */
+  stageStandings(): StageStanding[] {
+    const values = new Map<string, number>()
+    for (const { graph, account } of this.stageEdges) {
+      values.set(graph.to, (values.get(graph.to) ?? 0) + account().out)
+    }
+    return this.stageReports().map((report) => {
+      const { busyUs, latency } = this.stages.get(report.name)!.time
+      return { ...report, values: values.get(report.name) ?? 0, busyUs, latencyUs: latency.summary() }
+    })
+  }
+
+  /** The times of each stage, by its name. Go on changing. */
+  stageTimes(): ReadonlyMap<string, StageTime> {
+    return new Map(Array.from(this.stages, ([name, { time }]) => [name, time]))
+  }
+
   /** Where the books are not balanced, as sentences; none when all is well. */
   imbalances(): string[] {
     return this.edges().flatMap((edge) =>
@@ -428,13 +464,17 @@ export class StageGraph {
         const own = (of: Clock): Clock => guarded(of, failed, (work) => runner.atWork(work))
         const surroundings = { clock: own(options.streamClock), waits: own(clock), random }
         const wiring = this.wiringOf(node, runner)
-        runWithClock(surroundings, () => runWithSpawn(spawn, () => runWithWiring(wiring, wire)))
+        const metrics = options.metrics?.(this.path(node))
+        runWithClock(surroundings, () =>
+          runWithSpawn(spawn, () => runWithMetrics(metrics, () => runWithWiring(wiring, wire))),
+        )
       },
       failed: options.onFailure,
       escalate: (fault) => this.escalate(node.groups, fault),
       restarted: () => {
         if (this.keepsBooks(node)) options.refresh('all')
       },
+      times: options.times,
     })
   }
 
@@ -547,9 +587,10 @@ export class StageGraph {
 
   private intoSink(from: string, node: SinkNode): Entry {
     const { name, sink, edge } = node
+    const latency = sink.reportsOnRun === true ? undefined : this.options.latency?.sink()
     let drain!: Drain<unknown>
     const make = (pressure: Pressure): WayTarget => {
-      drain = this.drainOf(from, node, pressure)
+      drain = this.drainOf(from, node, pressure, latency)
       return {
         offer: (_, value) => drain.push(value),
         skipped: (account) => drain.skipped(account),
@@ -569,10 +610,14 @@ export class StageGraph {
     let resolve!: () => void
     const ended = new Promise<void>((settle) => (resolve = settle))
     this.sinks.push({ name, from, edge, sink, drain, way, ended, result: undefined })
-    return { take: (value) => way.offer(undefined, value), end: () => void way.settled().then(resolve) }
+    const take = (value: unknown): void => {
+      latency?.came(value)
+      way.offer(undefined, value)
+    }
+    return { take, end: () => void way.settled().then(resolve) }
   }
 
-  private drainOf(from: string, node: SinkNode, pressure: Pressure): Drain<unknown> {
+  private drainOf(from: string, node: SinkNode, pressure: Pressure, latency: SinkLatency | undefined): Drain<unknown> {
     const { options } = this
     const { name, sink, edge } = node
     return new Drain<unknown>(sink, {
@@ -593,7 +638,7 @@ export class StageGraph {
       deadLetters: edge.deadLetters,
       onFault: (fault) => options.onFault(fault, name),
       ...(edge.retry === undefined ? {} : { retry: edge.retry }),
-      ...(options.onWritten === undefined || sink.reportsOnRun === true ? {} : { onWritten: options.onWritten }),
+      ...(latency === undefined ? {} : { onWritten: (values: readonly unknown[]) => latency.written(values) }),
     })
   }
 

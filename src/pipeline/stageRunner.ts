@@ -11,6 +11,7 @@ import { Supervisor, type OnFailure } from '../actors/supervision'
 import { seededRandom } from '../clock/backoff'
 import type { Clock, Timer } from '../clock/clock'
 import { MARK, stageMarks } from '../metrics/stageMarks'
+import { StageTime, type StageTimes } from '../metrics/stageTimes'
 import { asSentence, Fault, messageOf } from '../model/fault'
 import { identityOf, wordsOf } from './identity'
 import { Outlet } from './outlet'
@@ -56,6 +57,8 @@ export interface StageRunnerOptions {
   readonly escalate: (fault: Fault) => void
   /** A new instance is at work in the place of one that has failed. */
   readonly restarted: () => void
+  /** Undefined: it is neither marked nor timed while it works. */
+  readonly times: StageTimes | undefined
 }
 
 /** One life of the operator. */
@@ -79,6 +82,7 @@ export class StageRunner {
   private handled: unknown
   private timer: Timer | undefined
   private readonly supervisor: Supervisor
+  readonly time = new StageTime()
   private readonly mark: number
 
   constructor(private readonly options: StageRunnerOptions) {
@@ -108,7 +112,9 @@ export class StageRunner {
 
   /** Calls `work`, a timer of the stage say, in the stage's name. */
   atWork(work: () => void): void {
-    stageMarks.during(this.mark, work)
+    const { times } = this.options
+    if (times === undefined) work()
+    else stageMarks.during(this.mark, times.isOn ? () => times.during(this.time, work) : work)
   }
 
   private wire(instance: Instance, failed: (thrown: unknown) => void): void {
@@ -137,11 +143,16 @@ export class StageRunner {
     const { isHandling, handled, failures: failuresBefore } = this
     this.isHandling = true
     this.handled = value
-    const outer = marks[MARK.stage]!
-    marks[MARK.stage] = this.mark
-    if (outer === 0) marks[MARK.turns]! += 1
-    instance.input.next(value)
-    marks[MARK.stage] = outer
+    const { times } = this.options
+    if (times === undefined) instance.input.next(value)
+    else {
+      const outer = marks[MARK.stage]!
+      marks[MARK.stage] = this.mark
+      if (outer === 0) marks[MARK.turns]! += 1
+      if (times.isOn) times.during(this.time, () => instance.input.next(value))
+      else instance.input.next(value)
+      marks[MARK.stage] = outer
+    }
     this.isHandling = isHandling
     this.handled = handled
     if (this.failures !== failuresBefore) return 'failed'

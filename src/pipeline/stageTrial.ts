@@ -85,7 +85,6 @@ export async function tryStage(
     observe: (node, value) => {
       if (node === stage.name) output.take(value)
     },
-    onWritten: undefined,
   })
   graph.source(alone.nodes[0]!.name).offer(undefined, input.value)
   await dispatcher.idle()

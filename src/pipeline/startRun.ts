@@ -25,6 +25,7 @@ import type { RunMode, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
 import { supervisionTree } from './supervisionTree'
 import { toppedMarket } from './tops'
+import { noLatencies } from './watching'
 import type { Wish } from './wish'
 
 /** The server is loaded when a run is served. */
@@ -79,6 +80,7 @@ export function startRun(description: PipelineDescription, options: RunOptions):
         runId: options.runId,
         stopWithinMs: options.stopWithinMs ?? 5_000,
         onFault,
+        watching: options.watching,
       })
       run = current
       begun(current)
@@ -115,13 +117,15 @@ export function startRun(description: PipelineDescription, options: RunOptions):
         wishes,
         clock: liveClock,
         ready,
+        countsStreams: options.watching,
       })
       return toppedMarket(replayed, wishes)
     }
     const keepsFrames =
       options.record !== undefined ||
       description.nodes.some((node) => node.kind === 'source' && node.source instanceof FrameSource)
-    return liveMarketOf({ wishes, addresses: simulated?.addresses ?? options.addresses, keepsFrames })
+    const addresses = simulated?.addresses ?? options.addresses
+    return liveMarketOf({ wishes, addresses, keepsFrames, countsStreams: options.watching })
   }
 
   const done = begin()
@@ -142,8 +146,8 @@ export function startRun(description: PipelineDescription, options: RunOptions):
     attach: async (build) => (await Promise.race([running, done.then(ended)])).attach(build),
     graph: () => run?.picture() ?? runningGraphOf(nothingYet(description)),
     status: () => run?.status() ?? emptyStatus(description, mode),
+    metrics: () => run?.metrics() ?? [],
     health: () => run?.health() ?? notBegun(liveClock.nowUs()),
-    metrics: () => [],
   }
   return handle
 }
@@ -210,6 +214,8 @@ function emptyStatus(description: PipelineDescription, mode: RunMode): RunStatus
     edges: [],
     sinks: [],
     stages: [],
+    streams: [],
+    latencyUs: noLatencies(),
     faults: {},
     connections: [],
     tree: supervisionTree({ ...nothingYet(description), connections: [] }),

@@ -7,7 +7,6 @@
  */
 import path from 'node:path'
 import type { Clock } from '../clock/clock'
-import type { CounterSpecs } from '../metrics/counters'
 import { Fault } from '../model/fault'
 import type { RunLook } from './runLook'
 
@@ -102,14 +101,6 @@ export interface SinkCounters {
   /** Values that were given up and stand among the dead letters. Counted by `drain`. */
   deadLettered: number
 }
-
-export const SINK_COUNTERS = {
-  written: { unit: 'values', meaning: 'values that are safe at the destination' },
-  bytes: { unit: 'bytes', meaning: 'bytes that are safe at the destination' },
-  failed: { unit: 'batches', meaning: 'batches that were given up after all retries' },
-  retries: { unit: 'attempts', meaning: 'attempts to write a batch after the first' },
-  deadLettered: { unit: 'values', meaning: 'values that were given up and stand among the dead letters' },
-} as const satisfies CounterSpecs<SinkCounters>
 
 export function sinkCounters(): SinkCounters {
   return { written: 0, bytes: 0, failed: 0, retries: 0, deadLettered: 0 }

@@ -5,6 +5,7 @@ import { expect } from 'chai'
 import { EventEmitter } from 'node:events'
 import { terminalView, type TerminalView } from '../../src/cli/terminalView'
 import type { InstrumentRow } from '../../src/pipeline/monitor'
+import { noLatencies } from '../../src/pipeline/watching'
 import type { RunStatus } from '../../src/pipeline/runSummary'
 import { eventually } from '../kit/eventually'
 
@@ -100,7 +101,8 @@ describe('The terminal view', () => {
   })
 
   it('shows stages that have failed, those that are down first, and where the messages are', async () => {
-    const base = { path: 'test/x', lastFault: undefined } as const
+    const times = { values: 0, busyUs: 0, latencyUs: { count: 0, p50: 0, p99: 0, max: 0 } }
+    const base = { ...times, path: 'test/x', lastFault: undefined } as const
     const failing: Partial<RunStatus> = {
       stages: [
         { ...base, name: 'well', state: 'running', failures: 0, restarts: 0 },
@@ -210,6 +212,8 @@ function statusOf(rows: RunStatus['rows']): RunStatus {
     ],
     sinks: [],
     stages: [],
+    streams: [],
+    latencyUs: noLatencies(),
     faults: { BOOK_GAP: 2 },
     connections: [],
     tree: { name: 'test', kind: 'run', state: 'running', restarts: 0, failures: 0, quarantined: 0, children: [] },

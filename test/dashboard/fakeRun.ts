@@ -1,4 +1,5 @@
 import type { RunPhase, RunStatus } from '../../src/pipeline/runSummary'
+import { noLatencies } from '../../src/pipeline/watching'
 import type { MetricFamily } from '../../src/metrics/metric'
 import type { ServedRun } from '../../src/dashboard/servedRun'
 import type { RunHealth } from '../../src/pipeline/runHealth'
@@ -40,6 +41,8 @@ export class FakeRun implements ServedRun {
       edges: [],
       sinks: [],
       stages: [],
+      streams: [],
+      latencyUs: noLatencies(),
       faults: {},
       connections: this.connections,
       tree: { kind: 'run', name: 'test', state: 'running', restarts: 0, children: [] } as unknown as RunStatus['tree'],

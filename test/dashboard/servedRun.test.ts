@@ -126,7 +126,7 @@ describe('A served run', () => {
     await once(other, 'listening')
     const { port } = other.address() as AddressInfo
     run = WATCHED.start({ simulate: true, out: outDir, serve: port })
-    const failure = await run.done.catch((fault: Fault) => fault)
+    const failure = await run.done.catch((fault: unknown) => fault)
     other.close()
     expect(failure).to.include({ code: 'OPTION_INVALID' })
     expect((failure as Fault).message).to.match(/another program listens there\. End it, choose another port/)

@@ -413,7 +413,7 @@ describe('serveRun', () => {
       await serve()
       for (const token of ['', 'short', 'a b c d e f g h i j k', 'ü'.repeat(20), 'x'.repeat(257)]) {
         const refused = await serveRun({ run, host: '0.0.0.0', port: 0, token, clock, onFault: () => undefined }).catch(
-          (fault: Fault) => fault,
+          (fault: unknown) => fault,
         )
         expect(refused).to.include({ code: 'OPTION_INVALID' })
         if (token !== '') expect((refused as Fault).message).to.not.include(token)
@@ -561,7 +561,7 @@ describe('serveRun', () => {
     const { port } = other.address() as AddressInfo
     await serve()
     const refused = await serveRun({ run, host: '127.0.0.1', port, clock, onFault: () => undefined }).catch(
-      (fault: Fault) => fault,
+      (fault: unknown) => fault,
     )
     other.close()
     expect(refused).to.include({

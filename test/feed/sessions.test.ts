@@ -1,9 +1,7 @@
 import { expect } from 'chai'
 import { exchangeById } from '../../src/exchanges/exchanges'
 import type { SessionRecord } from '../../src/feed/record'
-import { SESSION_COUNTERS, type SessionNumbers } from '../../src/feed/session'
 import { Sessions } from '../../src/feed/sessions'
-import { CounterRegistry } from '../../src/metrics/counters'
 import type { MarketEvent } from '../../src/model/events'
 import { Fault } from '../../src/model/fault'
 import { needsShared } from '../kit/shared'
@@ -23,14 +21,9 @@ describe('Sessions', () => {
     expect(sessions.countsOf('binance').guard.buffered).to.equal(1)
   })
 
-  it('count in plain numbers, which can be read by name', () => {
+  it('count in plain numbers', () => {
     const { sessions } = play([1, 2].map(() => received('binance', binanceTrade('ETHUSDT'), { connection: 1 })))
-    const registry = new CounterRegistry()
-    const counts: SessionNumbers = sessions.countsOf('binance')
-    registry.register('session', { exchange: 'binance' }, SESSION_COUNTERS, counts)
-    const read = registry.read().map(({ name, value, unit }) => `${name} ${value} ${unit}`)
-    expect(read).to.include.members(['session.frames 2 frames', 'session.trades 2 trades'])
-    expect(read.some((line) => /^session\.scanned [01] frames$/.test(line))).to.equal(true)
+    expect(sessions.countsOf('binance')).to.deep.include({ frames: 2, trades: 2, unreadable: 0 })
   })
 
   it('learn instruments from REST answers, and name them in what follows', () => {

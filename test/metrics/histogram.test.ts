@@ -30,11 +30,12 @@ describe('a latency histogram', () => {
     for (const us of [0, 3, 3, 4, 1_000, 3_600_000_000, 1e12, NaN]) histogram.record(us)
     expect(histogram.buckets().map(({ fromUs, count }) => [fromUs, count])).to.deep.equal([
       [0, 1],
-      [3, 2],
-      [4, 1],
+      [2, 2],
+      [3, 1],
       [896, 1],
       [3_221_225_472, 2],
     ])
+    expect(histogram.buckets().map(({ toUs }) => toUs)).to.deep.equal([0, 3, 4, 1_024, 3_758_096_384])
     const other = new LatencyHistogram()
     other.record(5)
     other.merge(histogram)
@@ -47,7 +48,7 @@ describe('a latency histogram', () => {
         one.record(us)
         const [bucket, ...more] = one.buckets()
         expect(more).to.deep.equal([])
-        expect(us).to.be.within(bucket!.fromUs, bucket!.toUs - 1)
+        expect(us).to.be.within(us === 0 ? 0 : bucket!.fromUs + 1, bucket!.toUs)
         expect(bucket!.toUs - bucket!.fromUs).to.be.at.most(Math.max(1, us / 4))
       }),
       { numRuns: 200 },
@@ -71,6 +72,57 @@ describe('a latency histogram', () => {
         },
       ),
       { seed: 1 },
+    )
+  })
+
+  it('tells of fractions of a microsecond, and to a sixteenth where that is enough', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0.001, max: 3.6e9, noNaN: true }), (us) => {
+        for (const [precision, share] of [
+          ['fine', 0.001],
+          ['coarse', 1 / 16],
+        ] as const) {
+          const histogram = new LatencyHistogram(precision)
+          histogram.record(us)
+          histogram.record(3.6e9) // so that the bound of the bucket is told, and not the highest
+          expect(histogram.percentile(50)).to.be.within(us, us * (1 + share))
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('lets a value stand for several', () => {
+    const histogram = new LatencyHistogram()
+    histogram.record(5, 64)
+    histogram.record(900, 36)
+    histogram.record(NaN, 3)
+    expect(histogram.summary()).to.deep.equal({ count: 100, p50: 5, p99: 900, max: 900 })
+    expect([histogram.sum, histogram.refused]).to.deep.equal([5 * 64 + 900 * 36, 3])
+  })
+
+  it('tells a distribution with the same bounds always, in which each value is counted from its own size on', () => {
+    const empty = new LatencyHistogram().distribution()
+    expect(empty.sum).to.equal(0)
+    expect(empty.buckets.at(-1)).to.deep.equal({ upTo: Infinity, count: 0 })
+    const values = fc.array(
+      fc.oneof(fc.integer({ min: 0, max: 5_000 }), fc.double({ min: 0, max: 3.6e9, noNaN: true })),
+    )
+    fc.assert(
+      fc.property(values, (latencies) => {
+        const histogram = new LatencyHistogram('coarse')
+        for (const latency of latencies) histogram.record(latency)
+        const { sum, buckets } = histogram.distribution()
+        expect(sum).to.be.closeTo(
+          latencies.reduce((all, latency) => all + latency, 0),
+          1e-3,
+        )
+        expect(buckets.map(({ upTo }) => upTo)).to.deep.equal(empty.buckets.map(({ upTo }) => upTo))
+        for (const { upTo, count } of buckets) {
+          expect(count, `up to ${upTo}`).to.equal(latencies.filter((latency) => latency <= upTo).length)
+        }
+      }),
+      { numRuns: 200 },
     )
   })
 

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { map, NEVER, Observable, of, type OperatorFunction } from 'rxjs'
 import { currentWiring } from '../../src/actors/wiring'
+import { LatencyBudget } from '../../src/metrics/latencyBudget'
 import { memory } from '../../src/sinks/memory'
 import { sinkCounters, type Sink } from '../../src/sinks/sink'
 import { wired } from './wired'
@@ -192,8 +193,9 @@ describe('StageGraph', () => {
 
   it('finishes what reports on the run after the other sinks, and measures no latency by it', async () => {
     const said: string[] = []
-    const sinkOf = (name: string, reportsOnRun: boolean): Sink<number> => ({
-      ...memory<number>({ capacity: 5, name }),
+    const latency = new LatencyBudget(() => 5_000)
+    const sinkOf = (name: string, reportsOnRun: boolean): Sink<{ receiveTimeUs: number }> => ({
+      ...memory<{ receiveTimeUs: number }>({ capacity: 5, name }),
       reportsOnRun,
       close: () => {
         said.push(`${name} closed`)
@@ -202,16 +204,18 @@ describe('StageGraph', () => {
     })
     const { graph } = wired(
       ({ source, sink }) => {
-        const n = source('n', NEVER as Observable<number>, roomy)
+        const n = source('n', NEVER as Observable<{ receiveTimeUs: number }>, roomy)
         sink(n, sinkOf('report', true), { ...atOnce, name: 'report' })
         sink(n, sinkOf('rows', false), { ...atOnce, name: 'rows' })
       },
       'out',
-      (values) => said.push(`${values.length} written`),
+      { latency },
     )
-    graph.source('n').offer(undefined, 1)
+    latency.decoded(1_000, [])
+    graph.source('n').offer(undefined, { receiveTimeUs: 1_000 })
     await graph.finish(1_000)
-    expect(said).to.deep.equal(['1 written', 'rows closed', 'report closed'])
+    expect(said).to.deep.equal(['rows closed', 'report closed'])
+    expect(latency.parts.receiveToSink.summary()).to.deep.equal({ count: 1, p50: 4_000, p99: 4_000, max: 4_000 })
   })
 
   it('waits for stages that do not end no longer than it may', async () => {

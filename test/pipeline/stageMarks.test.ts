@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { map, NEVER, Observable, type OperatorFunction } from 'rxjs'
 import { currentClock } from '../../src/clock/currentClock'
 import { MARK, stageMarks } from '../../src/metrics/stageMarks'
+import { StageTimes } from '../../src/metrics/stageTimes'
 import { memory } from '../../src/sinks/memory'
 import { wired } from './wired'
 
@@ -80,6 +81,6 @@ function running(one: OperatorFunction<number, number>, two: OperatorFunction<nu
   const parts = wired(({ source, sink }) => {
     const values = source('n', NEVER as Observable<number>, roomy)
     sink(values.through('one', one).through('two', two), memory<number>({ capacity: 9 }), roomy)
-  })
+  }, 'out', { times: new StageTimes(() => 0) })
   return { ...parts, offer: (value: number) => parts.graph.source('n').offer(undefined, value) }
 }

@@ -2,7 +2,7 @@ import { Dispatcher } from '../../src/actors/dispatcher'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { describePipeline, type PipelineBuilder } from '../../src/pipeline/description'
 import type { BookName } from '../../src/feed/liveFeed'
-import { StageGraph } from '../../src/pipeline/stageGraph'
+import { StageGraph, type StageGraphOptions } from '../../src/pipeline/stageGraph'
 import type { StageFailure } from '../../src/pipeline/stageRunner'
 import { liveHost } from '../../src/pipeline/host'
 
@@ -10,7 +10,7 @@ import { liveHost } from '../../src/pipeline/host'
 export function wired(
   build: (builder: PipelineBuilder) => void,
   outDir = 'out',
-  onWritten?: (values: readonly unknown[]) => void,
+  watching: Pick<StageGraphOptions, 'times' | 'latency' | 'metrics'> = {},
 ) {
   const clock = new VirtualClock()
   const nowMs = { value: 0 }
@@ -56,7 +56,7 @@ export function wired(
       },
     },
     observe: (node, value) => observed.push(`${node} ${String(value)}`),
-    onWritten,
+    ...watching,
   })
   return { graph, dispatcher, clock, nowMs, faults, failures, escalated, refreshed, observed, pressed }
 }

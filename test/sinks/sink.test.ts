@@ -1,10 +1,9 @@
 import { expect } from 'chai'
 import path from 'node:path'
-import { CounterRegistry } from '../../src/metrics/counters'
 import { Fault } from '../../src/model/fault'
 import { ByteDigest } from '../../src/sinks/files/byteDigest'
 import { fileFault } from '../../src/model/fileFault'
-import { SINK_COUNTERS, resolveOut, sinkCounters } from '../../src/sinks/sink'
+import { resolveOut } from '../../src/sinks/sink'
 
 describe('the path of a sink', () => {
   const within = (sinkPath: string, outDir: string): string =>
@@ -67,22 +66,6 @@ describe('the fault of a file', () => {
   it('is a fault that was one already', () => {
     const fault = new Fault('OPTION_INVALID', 'No.')
     expect(fileFault('bars', 'f', fault)).to.equal(fault)
-  })
-})
-
-describe('the counters of a sink', () => {
-  it('begin at zero and can be read by name', () => {
-    const registry = new CounterRegistry()
-    const counters = sinkCounters()
-    registry.register('sink', { sink: 'bars' }, SINK_COUNTERS, counters)
-    counters.written = 5
-    expect(registry.read().map(({ name, value, unit }) => `${name} ${value} ${unit}`)).to.deep.equal([
-      'sink.written 5 values',
-      'sink.bytes 0 bytes',
-      'sink.failed 0 batches',
-      'sink.retries 0 attempts',
-      'sink.deadLettered 0 values',
-    ])
   })
 })
 

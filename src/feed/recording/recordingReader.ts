@@ -17,7 +17,6 @@
  */
 import { readFile } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
-import type { CounterSpecs } from '../../metrics/counters'
 import { Fault, messageOf } from '../../model/fault'
 import type { Lineage } from '../../model/events'
 import type { GapRecord, SessionRecord } from '../record'
@@ -77,15 +76,6 @@ export interface ReadingCounters {
   /** Of text, unpacked. */
   bytes: number
 }
-
-export const READING_COUNTERS = {
-  lines: { unit: 'lines', meaning: 'lines of recordings after the header' },
-  records: { unit: 'records', meaning: 'records that were read from recordings' },
-  unreadable: { unit: 'lines', meaning: 'lines of recordings that are broken and were skipped' },
-  ignored: { unit: 'lines', meaning: 'lines of recordings of a kind that this version does not know' },
-  lost: { unit: 'lines', meaning: 'lines that are missing because the recorder had no room for them' },
-  bytes: { unit: 'bytes', meaning: 'text of recordings that was read, unpacked' },
-} as const satisfies CounterSpecs<ReadingCounters>
 
 /** @throws `OPTION_INVALID` for a limit or a time that is none */
 export function readRecording(path: string, options: ReadOptions): RecordingReader {

@@ -13,7 +13,6 @@ import { mkdir, open, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { backoffProblem, liveRandom, type Budget } from '../../clock/backoff'
 import { LONGEST_WAIT_MS, type Clock } from '../../clock/clock'
-import type { CounterSpecs } from '../../metrics/counters'
 import { Fault, messageOf } from '../../model/fault'
 import { fileProblem } from '../../model/fileFault'
 import type { SessionRecord } from '../record'
@@ -83,13 +82,6 @@ export interface RecordingCounters {
   bytes: number
   retries: number
 }
-
-export const RECORDING_COUNTERS = {
-  lines: { unit: 'lines', meaning: 'lines that the recording took' },
-  lost: { unit: 'lines', meaning: 'lines that are missing from the recording because the disk was too slow or failed' },
-  bytes: { unit: 'bytes', meaning: 'size of the recording on the disk' },
-  retries: { unit: 'attempts', meaning: 'attempts to write the recording after the first' },
-} as const satisfies CounterSpecs<RecordingCounters>
 
 export interface RecordingSummary {
   readonly path: string

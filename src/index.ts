@@ -21,6 +21,7 @@ export type {
 export { toDot, toMermaid, type GraphEdge, type PipelineGraph, type RunningGraph } from './pipeline/graph'
 export type { BranchHandle } from './pipeline/run'
 export type { RunMode, RunPhase, RunStatus, RunSummary } from './pipeline/runSummary'
+export type { OpenTelemetryOptions, TraceOptions } from './pipeline/openTelemetryOptions'
 export type { ServeOptions } from './pipeline/serveOptions'
 export type { EdgeReport, SinkReport } from './pipeline/stageGraph'
 export type { StageReport, StageState } from './pipeline/stageRunner'

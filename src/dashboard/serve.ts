@@ -8,6 +8,8 @@ import type { ServedRun } from './servedRun'
 import { LOOPBACK, parseServeAddress } from './serveAddress'
 import { serveRun, type RunServer } from './server'
 
+export type { RunServer } from './server'
+
 export interface ServeContext {
   readonly clock: Clock
   /** The environment of the process. */

@@ -14,12 +14,18 @@ import type { MetricSpec } from './metric'
 
 export const CATALOGUE = {
   'run.seconds': gauge('s', 'how long the run has been going on, or went on'),
-  'run.records': counter('records', 'records that were received: frames, REST answers, beginnings and ends of connections'),
+  'run.records': counter(
+    'records',
+    'records that were received: frames, REST answers, beginnings and ends of connections',
+  ),
   'run.events': counter('events', 'events that were made of them'),
   'run.faults': counter('faults', 'faults that were met, by code'),
   'run.holds': counter('holds', 'times that the sources were held back because an edge that may not drop was full'),
   'run.held': counter('ms', 'for how long the sources were held back, in all'),
-  'run.quarantined': counter('messages', 'messages that stages failed on and that were put into quarantine, or could not be'),
+  'run.quarantined': counter(
+    'messages',
+    'messages that stages failed on and that were put into quarantine, or could not be',
+  ),
 
   'edge.received': counter('values', 'values that came to the edge'),
   'edge.sent': counter('values', 'values that left the edge for what is behind it'),
@@ -36,7 +42,10 @@ export const CATALOGUE = {
   'feed.attempts': counter('attempts', 'attempts to connect'),
   'feed.reconnects': counter('connections', 'times that the connection was begun anew after a failure'),
   'feed.resyncs': counter('snapshots', 'snapshots that were asked for because a book had lost its chain'),
-  'feed.refreshes': counter('snapshots', 'snapshots of books that were right, asked for by stages that had lost theirs'),
+  'feed.refreshes': counter(
+    'snapshots',
+    'snapshots of books that were right, asked for by stages that had lost theirs',
+  ),
   'feed.renewals': counter('subscriptions', 'subscriptions that were renewed because they had fallen silent'),
 
   'exchange.frames': counter('frames', 'frames that were decoded'),
@@ -84,7 +93,10 @@ export const CATALOGUE = {
     'us',
     'time that the stage has worked, without what it calls; worked out from a share of its work, one piece in 64 on a long run',
   ),
-  'stage.latency': histogram('us', 'how long the stage works on what it is given at once, without what it calls; as stage.busy'),
+  'stage.latency': histogram(
+    'us',
+    'how long the stage works on what it is given at once, without what it calls; as stage.busy',
+  ),
   'stage.faults': counter('faults', 'times that the stage, or source, has failed'),
   'stage.restarts': counter('restarts', 'new instances that took the place of one that had failed'),
 
@@ -100,14 +112,20 @@ export const CATALOGUE = {
     "from the exchange's stamp to the socket's callback; 0 where the exchange's clock is ahead of ours",
   ),
   'latency.receive_to_decode': histogram('us', "from the socket's callback until the frame is events"),
-  'latency.decode_to_operator': histogram('us', 'from there until what the operators made of it comes to the edge of a sink'),
+  'latency.decode_to_operator': histogram(
+    'us',
+    'from there until what the operators made of it comes to the edge of a sink',
+  ),
   'latency.operator_to_sink': histogram('us', 'from there until it is safe at the destination'),
   'latency.receive_to_sink': histogram('us', 'the whole of the last three, of all sampled frames'),
   'latency.exchange_to_sink': histogram('us', 'the whole of all four, of sampled frames whose exchange says the time'),
   'latency.exchange_ahead': counter('frames', "sampled frames whose exchange's clock was ahead of ours"),
 
   'recording.lines': counter('lines', 'lines that the recording took'),
-  'recording.lost': counter('lines', 'lines that are missing from the recording because the disk was too slow or failed'),
+  'recording.lost': counter(
+    'lines',
+    'lines that are missing from the recording because the disk was too slow or failed',
+  ),
   'recording.bytes': counter('bytes', 'size of the recording on the disk'),
   'recording.retries': counter('attempts', 'attempts to write the recording after the first'),
 
@@ -122,8 +140,14 @@ export const CATALOGUE = {
   'process.resident': gauge('bytes', 'memory of the process'),
   'loop.delay': gauge('ms', 'how long the event loop keeps timers waiting, since the start of the run, by percentile'),
 
-  'metrics.overflowed': counter('values', 'values of a metric of the pipeline whose labels were more than may be, counted together'),
-  'metrics.refused': counter('values', 'values of a metric of the pipeline that were no numbers, or would have made a counter fall'),
+  'metrics.overflowed': counter(
+    'values',
+    'values of a metric of the pipeline whose labels were more than may be, counted together',
+  ),
+  'metrics.refused': counter(
+    'values',
+    'values of a metric of the pipeline that were no numbers, or would have made a counter fall',
+  ),
 } as const satisfies Readonly<Record<string, MetricSpec>>
 
 /** The name of a metric of millrace. */

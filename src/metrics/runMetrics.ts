@@ -40,7 +40,10 @@ export function runMetrics({ everyMs, only }: RunMetricsOptions): Observable<rea
     })
   }
   if (only !== undefined && !(Array.isArray(only) && only.every((name) => typeof name === 'string'))) {
-    throw new Fault('OPTION_INVALID', 'runMetrics has an `only` that is no list of names: give such as ["edge", "run.faults"].')
+    throw new Fault(
+      'OPTION_INVALID',
+      'runMetrics has an `only` that is no list of names: give such as ["edge", "run.faults"].',
+    )
   }
   const rows = new Observable<readonly MetricRow[]>((out) => {
     const read = currentMetrics()?.read
@@ -78,7 +81,13 @@ function rowsOfHistogram({ name, unit }: MetricFamily, sample: MetricSample, tim
   return [
     { timeUs, name: `${name}.count`, labels, value, unit: 'values' },
     { timeUs, name: `${name}.sum`, labels, value: sum, unit },
-    ...Object.entries(percentiles ?? {}).map(([what, at]) => ({ timeUs, name: `${name}.${what}`, labels, value: at, unit })),
+    ...Object.entries(percentiles ?? {}).map(([what, at]) => ({
+      timeUs,
+      name: `${name}.${what}`,
+      labels,
+      value: at,
+      unit,
+    })),
   ]
 }
 

@@ -81,7 +81,10 @@ const METRICS_MAX = 1_000
 const LABELS_MAX = 8
 const LABEL_CHARACTERS_MAX = 200
 const BOUNDS_MAX = 100
-const DEFAULT_BOUNDS = Array.from({ length: 28 }, (_, index) => [1, 2, 5][index % 3]! * 10 ** (Math.floor(index / 3) - 3))
+const DEFAULT_BOUNDS = Array.from(
+  { length: 28 },
+  (_, index) => [1, 2, 5][index % 3]! * 10 ** (Math.floor(index / 3) - 3),
+)
 
 type AnyMetric = CounterMetric | GaugeMetric | HistogramMetric
 
@@ -363,7 +366,9 @@ function problemOf({ name, unit, meaning, labels, bounds }: OwnSpec): string | u
   if (!Array.isArray(labels) || labels.length > LABELS_MAX || new Set(labels).size < labels.length) {
     return `its labels are a list of up to ${LABELS_MAX} different names`
   }
-  const label = labels.find((each: unknown) => typeof each !== 'string' || !LABEL.test(each) || RESERVED_LABELS.has(each))
+  const label = labels.find(
+    (each: unknown) => typeof each !== 'string' || !LABEL.test(each) || RESERVED_LABELS.has(each),
+  )
   if (label !== undefined) {
     return `${JSON.stringify(label)} cannot be a label: one is a word of small letters, digits and _, and not ${[...RESERVED_LABELS].join(', ')}`
   }
@@ -372,7 +377,9 @@ function problemOf({ name, unit, meaning, labels, bounds }: OwnSpec): string | u
     Array.isArray(bounds) &&
     bounds.length >= 1 &&
     bounds.length <= BOUNDS_MAX &&
-    bounds.every((bound: unknown, index) => Number.isFinite(bound) && (index === 0 || bounds[index - 1]! < (bound as number)))
+    bounds.every(
+      (bound: unknown, index) => Number.isFinite(bound) && (index === 0 || bounds[index - 1]! < (bound as number)),
+    )
   return areBounds ? undefined : `its bounds are 1 to ${BOUNDS_MAX} numbers, each above the one before`
 }
 

@@ -9,6 +9,7 @@ import {
   type Stream,
 } from './description'
 import { graphOf, type PipelineGraph, type RunningGraph } from './graph'
+import type { OpenTelemetryOptions } from './openTelemetryOptions'
 import type { QuarantinedMessage } from './quarantinedMessage'
 import type { BranchHandle } from './run'
 import type { RunHealth } from './runHealth'
@@ -64,6 +65,11 @@ export interface RunOptions {
    * Default: not at all.
    */
   readonly serve?: number | string | ServeOptions
+  /**
+   * Tells OpenTelemetry what the run counts, and follows some frames as traces, through the package @opentelemetry/api. The
+   * SDK is yours, registered before the run begins. Default: not at all.
+   */
+  readonly openTelemetry?: boolean | OpenTelemetryOptions
   /** Milliseconds that draining and flushing may take at the end; default 5,000. */
   readonly stopWithinMs?: number
   readonly onFault?: (fault: Fault) => void

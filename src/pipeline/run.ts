@@ -24,6 +24,7 @@ import type { Reading } from '../metrics/registry'
 import type { FaultLook, InstrumentLook, RunLook } from '../sinks/runLook'
 import { runWithSpawn } from '../workers/currentSpawn'
 import type { MarketEvent } from '../model/events'
+import type { FrameTracer } from '../metrics/exporters/frameTracer'
 import { asSentence, errorOf, Fault, messageOf, type FaultCode } from '../model/fault'
 import { readsLevels } from './levelReaders'
 import { describeBranch, pathOf, type PipelineDescription, type SourceNode } from './description'
@@ -94,6 +95,8 @@ export interface RunEngineOptions {
   readonly onFault: (fault: Fault) => void
   /** False leaves out whatever of watching the run costs more than an addition: for measuring what it costs. Default true. */
   readonly watching?: boolean | undefined
+  /** Follows some frames to the sinks. */
+  readonly tracer?: FrameTracer | undefined
 }
 
 /** What takes down every record of a run. */
@@ -620,6 +623,7 @@ export class Run {
     if (this.graph === undefined) return
     this.eventCount += events.length
     this.watching.latency?.decoded(record.timeUs, events)
+    this.options.tracer?.decoded(record, events)
     const [only] = this.taps
     if (this.taps.length === 1 && events.every(only!.wants)) {
       this.monitor.events(events)
@@ -659,6 +663,7 @@ export class Run {
       look: () => this.look(),
       times: this.watching.times,
       latency: this.watching.latency,
+      tracer: this.options.tracer,
       metrics: (owner) => this.watching.inForce(owner),
     })
     const nodes = description.nodes.filter((node) => node.kind === 'source')

@@ -6,17 +6,20 @@ import { createRequire } from 'node:module'
 import { liveClock } from '../clock/liveClock'
 import { parseSpeed } from '../feed/recording/pace'
 import { openRecording } from '../feed/recording/recordingWriter'
+import type { FrameTracer } from '../metrics/exporters/frameTracer'
 import { Fault } from '../model/fault'
 import { DEFAULT_OUT_DIR } from '../sinks/sink'
 import type { RunningSimulator } from '../simulator/simulator'
 import { startSimulator } from '../simulator/startSimulator'
-import type * as served from '../dashboard/serve'
+import type * as serving from '../dashboard/serve'
+import type { RunServer } from '../dashboard/serve'
 import type { PipelineDescription } from './description'
 import { runningGraphOf, type RunningParts } from './graph'
 import { liveHost } from './host'
 import { liveMarketOf } from './liveMarkets'
 import type { Market } from './market'
 import type { RunHandle, RunOptions } from './pipeline'
+import type { OpenTelemetryOptions } from './openTelemetryOptions'
 import { openQuarantine } from './quarantine'
 import { ReplayMarket } from './replayMarket'
 import { Run } from './run'
@@ -24,11 +27,13 @@ import { notBegun } from './runHealth'
 import type { RunMode, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
 import { supervisionTree } from './supervisionTree'
+import type * as telemetry from './telemetry'
+import type { Telemetry } from './telemetry'
 import { toppedMarket } from './tops'
 import { noLatencies } from './watching'
 import type { Wish } from './wish'
 
-/** The server is loaded when a run is served. */
+/** What tells others of a run is loaded when it is asked for. */
 const load = createRequire(__filename)
 
 /** Begins a run, and hands it over. */
@@ -44,19 +49,33 @@ export function startRun(description: PipelineDescription, options: RunOptions):
 
   const outDir = options.out ?? DEFAULT_OUT_DIR
   const begin = async (): Promise<RunSummary> => {
-    const { serve } = options
-    if (serve === undefined) return live()
+    const { serve, openTelemetry = false } = options
+    if (serve === undefined && openTelemetry === false) return live()
     await Promise.resolve() // then the handle is there
-    const { serve: serveRun } = load('../dashboard/serve') as typeof served
-    const server = await serveRun(handle, serve, { clock: liveClock, env: liveHost.env, onFault })
+    const telling = openTelemetry === false ? undefined : await tell(openTelemetry)
     try {
-      return await live()
+      const server = serve === undefined ? undefined : await served(serve)
+      try {
+        return await live(telling?.tracer)
+      } finally {
+        await server?.close()
+      }
     } finally {
-      await server.close()
+      telling?.end()
     }
   }
 
-  const live = async (): Promise<RunSummary> => {
+  const tell = (how: true | OpenTelemetryOptions): Promise<Telemetry> => {
+    const { openTelemetry } = load('./telemetry') as typeof telemetry
+    return openTelemetry(how, { run: handle, clock: liveClock, onFault })
+  }
+
+  const served = (how: NonNullable<RunOptions['serve']>): Promise<RunServer> => {
+    const { serve } = load('../dashboard/serve') as typeof serving
+    return serve(handle, how, { clock: liveClock, env: liveHost.env, onFault })
+  }
+
+  const live = async (tracer?: FrameTracer): Promise<RunSummary> => {
     let simulated: RunningSimulator | undefined
     if (mode === 'simulate' && wishes.length > 0) simulated = await startSimulator(simulatorOptionsOf(wishes, options))
     try {
@@ -81,6 +100,8 @@ export function startRun(description: PipelineDescription, options: RunOptions):
         stopWithinMs: options.stopWithinMs ?? 5_000,
         onFault,
         watching: options.watching,
+        // Of a replay, what frames took on their way was long ago.
+        tracer: mode === 'replay' ? undefined : tracer,
       })
       run = current
       begun(current)

@@ -142,7 +142,7 @@ describe('A served run', () => {
     const refusals: Promise<number>[] = []
     let answers = 0
     const askOften = async (): Promise<void> => {
-      for (let number = 0; number < 250; number++) {
+      for (let number = 0; number < 150; number++) {
         const answer = await fetch(`${url}metrics`)
         await answer.arrayBuffer()
         if (answer.status === 200) answers++
@@ -176,7 +176,7 @@ describe('A served run', () => {
       }
     }
     await flood
-    expect(answers).to.be.greaterThan(1_900) // a connection that is idle may be let go for another just as it asks
+    expect(answers).to.be.greaterThan(1_100) // a connection that is idle may be let go for another just as it asks
     const refused = (await Promise.all(refusals)).reduce((sum, one) => sum + one, 0)
     expect(refused).to.be.greaterThan(0)
     await eventually(() => expect(run.status().events).to.be.greaterThan(before + 1_000))

@@ -139,7 +139,7 @@ describe('serveRun', () => {
       run.families = [gauge('stream.rate', 1)]
       const text = await get('/metrics')
       expect(text.headers.get('content-type')).to.equal('text/plain; version=0.0.4; charset=utf-8')
-      expect(await text.text()).to.match(/^millrace_stream_rate_values\{symbol="S0"\} 1$/m)
+      expect(await text.text()).to.match(/^millrace_stream_rate\{symbol="S0"\} 1$/m)
       const open = await get('/metrics', { accept: 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5' })
       expect(open.headers.get('content-type')).to.equal('application/openmetrics-text; version=1.0.0; charset=utf-8')
       expect(await open.text()).to.match(/# EOF\n$/)

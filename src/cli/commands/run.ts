@@ -56,6 +56,9 @@ const OPTIONS = {
     meaning: 'a further name by which --serve may be asked, as that of a proxy',
     multiple: true,
   },
+  'open-telemetry': {
+    meaning: 'tell OpenTelemetry metrics and some traces; the pipeline file, or node --require, registers its SDK',
+  },
   digest: { meaning: 'digest what each sink writes' },
   'run-id': { value: 'ID', meaning: 'name the run: repeated after a kill, sinks that can leave out what they hold' },
   json: { meaning: 'print the summary as one JSON object' },
@@ -196,6 +199,7 @@ function optionsOf(parsed: ParsedArgs): RunOptions {
     ...text('record', 'record'),
     ...text('exchange', 'exchange'),
     ...text('run-id', 'runId'),
+    ...(parsed.flag('open-telemetry') ? { openTelemetry: true } : {}),
     digest: parsed.flag('digest'),
   }
 }

@@ -28,9 +28,10 @@ export interface FrameTracerOptions {
 
 /** A frame that became events. */
 export interface DecodedFrame {
-  readonly receiveTimeUs: number
+  /** The receive stamp. */
+  readonly timeUs: number
   readonly exchange: string
-  readonly connection: string
+  readonly connection: number
 }
 
 interface Followed {
@@ -68,7 +69,7 @@ export class FrameTracer {
     events: readonly { readonly exchangeTimeUs?: number | undefined; readonly symbol?: string }[],
   ): void {
     const { oneIn, inFlightMax, clock, withinMs, api } = this.options
-    const { receiveTimeUs: receiveUs, exchange, connection } = frame
+    const { timeUs: receiveUs, exchange, connection } = frame
     if (scrambled(receiveUs) % oneIn !== 0 || this.followed.size >= inFlightMax || this.followed.has(receiveUs)) return
     const decodedUs = Math.max(receiveUs, clock.nowUs())
     const exchangeUs = events[0]?.exchangeTimeUs

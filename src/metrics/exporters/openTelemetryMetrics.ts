@@ -50,9 +50,21 @@ class Bridge {
   private readUs = -Infinity
   private readonly observed = new Map<string, Observed[]>()
   private hasFailed = false
-  private state: 'running' | 'ended' | 'told' = 'running'
+  private state: 'running' | 'ended' | 'told' | 'over' = 'running'
 
-  constructor(private readonly options: OpenTelemetryMetricsOptions) {}
+  constructor(private readonly options: OpenTelemetryMetricsOptions) {
+    const instrument = options.meter.createObservableGauge('millrace.metrics', {
+      description: 'metrics of the run, each of which has its instrument from the next collection on',
+      unit: '{metrics}',
+    })
+    // It is called also while there is nothing else to call: a run that has not begun counts nothing.
+    const callback: ObservableCallback = (result) => {
+      const { size } = this.read()
+      if (this.state !== 'over') result.observe(size, {})
+    }
+    instrument.addCallback(callback)
+    this.observed.set('', [{ instrument, callback }])
+  }
 
   /** Reads the run, unless that was done just now; what is new gets its instruments, and is observed from the next time on. */
   read(): ReadonlyMap<string, MetricFamily> {
@@ -61,10 +73,8 @@ class Bridge {
     if (nowUs - this.readUs < SHARED_MS * 1_000) return this.families
     this.readUs = nowUs
     if (this.state === 'told') this.letGo()
-    if (this.state !== 'running') {
-      this.state = 'told'
-      return this.families
-    }
+    if (this.state === 'ended') this.state = 'told'
+    if (this.state !== 'running') return this.families
     try {
       this.families = new Map(run.metrics().map((family) => [family.name, family]))
       for (const family of this.families.values()) if (!this.observed.has(family.name)) this.observe(family)
@@ -113,6 +123,7 @@ class Bridge {
       for (const { instrument, callback } of each) instrument.removeCallback(callback)
     }
     this.observed.clear()
+    this.state = 'over'
     this.families = new Map()
   }
 }

@@ -3,8 +3,9 @@
  *
  * Formats  text 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/) and OpenMetrics 1.0
  *          (https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md); read 2026-08-24
- * Names    `edge.received` in values is `millrace_edge_received_values_total`: group, name, unit, and `_total` where it
- *          only grows. A unit that is the last word of the name is not said twice
+ * Names    group, name, unit, and `_total` where it only grows: `stage.busy` in us is `millrace_stage_busy_seconds_total`. What
+ *          is counted is named where a counter's name does not say it: `edge.received` in values is
+ *          `millrace_edge_received_values_total`, `feed.frames` in frames `millrace_feed_frames_total`
  * Units    the base units that Prometheus asks for: times in seconds, percents as ratios
  *
  * Nothing that comes in makes a text that Prometheus refuses: names are made valid, labels are escaped, two metrics that
@@ -104,7 +105,7 @@ function named(families: readonly MetricFamily[]): NamedFamily[] {
     const [{ name, kind, unit, meaning }] = parts as [MetricFamily]
     const base = baseUnitOf(unit)
     return {
-      name: claim(taken, prometheusName(name, kind, base.word), kind),
+      name: claim(taken, prometheusName(name, kind, base), kind),
       kind,
       unit: base.word,
       divisor: base.divisor,
@@ -115,10 +116,14 @@ function named(families: readonly MetricFamily[]): NamedFamily[] {
 }
 
 /** The name of a metric for Prometheus, without `_total`. */
-function prometheusName(name: string, kind: MetricFamily['kind'], unit: string): string {
+function prometheusName(name: string, kind: MetricFamily['kind'], { word, isMeasure }: BaseUnit): string {
   let words = wordsOf(name)
   if (kind === 'counter') words = words.replace(/(?:_total)+$/, '')
-  if (unit !== '' && words !== unit && !words.endsWith(`_${unit}`)) words = words === '' ? unit : `${words}_${unit}`
+  // A plural at its end says what is counted; a participle does not.
+  const saysIt = isMeasure
+    ? words === word || words.endsWith(`_${word}`)
+    : kind !== 'counter' || words.endsWith('s') || words.split('_').includes(word)
+  if (word !== '' && !saysIt) words = words === '' ? word : `${words}_${word}`
   // At the end of a name these have a meaning of their own.
   if (/(?:^|_)(?:total|sum|count|bucket|created|info)$/.test(words)) words += '_value'
   return words === '' ? 'millrace_unnamed' : `millrace_${words}`
@@ -215,12 +220,23 @@ function wordsOf(name: string): string {
 
 const NAME_LENGTH_MAX = 200
 
-/** The unit that Prometheus wants of a measure, as the word at the end of a name. */
-function baseUnitOf(unit: string): { readonly word: string; readonly divisor: number } {
-  return MEASURES.get(unit) ?? { word: wordsOf(unit.replace('/s', '_per_second')), divisor: 1 }
+/** The unit that Prometheus wants, as a word of a name. */
+interface BaseUnit {
+  readonly word: string
+  /** What a value is divided by to be in it. */
+  readonly divisor: number
+  /** Else it is the word for what is counted. */
+  readonly isMeasure: boolean
 }
 
-const MEASURES: ReadonlyMap<string, { readonly word: string; readonly divisor: number }> = new Map([
+function baseUnitOf(unit: string): BaseUnit {
+  const measure = MEASURES.get(unit)
+  if (measure !== undefined) return { ...measure, isMeasure: true }
+  return { word: wordsOf(unit.replace('/s', '_per_second')), divisor: 1, isMeasure: unit.endsWith('/s') }
+}
+
+const MEASURES: ReadonlyMap<string, Pick<BaseUnit, 'word' | 'divisor'>> = new Map([
+  ['bytes', { word: 'bytes', divisor: 1 }],
   ['ns', { word: 'seconds', divisor: 1e9 }],
   ['us', { word: 'seconds', divisor: 1e6 }],
   ['ms', { word: 'seconds', divisor: 1e3 }],

@@ -2,7 +2,6 @@
  * What a run tells OpenTelemetry: to an API of our own that writes down what it is told, and to the real one with its SDK.
  */
 import { expect } from 'chai'
-import { createRequire } from 'node:module'
 import { VirtualClock } from '../../../src/clock/virtualClock'
 import { FrameTracer, type FrameTracerOptions } from '../../../src/metrics/exporters/frameTracer'
 import { openTelemetryMetrics } from '../../../src/metrics/exporters/openTelemetryMetrics'
@@ -16,9 +15,10 @@ import type {
   SpanTime,
 } from '../../../src/metrics/exporters/openTelemetryApi'
 import type { MetricFamily } from '../../../src/metrics/metric'
+import { openTelemetrySdk, type OpenTelemetrySdk } from '../../kit/openTelemetrySdk'
 
-const FRAME = { receiveTimeUs: 1_000_000_000_000_500, exchange: 'okx', connection: 'okx/0' }
-const EVENTS = [{ receiveTimeUs: FRAME.receiveTimeUs, exchangeTimeUs: FRAME.receiveTimeUs - 300, symbol: 'BTC-USDT' }]
+const FRAME = { timeUs: 1_000_000_000_000_500, exchange: 'okx', connection: 2 }
+const EVENTS = [{ receiveTimeUs: FRAME.timeUs, exchangeTimeUs: FRAME.timeUs - 300, symbol: 'BTC-USDT' }]
 
 describe('FrameTracer', () => {
   let api: WrittenDown
@@ -26,7 +26,7 @@ describe('FrameTracer', () => {
 
   beforeEach(() => {
     api = new WrittenDown()
-    clock = new VirtualClock(FRAME.receiveTimeUs)
+    clock = new VirtualClock(FRAME.timeUs)
   })
 
   const tracerOf = (options: Partial<FrameTracerOptions> = {}): FrameTracer =>
@@ -55,9 +55,9 @@ describe('FrameTracer', () => {
     ])
     expect(api.spans[0]!.attributes).to.deep.equal({
       'millrace.exchange': 'okx',
-      'millrace.connection': 'okx/0',
+      'millrace.connection': 2,
       'millrace.events': 1,
-      'millrace.receive_time_us': FRAME.receiveTimeUs,
+      'millrace.receive_time_us': FRAME.timeUs,
       'millrace.symbol': 'BTC-USDT',
     })
     expect(clock.pending).to.equal(0)
@@ -99,7 +99,7 @@ describe('FrameTracer', () => {
       api = new WrittenDown()
       const tracer = tracerOf({ oneIn: 100, inFlightMax: 10_000 })
       for (let index = 0; index < 50_000; index++) {
-        tracer.decoded({ ...FRAME, receiveTimeUs: FRAME.receiveTimeUs + index * beatUs }, [])
+        tracer.decoded({ ...FRAME, timeUs: FRAME.timeUs + index * beatUs }, [])
       }
       expect(api.spans.filter(({ name }) => name === 'frame').length, `${beatUs}`).to.be.within(350, 650)
       tracer.close()
@@ -108,15 +108,14 @@ describe('FrameTracer', () => {
 
   it('follows so many at once, and so many spans of each', () => {
     const tracer = tracerOf()
-    for (let index = 0; index < 10; index++)
-      tracer.decoded({ ...FRAME, receiveTimeUs: FRAME.receiveTimeUs + index }, [])
+    for (let index = 0; index < 10; index++) tracer.decoded({ ...FRAME, timeUs: FRAME.timeUs + index }, [])
     expect(api.spans.filter(({ name }) => name === 'frame').length).to.equal(4)
     let worked = 0
     for (let index = 0; index < 1_000; index++) tracer.stage('p/a', EVENTS, () => worked++)
     expect(worked).to.equal(1_000)
     expect(api.spans.length).to.be.lessThan(4 * 128)
     clock.advance(1_000)
-    tracer.decoded({ ...FRAME, receiveTimeUs: FRAME.receiveTimeUs + 50 }, [])
+    tracer.decoded({ ...FRAME, timeUs: FRAME.timeUs + 50 }, [])
     expect(api.spans.filter(({ name }) => name === 'frame').length).to.equal(5)
     tracer.close()
   })
@@ -163,6 +162,7 @@ describe('openTelemetryMetrics', () => {
     clock.advance(1_000)
     reads = 0
     expect(api.collect()).to.deep.equal([
+      'gauge millrace.metrics {metrics}: 3 {}',
       'counter millrace.edge.received {values}: 3 {"from":"a"}',
       'gauge millrace.process.rss By: 7 {}',
       'counter millrace.stage.latency.count 1: 3 {}',
@@ -205,7 +205,7 @@ describe('openTelemetryMetrics', () => {
 })
 
 describe('The real OpenTelemetry', () => {
-  const sdk = sdkOf()
+  const sdk = openTelemetrySdk()
 
   before(function () {
     if (typeof sdk !== 'string') return
@@ -214,10 +214,10 @@ describe('The real OpenTelemetry', () => {
   })
 
   it('has the spans of a frame in one trace', () => {
-    const { api, traces } = sdk as Sdk
+    const { api, traces } = sdk as OpenTelemetrySdk
     const exporter = new traces.InMemorySpanExporter()
     const provider = new traces.BasicTracerProvider({ spanProcessors: [new traces.SimpleSpanProcessor(exporter)] })
-    const clock = new VirtualClock(FRAME.receiveTimeUs)
+    const clock = new VirtualClock(FRAME.timeUs)
     const ours = { ...api, trace: { ...bound(api.trace), getTracer: (name: string) => provider.getTracer(name) } }
     const tracer = new FrameTracer({ api: ours, clock, oneIn: 1, inFlightMax: 4, withinMs: 1_000 })
     tracer.decoded(FRAME, EVENTS)
@@ -239,7 +239,7 @@ describe('The real OpenTelemetry', () => {
   })
 
   it('collects the metrics', async () => {
-    const { metrics } = sdk as Sdk
+    const { metrics } = sdk as OpenTelemetrySdk
     class Reader extends metrics.MetricReader {
       protected onShutdown = (): Promise<void> => Promise.resolve()
       protected onForceFlush = (): Promise<void> => Promise.resolve()
@@ -260,6 +260,7 @@ describe('The real OpenTelemetry', () => {
       dataPoints.map(({ value, attributes }) => [descriptor.name, descriptor.unit, value, attributes]),
     )
     expect(points).to.deep.equal([
+      ['millrace.metrics', '{metrics}', 3, {}],
       ['millrace.edge.received', '{values}', 3, { from: 'a' }],
       ['millrace.process.rss', 'By', 7, {}],
       ['millrace.stage.latency.count', '1', 3, {}],
@@ -363,7 +364,7 @@ class WrittenDown implements OpenTelemetryApi {
     }
     return this.spans.map(
       (span) =>
-        `${'  '.repeat(depthOf(span))}${span.name} ${span.startUs - FRAME.receiveTimeUs} to ${span.endUs === undefined ? '?' : span.endUs - FRAME.receiveTimeUs}`,
+        `${'  '.repeat(depthOf(span))}${span.name} ${span.startUs - FRAME.timeUs} to ${span.endUs === undefined ? '?' : span.endUs - FRAME.timeUs}`,
     )
   }
 
@@ -389,54 +390,6 @@ class WrittenDown implements OpenTelemetryApi {
 
 function usOf([seconds, nanoseconds]: SpanTime): number {
   return seconds * 1e6 + nanoseconds / 1_000
-}
-
-/** What is used of the SDK's packages, which may be absent. */
-interface Sdk {
-  readonly api: OpenTelemetryApi
-  readonly traces: {
-    readonly InMemorySpanExporter: new () => { getFinishedSpans(): readonly FinishedSpan[] }
-    readonly SimpleSpanProcessor: new (exporter: object) => object
-    readonly BasicTracerProvider: new (options: { spanProcessors: object[] }) => OpenTelemetryApi['trace']
-  }
-  readonly metrics: {
-    readonly MetricReader: abstract new () => {
-      collect(): Promise<{
-        readonly errors: readonly unknown[]
-        readonly resourceMetrics: { readonly scopeMetrics: readonly { readonly metrics: readonly CollectedMetric[] }[] }
-      }>
-    }
-    readonly MeterProvider: new (options: {
-      readers: object[]
-    }) => OpenTelemetryApi['metrics'] & { shutdown(): Promise<void> }
-  }
-}
-
-interface FinishedSpan {
-  readonly name: string
-  readonly startTime: SpanTime
-  readonly endTime: SpanTime
-  readonly parentSpanContext?: { readonly spanId: string }
-  spanContext(): { readonly traceId: string; readonly spanId: string }
-}
-
-interface CollectedMetric {
-  readonly descriptor: { readonly name: string; readonly unit: string }
-  readonly dataPoints: readonly { readonly value: unknown; readonly attributes: object }[]
-}
-
-/** Or why there is none. */
-function sdkOf(): Sdk | string {
-  const load = createRequire(__filename)
-  try {
-    return {
-      api: load('@opentelemetry/api') as OpenTelemetryApi,
-      traces: load('@opentelemetry/sdk-trace-base') as Sdk['traces'],
-      metrics: load('@opentelemetry/sdk-metrics') as Sdk['metrics'],
-    }
-  } catch {
-    return 'the packages @opentelemetry/api, sdk-trace-base and sdk-metrics are not installed'
-  }
 }
 
 function bound(trace: OpenTelemetryApi['trace']): Pick<OpenTelemetryApi['trace'], 'setSpan'> {

@@ -182,31 +182,32 @@ function braced(labels: string): string {
   return labels === '' ? '' : `{${labels}}`
 }
 
-/** In the order of the sample's own labels; whoever reads the same object again has its text at hand. */
+/** In the order of the sample's own labels. */
 function labelsOf(labels: MetricSample['labels']): string {
-  const known = LABEL_TEXTS.get(labels)
-  if (known !== undefined) return known
-  const names = new Set<string>()
-  const text = Object.keys(labels)
-    .map((label) => `${labelName(label, names)}="${escapedValue(labels[label]!)}"`)
-    .join(',')
-  LABEL_TEXTS.set(labels, text)
+  const names: string[] = []
+  let text = ''
+  for (const label of Object.keys(labels)) {
+    let name = labelName(label)
+    for (let number = 2; names.includes(name); number++) name = `${labelName(label)}_${number}`
+    names.push(name)
+    text += `${text === '' ? '' : ','}${name}="${escapedValue(labels[label]!)}"`
+  }
   return text
 }
 
-const LABEL_TEXTS = new WeakMap<MetricSample['labels'], string>()
-
-function labelName(label: string, taken: Set<string>): string {
-  let name = wordsOf(label)
-  if (name === '' || name === 'le' || name === 'quantile') name = name === '' ? 'unnamed' : `label_${name}`
-  else if (/^\d/.test(name)) name = `label_${name}`
-  for (let number = 1; ; number++) {
-    const own = number === 1 ? name : `${name}_${number}`
-    if (taken.has(own)) continue
-    taken.add(own)
-    return own
-  }
+function labelName(label: string): string {
+  const known = LABEL_NAMES.get(label)
+  if (known !== undefined) return known
+  const words = wordsOf(label)
+  const isTaken = words === 'le' || words === 'quantile' || /^\d/.test(words)
+  const name = words === '' ? 'unnamed' : isTaken ? `label_${words}` : words
+  if (LABEL_NAMES.size < LABEL_NAMES_MAX) LABEL_NAMES.set(label, name)
+  return name
 }
+
+/** Labels are few, and each is met thousands of times. */
+const LABEL_NAMES = new Map<string, string>()
+const LABEL_NAMES_MAX = 1_000
 
 /** `lastFrameAge` and `last-frame.age` as `last_frame_age`. */
 function wordsOf(name: string): string {

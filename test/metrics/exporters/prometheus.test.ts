@@ -104,6 +104,11 @@ describe('prometheusText', () => {
     )
   })
 
+  it('takes no label for another whose name ends alike, nor for what stands in a value', () => {
+    const family = counter('a.b', 'values', 1, { last_exchange: 'exchange=', exchange: 'okx' })
+    expect(linesOf(family).at(-1)).to.equal('millrace_a_b_values_total{last_exchange="exchange=",exchange="okx"} 1')
+  })
+
   it('writes numbers that are none as Prometheus spells them', () => {
     const values = [NaN, Infinity, -Infinity, 1e-7, 1e21]
     expect(

@@ -13,6 +13,7 @@ import { UsageError } from '../src/cli/command'
 import { BENCH_SUITES, parseBench } from '../src/cli/commands/bench'
 import { table } from '../src/cli/table'
 import { messageOf } from '../src/model/fault'
+import { benchProgress, type BenchProgress } from './kit/benchProgress'
 import type { BenchDocument, Suite } from './kit/document'
 import { worse } from './kit/gate'
 import { markdownInto } from './kit/markdown'
@@ -48,10 +49,12 @@ async function main(args: readonly string[]): Promise<number> {
     suites,
   }
   // After each suite, so that a run that is broken off leaves what it has measured.
+  const progress = benchProgress(wanted.flatMap(benchmarksOf).length)
   for (const suite of wanted) {
-    suites.push(await run(suite, quick))
+    suites.push(await run(suite, quick, progress))
     write(files, document)
   }
+  progress.end()
   for (const { suite, rows } of suites) if (rows.length > 0) console.error(`\n${suite}\n${tableOf(rows)}`)
 
   const failed = suites.flatMap((suite) => suite.failed)
@@ -94,13 +97,15 @@ function documentIn(file: string | undefined): BenchDocument | undefined {
   throw new UsageError(`--against needs what --json wrote (millrace-bench/1); ${file} is something else.`)
 }
 
-async function run(suite: string, quick: boolean): Promise<Suite> {
+async function run(suite: string, quick: boolean, progress: BenchProgress): Promise<Suite> {
   const rows: Row[] = []
   const failed: string[] = []
   const benchmarks = benchmarksOf(suite)
   if (benchmarks.length === 0) console.error(`The suite ${suite} has no benchmark here.`)
   for (const benchmark of benchmarks) {
-    const { output, isFine } = await inItsOwnProcess(benchmark, quick)
+    progress.begin(suite, benchmark)
+    const { output, isFine } = await inItsOwnProcess(benchmark, quick, progress)
+    progress.done()
     const found = output.split('\n').flatMap(rowIn)
     rows.push(...found)
     if (!isFine || found.length === 0) failed.push(benchmark)
@@ -114,13 +119,18 @@ function benchmarksOf(suite: string): string[] {
   return readdirSync(SOURCES).flatMap((file) => named.exec(file)?.[1] ?? [])
 }
 
-function inItsOwnProcess(benchmark: string, quick: boolean): Promise<{ output: string; isFine: boolean }> {
+function inItsOwnProcess(
+  benchmark: string,
+  quick: boolean,
+  progress: BenchProgress,
+): Promise<{ output: string; isFine: boolean }> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [path.join(__dirname, `${benchmark}.js`), ...(quick ? ['--quick'] : [])], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
       timeout: BENCHMARK_MS_MAX,
     })
     const pieces: Buffer[] = []
+    child.stderr.setEncoding('utf8').on('data', (text: string) => progress.said(text))
     child.stdout.on('data', (piece: Buffer) => pieces.push(piece))
     child.on('error', (error) => {
       console.error(`${benchmark} could not be started: ${error.message}`)

@@ -23,7 +23,8 @@ export type { BranchHandle } from './pipeline/run'
 export type { RunMode, RunPhase, RunStatus, RunSummary } from './pipeline/runSummary'
 export type { OpenTelemetryOptions, TraceOptions } from './pipeline/openTelemetryOptions'
 export type { ServeOptions } from './pipeline/serveOptions'
-export type { EdgeReport, SinkReport } from './pipeline/stageGraph'
+export type { EdgeReport, SinkReport, StageStanding } from './pipeline/stageGraph'
+export type { StreamRow } from './pipeline/streamRows'
 export type { StageReport, StageState } from './pipeline/stageRunner'
 export type { SupervisionTree } from './pipeline/supervisionTree'
 export {
@@ -94,6 +95,21 @@ export { memory, type MemoryOptions, type MemorySink } from './sinks/memory'
 export { encodeEvent } from './sinks/encode'
 
 export { processMetrics, type ProcessMetricsOptions, type ProcessSample } from './metrics/processMetrics'
+export { runMetrics, type MetricRow, type RunMetricsOptions } from './metrics/runMetrics'
+export {
+  counter,
+  gauge,
+  histogram,
+  type Counter,
+  type Gauge,
+  type Histogram,
+  type UserHistogramOptions,
+  type UserMetricOptions,
+} from './metrics/userMetrics'
+export { CATALOGUE, type MetricName } from './metrics/catalogue'
+export type { MetricDistribution, MetricFamily, MetricKind, MetricSample, MetricSpec } from './metrics/metric'
+export type { LatencySummary } from './metrics/histogram'
+export type { LatencyPart } from './metrics/latencyBudget'
 export {
   health,
   type CheckReport,

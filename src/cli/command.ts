@@ -7,6 +7,7 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { Fault, type FaultCode } from '../model/fault'
 import { didYouMean } from '../model/nearest'
+import { clearProgress } from './progressLine'
 
 export interface Command {
   readonly name: string
@@ -110,11 +111,13 @@ export function optionsHelp(specs: Readonly<Record<string, OptionSpec>>): string
 
 /** Writes for a person. */
 export function say(text: string): void {
+  clearProgress()
   process.stderr.write(`${text}\n`)
 }
 
 /** Writes for a program. */
 export function print(text: string): void {
+  clearProgress()
   process.stdout.write(`${text}\n`)
 }
 

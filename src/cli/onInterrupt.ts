@@ -1,8 +1,10 @@
 /**
- * SIGINT and SIGTERM: the first stops in order, the second at once. Returns a function that stops listening.
+ * SIGINT and SIGTERM: the first stops in order, the second at once. SIGHUP, the terminal is gone: stops in order too, and
+ * never at once; who has no terminal (`nohup`, a service) goes on. Returns a function that stops listening.
  */
 import { liveClock } from '../clock/liveClock'
 import { say } from './command'
+import { hadTerminal, terminalLost } from './view/lostTerminal'
 
 /** What a kill may take before the process ends over it. */
 const KILL_WITHIN_MS = 500
@@ -33,12 +35,21 @@ export function onInterrupt(
       void kill().then(end, end)
     }
   }
+  const hangUp = (): void => {
+    if (!hadTerminal()) return
+    terminalLost()
+    if (asked > 0) return
+    asked++
+    stop()
+  }
   process.on('SIGINT', listen)
   process.on('SIGTERM', listen)
+  process.on('SIGHUP', hangUp)
   return () => {
     // Once it was told to end at once, no end in order may come before.
     if (asked > 1) return
     process.off('SIGINT', listen)
     process.off('SIGTERM', listen)
+    process.off('SIGHUP', hangUp)
   }
 }

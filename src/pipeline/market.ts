@@ -73,6 +73,8 @@ export interface Market {
   connections(): readonly ConnectionView[]
   /** What has come of it so far, in numbers. Of one that lives on a thread as it last told, a second ago at most. */
   traffic?(): MarketTraffic
+  /** How far it is, where there is an end: on replay, from the first record on. */
+  progress?(): MarketProgress | undefined
   /** False when the recording holds none of the wished instruments, so that all it holds are meant. */
   readonly byInstrument: boolean
 }
@@ -90,6 +92,13 @@ export interface MarketTraffic {
 
 export type ExchangeCounts = SessionNumbers & { readonly guard: GuardCounts }
 export type RestNumbers = Readonly<RestCounts> & { readonly waiting: number }
+
+export interface MarketProgress {
+  /** Of what is to be read, from 0 to 1. */
+  readonly share: number
+  /** Until the end, of the machine's time; undefined where the speed does not tell, and the share has to. */
+  readonly secondsLeft: number | undefined
+}
 
 export interface ConnectionView {
   readonly exchange: string

@@ -2,12 +2,13 @@ import type { Clock } from '../clock/clock'
 import { exchangeById } from '../exchanges/exchanges'
 import { replayRecords, type ReplayedRecords } from '../feed/recording/mergeRecordings'
 import { pace, type Speed } from '../feed/recording/pace'
+import type { RecordingHeader } from '../feed/recording/recordingHeader'
 import { readHeader } from '../feed/recording/recordingReader'
 import { Readiness } from '../feed/readiness'
 import { Sessions } from '../feed/sessions'
 import { trace } from '../feed/trace'
 import { messageOf, Fault } from '../model/fault'
-import type { ConnectionView, Market, MarketOutput, MarketTraffic } from './market'
+import type { ConnectionView, Market, MarketOutput, MarketProgress, MarketTraffic } from './market'
 import type { Wish } from './wish'
 
 export interface ReplayMarketOptions {
@@ -42,6 +43,10 @@ export class ReplayMarket implements Market {
   private release: (() => void) | undefined
   private sinceUs: number | undefined
   private records: ReplayedRecords | undefined
+  /** The time of the last record that was given. */
+  private timeUs: number | undefined
+  /** The latest time of all recordings; undefined where one of them does not say. */
+  private lastUs: number | undefined
   private readonly readiness = new Readiness()
   private leave!: () => void
   /** Resolves at the deadline of a stop. */
@@ -64,7 +69,10 @@ export class ReplayMarket implements Market {
     this.output = output
     this.sinceUs = this.options.clock.nowUs()
     try {
-      this.byInstrument = await this.holdsWishedInstruments()
+      const headers: RecordingHeader[] = []
+      for (const file of this.options.files) headers.push(await readHeader(file))
+      this.byInstrument = this.areWished(headers)
+      this.lastUs = latestOf(headers)
     } catch (thrown) {
       this.readiness.reject(unreadable(thrown))
       throw thrown
@@ -123,6 +131,16 @@ export class ReplayMarket implements Market {
     return { exchanges: counts, streams: streams.list, rest: new Map(), readings }
   }
 
+  /** At a speed of its own a replay ends when the time of its records does. */
+  progress(): MarketProgress | undefined {
+    const { records, timeUs, lastUs } = this
+    const { speed, toUs = Infinity } = this.options
+    if (records === undefined || timeUs === undefined) return undefined
+    const secondsLeft =
+      speed === 'max' || lastUs === undefined ? undefined : Math.max(0, Math.min(lastUs, toUs) - timeUs) / 1e6 / speed
+    return { share: records.progress.share, secondsLeft }
+  }
+
   private async read(output: MarketOutput): Promise<void> {
     const { files, exchange, speed, clock, fromUs, toUs, lineage = false } = this.options
     const { signal } = this.stopping
@@ -136,6 +154,7 @@ export class ReplayMarket implements Market {
       for await (const batch of records) {
         for (const record of batch) {
           if (signal.aborted) return
+          this.timeUs = record.timeUs
           output.record(record)
           const events = this.sessions.apply(record)
           if (lineage) trace(events, record.lineage)
@@ -151,18 +170,20 @@ export class ReplayMarket implements Market {
   }
 
   /** A recording of other instruments than the pipeline names is meant as it is; one of its own is filtered as live. */
-  private async holdsWishedInstruments(): Promise<boolean> {
+  private areWished(headers: readonly RecordingHeader[]): boolean {
     const wished = new Set(this.options.wishes.flatMap((wish) => wish.instruments))
-    for (const file of this.options.files) {
-      const { subscribed } = await readHeader(file)
-      if (subscribed === undefined) continue
-      for (const names of Object.values(subscribed)) if (names.some((name) => wished.has(name))) return true
-    }
-    return false
+    return headers.some(({ subscribed = {} }) =>
+      Object.values(subscribed).some((names) => names.some((name) => wished.has(name))),
+    )
   }
 }
 
 const STOP_MS = 2_000
+
+function latestOf(headers: readonly RecordingHeader[]): number | undefined {
+  const times = headers.flatMap(({ lastUs }) => lastUs ?? [])
+  return times.length === headers.length ? Math.max(...times) : undefined
+}
 
 function unreadable(thrown: unknown): Fault {
   if (thrown instanceof Fault) return thrown

@@ -3,8 +3,9 @@
  */
 import type { LatencySummary } from '../metrics/histogram'
 import type { LatencyPart } from '../metrics/latencyBudget'
+import type { FaultLook } from '../sinks/runLook'
 import type { ProcessCost } from './host'
-import type { Market } from './market'
+import type { Market, MarketProgress } from './market'
 import type { Monitor } from './monitor'
 import type { EdgeReport, SinkReport, StageStanding } from './stageGraph'
 import type { StageReport } from './stageRunner'
@@ -46,20 +47,30 @@ export interface RunStatus {
   readonly events: number
   /** The stream's time; undefined before the first record. */
   readonly streamTimeUs: number | undefined
+  /** Of a replay: how far it is; undefined of what has no end. */
+  readonly progress: MarketProgress | undefined
   readonly rows: Monitor['rows']
   readonly edges: readonly EdgeReport[]
-  readonly sinks: readonly SinkReport[]
+  readonly sinks: readonly SinkStanding[]
   readonly stages: readonly StageStanding[]
   /** Each channel of each symbol: what has come, how fast, and how long ago. */
   readonly streams: readonly StreamRow[]
   /** Of frames that were followed from the exchange to a sink; nothing in a replay. */
   readonly latencyUs: Readonly<Record<LatencyPart, LatencySummary>>
   readonly faults: Readonly<Record<string, number>>
+  /** The last ones, oldest first. */
+  readonly latestFaults: readonly FaultLook[]
   readonly connections: ReturnType<Market['connections']>
   /** Who supervises whom, and how everyone fares. */
   readonly tree: SupervisionTree
   readonly quarantine: RunSummary['quarantine']
   readonly held: Held
+}
+
+/** A sink while the run goes on. */
+export interface SinkStanding extends SinkReport {
+  /** Attempts to write a batch again. */
+  readonly retries: number
 }
 
 /** How often, and for how long in all, the sources were held back because an edge that may not drop was full. */

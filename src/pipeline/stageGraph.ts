@@ -41,6 +41,7 @@ import type { Host } from './host'
 import { InlineEdge } from './inlineEdge'
 import { conflateBatches, conflateRows, marketReceipts } from './marketEdge'
 import { Outlet } from './outlet'
+import type { SinkStanding } from './runSummary'
 import { FrameSource, MarketSource } from './sources'
 import { StageRunner, type StageFailure, type StageReport } from './stageRunner'
 import { wayTo, type Way, type WayLook, type WayTarget } from './way'
@@ -295,6 +296,12 @@ export class StageGraph {
 
   sinkReports(): SinkReport[] {
     return [...this.sinksInOrder().map(sinkReport), ...this.detached.flatMap(({ sinks }) => sinks)]
+  }
+
+  /** The same while the run goes on. */
+  sinkStandings(): SinkStanding[] {
+    const retries = new Map(this.sinkLooks().map((sink) => [sink.name, sink.retries]))
+    return this.sinkReports().map((sink) => ({ ...sink, retries: retries.get(sink.name) ?? 0 }))
   }
 
   /** The same for a sink that reports on the run. */

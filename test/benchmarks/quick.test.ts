@@ -10,7 +10,7 @@ import type { BenchDocument } from '../../benchmarks/kit/document'
 import { ROOT } from '../cli/millrace'
 import { runProcess, said } from '../consumers/runProcess'
 
-const SUITES = ['book', 'pipeline', 'rxjs', 'sinks', 'scale', 'startup']
+const SUITES = ['book', 'pipeline', 'rxjs', 'sinks', 'scale', 'startup', 'watching']
 const WITHIN_MS = 600_000
 
 describe('The benchmark suites, quickly', function () {
@@ -56,6 +56,7 @@ describe('The benchmark suites, quickly', function () {
       'sinks.time.jsonLines',
       'sinks.parquet.time.parquet',
       'startup.ms.millrace',
+      'watching.loop.on',
     ])
     expect(new Set(names).size).to.equal(names.length)
     expect(readFileSync(file('run.html'), 'utf8')).to.contain('millrace benchmarks')

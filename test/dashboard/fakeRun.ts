@@ -44,6 +44,8 @@ export class FakeRun implements ServedRun {
       streams: [],
       latencyUs: noLatencies(),
       faults: {},
+      progress: undefined,
+      latestFaults: [],
       connections: this.connections,
       tree: { kind: 'run', name: 'test', state: 'running', restarts: 0, children: [] } as unknown as RunStatus['tree'],
       quarantine: undefined,

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { CATALOGUE } from '../../src/metrics/catalogue'
 import { LatencyHistogram } from '../../src/metrics/histogram'
+import type { MetricSample } from '../../src/metrics/metric'
 import { MetricRegistry, type Fields } from '../../src/metrics/registry'
 import { UserMetrics } from '../../src/metrics/userMetrics'
 import type { Fault } from '../../src/model/fault'
@@ -53,7 +54,7 @@ describe('The registry of metrics', () => {
     for (const us of [10, 20, 3_000]) latencies.record(us)
     registry.register((reading) => reading.tellLatency('latency.receive_to_sink', {}, latencies))
     const [family] = registry.read()
-    const [{ value, distribution }] = family!.samples as [Required<(typeof family.samples)[number]>]
+    const [{ value, distribution }] = family!.samples as [Required<MetricSample>]
     expect(value).to.equal(3)
     expect(distribution.sum).to.equal(3_030)
     expect(distribution.buckets.filter(({ upTo }) => [16, 32, 4_096, Infinity].includes(upTo))).to.deep.equal([

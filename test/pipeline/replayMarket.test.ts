@@ -66,6 +66,32 @@ describe('ReplayMarket', () => {
     expect(told).to.deep.equal(['in'])
   })
 
+  it('says how far it is, and at a speed of its own how long still', async () => {
+    const clock = new VirtualClock(0)
+    const ends = { ...HEADER, frames: 2, last_t: '1700003600000000000' }
+    market = make(fileOf(ends, frame(0), frame(3_600)), { speed: 10, clock })
+    expect(market.progress()).to.equal(undefined)
+    await market.start(output)
+    await market.ready
+    expect(market.progress()).to.deep.include({ secondsLeft: 360 })
+    expect(market.progress()!.share).to.be.within(0.5, 1)
+    clock.advanceTo(3_600_000_000)
+    await eventually(() => expect(told).to.include('ended'))
+    expect(market.progress()).to.deep.equal({ share: 1, secondsLeft: 0 })
+  })
+
+  it('leaves it to the share how long it will be where the recording does not say when it ends, or as fast as it can', async () => {
+    market = make(fileOf({ ...HEADER, last_t: '1700003600000000000' }, frame(0)))
+    await market.start(output)
+    await eventually(() => expect(told).to.include('ended'))
+    expect(market.progress()).to.deep.equal({ share: 1, secondsLeft: undefined })
+    await market.stop()
+    market = make(fileOf({ ...HEADER, last_t: 'soon' }, frame(0)), { speed: 1_000 })
+    await market.start(output)
+    await market.ready
+    expect(market.progress()!.secondsLeft).to.equal(undefined)
+  })
+
   it('is ready at the end of a recording without records', async () => {
     market = make(fileOf(HEADER))
     await market.start(output)

@@ -9,7 +9,6 @@ import { span, SPAN_OPTIONS } from '../instant'
 import { onInterrupt } from '../onInterrupt'
 import { progressLine } from '../progressLine'
 import { table } from '../table'
-import { totalLines } from '../totalLines'
 
 const OPTIONS = {
   exchange: {
@@ -45,12 +44,11 @@ Exit status: 0 clean; 1 frames were unreadable, checksums failed or deltas are m
     if (exchange !== undefined) exchangeById(exchange)
     const log = faultLog(process.stderr.isTTY)
     const { fromUs, toUs } = span(parsed)
-    const isPart = fromUs !== undefined || toUs !== undefined
     const indexing = indexProgress(process.stderr)
     const records = replayRecords(files, { onFault: log.add, exchange, fromUs, toUs, onProgress: indexing.update })
     let timeUs = 0
     const audited = new Audit(exchangeById, (fault) => log.add(dated(fault, timeUs)))
-    const progress = progressLine(process.stderr, isPart ? 0 : await totalLines(records))
+    const progress = progressLine({ unit: 'records' })
     const interrupted = new AbortController()
     const release = onInterrupt(() => interrupted.abort())
     try {
@@ -60,7 +58,7 @@ Exit status: 0 clean; 1 frames were unreadable, checksums failed or deltas are m
           timeUs = record.timeUs
           audited.take(record)
         }
-        progress.update(records.counters.lines)
+        progress.update({ done: records.counters.lines, share: records.progress.share })
         if (interrupted.signal.aborted) break
       }
     } finally {

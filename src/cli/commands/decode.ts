@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
+import { isatty } from 'node:tty'
 import { exchangeById } from '../../exchanges/exchanges'
 import { RECORDING_FORMAT } from '../../feed/recording/recordingHeader'
 import { replayRecords, type ReplayRecordsOptions } from '../../feed/recording/mergeRecordings'
@@ -13,6 +14,7 @@ import { EXIT, optionsHelp, parse, say, UsageError, type Command, type OptionSpe
 import { faultLog } from '../faultLog'
 import { indexProgress } from '../indexProgress'
 import { span, SPAN_OPTIONS } from '../instant'
+import { progressLine } from '../progressLine'
 
 const OPTIONS = {
   exchange: { value: 'ID', meaning: 'the exchange whose frames these are; needed for text files and standard input' },
@@ -75,6 +77,8 @@ const NO_TIME_US = 0
 
 class Printer {
   unreadable = 0
+  /** Undefined where the events themselves are seen going by. */
+  readonly progress = isatty(1) ? undefined : progressLine({ unit: 'records' })
   private text: string[] = []
 
   constructor(
@@ -138,14 +142,17 @@ async function decodeRecording(
   const log = faultLog(false)
   const sessions = new Sessions({ protocolOf: exchangeById, guarded: false })
   const indexing = indexProgress(process.stderr)
+  const progress = printer.progress
   const records = replayRecords([file], { ...part, onFault: log.add, lineage: true, onProgress: indexing.update })
   try {
     for await (const batch of records) {
       indexing.end()
       for (const record of batch) await show(sessions, record, record.lineage ?? { file, block: 0, line: 0 }, printer)
+      progress?.update({ done: records.counters.lines, share: records.progress.share })
     }
   } finally {
     indexing.end()
+    progress?.end()
     log.close()
   }
 }
@@ -157,7 +164,9 @@ async function decodeText(file: string, exchange: string, printer: Printer): Pro
   for await (const frame of framesOf(file)) {
     line++
     if (frame.trim() !== '') await show(sessions, { ...base, data: frame }, { file, block: 0, line }, printer)
+    printer.progress?.update({ done: line })
   }
+  printer.progress?.end()
 }
 
 async function show(sessions: Sessions, record: SessionRecord, place: Lineage, printer: Printer): Promise<void> {

@@ -1,4 +1,4 @@
-import { every } from '../../clock/clock'
+import { every, type Timer } from '../../clock/clock'
 import { liveClock } from '../../clock/liveClock'
 import { EXCHANGES } from '../../exchanges/exchanges'
 import { CHANNELS, type ChannelName } from '../../exchanges/protocol'
@@ -20,6 +20,9 @@ import {
 } from '../command'
 import { faultLog } from '../faultLog'
 import { onInterrupt } from '../onInterrupt'
+import { progressLine } from '../progressLine'
+import { bytesText } from '../quantities'
+import { canDraw } from '../view/screen'
 
 const OPTIONS = {
   exchange: { value: 'ID', meaning: 'the exchange, as in `millrace exchanges`' },
@@ -96,9 +99,7 @@ ${optionsHelp(OPTIONS)}
     file.failed.catch(fail)
     const release = onInterrupt(finish)
     const timer = seconds === undefined ? undefined : liveClock.after(seconds * 1_000, finish)
-    const lines = every(liveClock, 1_000, () =>
-      say(`${counts.frames} frames, ${counts.events} events, ${(file.bytes / 1e6).toFixed(1)} MB`),
-    )
+    const telling = tellOf(seconds, () => ({ ...counts, bytes: file.bytes }))
     let summary: RecordingSummary | undefined
     try {
       market
@@ -117,7 +118,7 @@ ${optionsHelp(OPTIONS)}
         .catch(fail)
       await finished
     } finally {
-      lines.cancel()
+      telling.cancel()
       timer?.cancel()
       await market.stop()
       release()
@@ -133,6 +134,38 @@ ${optionsHelp(OPTIONS)}
     return whole && terminal.length === 0 ? EXIT.done : EXIT.faults
   },
 }
+
+/** Says how it goes: on a terminal in one line that is drawn anew, else in a line a second. */
+function tellOf(
+  seconds: number | undefined,
+  look: () => { readonly frames: number; readonly events: number; readonly bytes: number },
+): Timer {
+  if (!canDraw(process.stderr)) {
+    return every(liveClock, LINE_EVERY_MS, () => {
+      const { frames, events, bytes } = look()
+      say(`${frames} frames, ${events} events, ${(bytes / 1e6).toFixed(1)} MB`)
+    })
+  }
+  const progress = progressLine({ unit: 'frames' })
+  const beganUs = liveClock.nowUs()
+  const drawing = every(liveClock, DRAW_EVERY_MS, (nowUs) => {
+    const { frames, events, bytes } = look()
+    const note = `${events.toLocaleString('en')} events  ${bytesText(bytes)}`
+    const gone = Math.max(0, nowUs - beganUs) / 1e6
+    const ends =
+      seconds === undefined ? {} : { share: Math.min(1, gone / seconds), secondsLeft: Math.max(0, seconds - gone) }
+    progress.update({ done: frames, note, ...ends })
+  })
+  return {
+    cancel() {
+      drawing.cancel()
+      progress.end()
+    },
+  }
+}
+
+const LINE_EVERY_MS = 1_000
+const DRAW_EVERY_MS = 250
 
 /** Records before the first connection that may wait for the file: REST answers, a few for each exchange. */
 const EARLY_MAX = 10_000

@@ -23,7 +23,6 @@ import { indexProgress } from '../indexProgress'
 import { span, SPAN_OPTIONS } from '../instant'
 import { onInterrupt } from '../onInterrupt'
 import { progressLine } from '../progressLine'
-import { totalLines } from '../totalLines'
 
 const OPTIONS = {
   out: { value: 'FILE', meaning: 'the page (default report.html)' },
@@ -163,7 +162,7 @@ class Reading {
 
   /** Reads to the end, or until somebody interrupts. */
   async read(records: ReplayedRecords, onRecords: () => void): Promise<void> {
-    const progress = progressLine(process.stderr, this.isPart ? 0 : await totalLines(records))
+    const progress = progressLine({ unit: 'records' })
     const interrupted = new AbortController()
     const release = onInterrupt(
       () => interrupted.abort(),
@@ -180,7 +179,7 @@ class Reading {
           trace(events, record.lineage)
           this.take(events)
         }
-        progress.update(records.counters.lines)
+        progress.update({ done: records.counters.lines, share: records.progress.share })
         if (interrupted.signal.aborted) break
       }
     } finally {
@@ -253,10 +252,6 @@ class Reading {
       spreadBps: track.spreadBps.statistics(),
     }))
     return { format: 'millrace-report/1', instruments, audit: this.audit() }
-  }
-
-  private get isPart(): boolean {
-    return this.options.fromUs !== undefined || this.options.toUs !== undefined
   }
 
   private fault(fault: Fault, lineage: Lineage | undefined): void {

@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty'
 import { parseServeAddress } from '../../dashboard/serveAddress'
 import type { RunOptions } from '../../pipeline/pipeline'
 import { openIndex } from '../../feed/recording/recordingIndex'
@@ -22,6 +23,9 @@ import { loadPipeline } from '../loadPipeline'
 import { onInterrupt } from '../onInterrupt'
 import { runReport } from '../runReport'
 import { canDraw, terminalView } from '../terminalView'
+
+/** To `kill`: every process of the group that the terminal sends its signals to. */
+const FOREGROUND = 0
 
 const OPTIONS = {
   live: { meaning: 'connect to the exchanges themselves' },
@@ -70,7 +74,8 @@ export const run: Command = {
   help: `Usage: millrace run PIPELINE [--live | --simulate | --replay FILE...] [OPTIONS]
 
 Runs a pipeline file (.ts or .js, default export) and shows what it sees: on a terminal a live view, else one line a
-second. Ctrl-C stops in order: sources, what is under way, sinks; a second one at once. A message that a stage fails on
+second. In the view 1, 2 and 3 turn to the market, the pipeline and its faults, / finds an instrument, ? tells all keys.
+q or Ctrl-C stops in order: sources, what is under way, sinks; Ctrl-C once more at once. A message that a stage fails on
 is kept under quarantine/ in the output folder; see \`millrace quarantine --help\`.
 
 ${optionsHelp(OPTIONS)}
@@ -97,10 +102,22 @@ Exit status: 0 done; 1 ran, but faults were not repaired; 2 wrong usage or an in
     const serve = serveOptionsOf(parsed, (url) => tell(`Serving the run on ${url}`))
     const handle = pipeline.start({ ...options, ...serve, onFault: log.add })
     const picture = drawn === undefined ? undefined : graphFile(drawn, () => handle.graph(), log.add)
-    const view = terminalView(() => handle.status(), process.stderr)
+    let isStopping = false
+    const view = terminalView(handle, {
+      stream: process.stderr,
+      ...(isatty(0) ? { input: process.stdin } : {}),
+      act: (act) => {
+        if (act !== 'stop')
+          process.kill(FOREGROUND, act) // as the terminal would
+        else if (!isStopping) process.kill(process.pid, 'SIGINT')
+      },
+    })
     tell = (sentence) => view.note(sentence)
     const release = onInterrupt(
-      () => void handle.stop().catch(() => undefined),
+      () => {
+        isStopping = true
+        void handle.stop().catch(() => undefined)
+      },
       (sentence) => view.note(sentence),
       () => handle.kill(),
     )

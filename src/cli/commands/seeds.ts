@@ -15,6 +15,8 @@ import {
   type OptionSpec,
 } from '../command'
 import { onInterrupt } from '../onInterrupt'
+import { progressLine, type Standing } from '../progressLine'
+import { canDraw } from '../view/screen'
 
 const OPTIONS = {
   seeds: { value: 'N', meaning: 'how many (default 100)' },
@@ -72,6 +74,8 @@ ${optionsHelp(OPTIONS)}
       say('Stopping after the seeds that are under way.')
       stopping.abort()
     })
+    const watched = canDraw(process.stderr)
+    const progress = progressLine({ unit: 'seeds' })
     let toldS = 0
     const result = await sweep({
       seeds: asked,
@@ -80,14 +84,16 @@ ${optionsHelp(OPTIONS)}
       // One seed alone is run twice: whoever looks at it wants to know whether that is worth while.
       twiceEvery: asked === 1 ? 1 : 16,
       signal: stopping.signal,
-      onSeed: (outcome, progress) => {
+      onSeed: (outcome, told) => {
         if (outcome.violations.length > 0) say(`Seed ${outcome.seed} failed: ${outcome.violations[0]!.message}`)
-        const elapsedS = progress.done / progress.seedsPerSecond
-        if (elapsedS - toldS < PROGRESS_EVERY_S || progress.done === asked) return
+        if (watched) progress.update(standingOf(told))
+        const elapsedS = told.done / told.seedsPerSecond
+        if (watched || elapsedS - toldS < PROGRESS_EVERY_S || told.done === asked) return
         toldS = elapsedS
-        say(progressLine(progress))
+        say(sentenceOf(told))
       },
     })
+    progress.end()
     if (parsed.flag('json')) {
       print(JSON.stringify({ format: 'millrace-seeds/1', seeds: result.seeds, failures: result.failures }))
     }
@@ -110,7 +116,11 @@ async function tellOf(seed: number): Promise<void> {
   for (const { invariant, message } of violations) say(`${invariant}: ${message}`)
 }
 
-function progressLine({ done, seeds: asked, failed, seedsPerSecond, secondsLeft }: SweepProgress): string {
+function standingOf({ done, seeds: asked, failed, secondsLeft }: SweepProgress): Standing {
+  return { done, share: done / asked, secondsLeft, note: failed > 0 ? `${failed} failed` : undefined }
+}
+
+function sentenceOf({ done, seeds: asked, failed, seedsPerSecond, secondsLeft }: SweepProgress): string {
   return `${done} of ${asked} seeds, ${failed} failed, ${seedsPerSecond.toFixed(1)} a second, ${Math.ceil(secondsLeft)} s left.`
 }
 

@@ -192,7 +192,6 @@ class OwnSource implements Source {
   readonly records: ReplayedRecords
   private readonly cut = new Set<string>()
   /** Lines that the headers promise; NaN where one of them does not say. */
-  private total = NaN
 
   constructor(
     private readonly files: readonly string[],
@@ -211,8 +210,6 @@ class OwnSource implements Source {
   async header(): Promise<RecordingWriterHeader> {
     const headers: RecordingHeader[] = []
     for (const reader of await this.records.open()) headers.push(await reader.header())
-    const promised = headers.map(({ frames }) => frames ?? NaN)
-    this.total = promised.reduce((sum, frames) => sum + frames, 0)
     return mergedHeader(headers, this.files, this.options.exchange)
   }
 
@@ -221,7 +218,7 @@ class OwnSource implements Source {
   }
 
   share(): number | undefined {
-    return this.total > 0 ? Math.min(1, this.lines() / this.total) : undefined
+    return this.records.progress.share
   }
 
   inputs(): readonly ConvertedInput[] {

@@ -35,7 +35,7 @@ export interface CutOptions {
   readonly clock: Clock
   readonly onFault: (fault: Fault) => void
   /** Is told how many lines were read, and which share of the whole that is, from 0 to 1; undefined where nobody knows. */
-  readonly onProgress?: ((lines: number, share: number | undefined) => void) | undefined
+  readonly onProgress?: ((lines: number, share: number) => void) | undefined
   /** Is told how far a file without an index was read for one, which only a cut without books needs. */
   readonly onIndexing?: ((done: { readonly bytes: number; readonly of: number }) => void) | undefined
   readonly signal?: AbortSignal | undefined
@@ -112,13 +112,12 @@ export async function cutRecordings(options: CutOptions): Promise<CutReport> {
       inputs.push(reader.path)
     }
     if (books) refuseUnspoken(headers)
-    const total = books ? headers.reduce((sum, { frames = NaN }) => sum + frames, 0) : NaN
     const header = mergedHeader(headers, files, undefined)
     let count = 0
     let carried = before.carried()
     for await (const batch of records) {
       signal?.throwIfAborted()
-      onProgress?.(records.counters.lines, total > 0 ? Math.min(1, records.counters.lines / total) : undefined)
+      onProgress?.(records.counters.lines, records.progress.share)
       const part: SessionRecord[] = []
       for (const record of batch) {
         if (record.timeUs < fromUs && output === undefined && part.length === 0) before.take(record)

@@ -19,8 +19,10 @@ import { restFileOf } from './restFile'
 
 export interface InspectOptions {
   readonly onFault: (fault: Fault) => void
-  /** Is told how many lines were read, and of how many; 0 where nobody knows. */
-  readonly onProgress?: ((lines: number, of: number) => void) | undefined
+  /** Is told how many lines were read, and which share of the whole that is, from 0 to 1. */
+  readonly onProgress?: ((lines: number, share: number) => void) | undefined
+  /** Of a check: is told how far its blocks are compared, which comes before its lines are read. */
+  readonly onBlocks?: ((done: { readonly bytes: number; readonly of: number }) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -73,7 +75,7 @@ export async function recordingInfo(path: string, options: InspectOptions): Prom
   for await (const batch of reader) {
     signal?.throwIfAborted()
     for (const record of batch) tally.take(record)
-    onProgress?.(reader.counters.lines, header.frames ?? 0)
+    onProgress?.(reader.counters.lines, reader.progress.share)
   }
   const had = await exists(indexPathOf(path))
   // Of a file that is one block, and that broken, nothing is known but its header.
@@ -188,12 +190,12 @@ const DEFECTS_MAX = 1_000
 
 /** @throws `RECORDING_INVALID` when the file is not a recording that can be read; the signal's reason when it is aborted */
 export async function checkRecording(path: string, options: InspectOptions): Promise<RecordingCheck> {
-  const { onProgress, signal } = options
+  const { onProgress, onBlocks, signal } = options
   await refuseForeign(path)
   const defects = new Defects()
   let checked
   try {
-    checked = await verifyRecording(path, { signal })
+    checked = await verifyRecording(path, { signal, onProgress: onBlocks })
   } catch (error) {
     const nothing = error instanceof Fault && error.code === 'RECORDING_INVALID' ? await unreadable(path) : undefined
     if (nothing === undefined) throw error
@@ -228,7 +230,7 @@ export async function checkRecording(path: string, options: InspectOptions): Pro
       }
     },
   })
-  const { frames = 0 } = await reader.header()
+  await reader.header()
   const latest = new Latest()
   for await (const batch of reader) {
     signal?.throwIfAborted()
@@ -239,7 +241,7 @@ export async function checkRecording(path: string, options: InspectOptions): Pro
       const what = `Line ${line} of ${path} has the time ${timeText(record)}, which is before ${timeText(earlier)} of a line above it.`
       defects.add({ kind: 'time', line, offset: null, length: null, what })
     }
-    onProgress?.(reader.counters.lines, frames)
+    onProgress?.(reader.counters.lines, reader.progress.share)
   }
   if (checked.cut && !defects.has('end')) {
     defects.add({

@@ -10,7 +10,13 @@ import { realpath } from 'node:fs/promises'
 import { Fault } from '../../model/fault'
 import { compareTimes, type SessionRecord } from '../record'
 import { DONE, Turns, type RecordBatches } from './recordBatches'
-import { readRecording, type ReadingCounters, type ReadOptions, type RecordingReader } from './recordingReader'
+import {
+  readRecording,
+  type ReadingCounters,
+  type ReadingProgress,
+  type ReadOptions,
+  type RecordingReader,
+} from './recordingReader'
 import { restFileOf } from './restFile'
 
 export interface ReplayRecordsOptions {
@@ -37,6 +43,8 @@ export interface ReplayedRecords extends RecordBatches {
   readonly readers: readonly RecordingReader[]
   /** Of all files together. */
   readonly counters: Readonly<ReadingCounters>
+  /** Of all files together, by what each of them weighs. */
+  readonly progress: ReadingProgress
 }
 
 /**
@@ -76,6 +84,16 @@ class Replay implements ReplayedRecords {
       for (const key of Object.keys(total) as (keyof ReadingCounters)[]) total[key] += counters[key]
     }
     return total
+  }
+
+  get progress(): ReadingProgress {
+    let read = 0
+    let bytes = 0
+    for (const { progress } of this.readers) {
+      read += progress.share * progress.bytes
+      bytes += progress.bytes
+    }
+    return { share: bytes > 0 ? Math.min(1, read / bytes) : 0, bytes }
   }
 
   open(): Promise<readonly RecordingReader[]> {

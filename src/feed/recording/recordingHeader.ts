@@ -27,6 +27,8 @@ export interface RecordingHeader {
   readonly subscribed: Readonly<Record<string, readonly string[]>> | undefined
   /** How many lines follow; undefined where the recorder was killed before it could say. */
   readonly frames: number | undefined
+  /** The latest time in it, microseconds since 1970; undefined where the file does not say. */
+  readonly lastUs: number | undefined
   /** False while it is being recorded, and for ever when its recorder was killed. */
   readonly ended: boolean
   /** REST files: the names of the sessions they belong to; undefined where the file does not say. */
@@ -83,6 +85,7 @@ export function parseHeader(text: string, path: string): RecordingHeader {
     recorded: textOf(wire.recorded),
     source: textOf(wire.source),
     frames: Number.isSafeInteger(wire.frames) && (wire.frames as number) >= 0 ? (wire.frames as number) : undefined,
+    lastUs: microsecondsOf(wire.last_t),
     subscribed: subscribedOf(wire.subscribed),
     ended: wire.ended !== false,
     forSessions: textsOf(wire.for_sessions),
@@ -162,6 +165,7 @@ interface WireHeader {
   readonly recorded?: unknown
   readonly source?: unknown
   readonly frames?: unknown
+  readonly last_t?: unknown
   readonly ended?: unknown
   readonly subscribed?: unknown
   readonly for_sessions?: unknown
@@ -179,6 +183,11 @@ function parsed(text: string): WireHeader | undefined {
 
 function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
+}
+
+/** Of a time in nanoseconds since 1970, as digits. */
+function microsecondsOf(t: unknown): number | undefined {
+  return typeof t === 'string' && /^\d{4,19}$/.test(t) ? Number(t.slice(0, -3)) : undefined
 }
 
 function textsOf(value: unknown): readonly string[] | undefined {

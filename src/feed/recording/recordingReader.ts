@@ -33,6 +33,8 @@ import { WholeLines, type Lines } from './wholeLines'
 export interface RecordingReader extends RecordBatches {
   readonly path: string
   readonly counters: Readonly<ReadingCounters>
+  /** How far it is. */
+  readonly progress: ReadingProgress
   /**
    * Opens the file and reads its first line; may be called again.
    *
@@ -63,6 +65,14 @@ export interface ReadOptions {
   readonly onProgress?: ((done: { readonly bytes: number; readonly of: number }) => void) | undefined
   /** The number under which a connection of this file is known to the reader's user; default its own. */
   readonly renumber?: ((connection: number) => number) | undefined
+}
+
+/** How far the reading of a file is, for people: by its lines where the file says how many there are, else by its bytes. */
+export interface ReadingProgress {
+  /** Of what is to be read, from 0 to 1. */
+  readonly share: number
+  /** Bytes of the file that are to be read, the measure of what it weighs among others; 0 before it is opened. */
+  readonly bytes: number
 }
 
 export interface ReadingCounters {
@@ -145,6 +155,12 @@ class Reader implements RecordingReader, LineContext {
   private byteAt = 0
   private sidecar: Promise<IndexContent | undefined> | undefined
 
+  /** Of the file, and where the reading of it began. */
+  private fileBytes = 0
+  private beginAt = 0
+  /** The time that was met first. */
+  private beganUs = NO_TIME
+
   /** The latest time so far; the one that counts. */
   private timeUs = NO_TIME
   private timeNs = 0
@@ -189,6 +205,11 @@ class Reader implements RecordingReader, LineContext {
     return this
   }
 
+  get progress(): ReadingProgress {
+    const bytes = this.fileBytes - this.beginAt
+    return { share: Math.max(this.shareRead(bytes), this.shareOfTime()), bytes }
+  }
+
   header(): Promise<RecordingHeader> {
     return this.turns.take(() => this.open())
   }
@@ -214,6 +235,19 @@ class Reader implements RecordingReader, LineContext {
 
   connectionOf(connection: number): number {
     return this.options.renumber?.(connection) ?? connection
+  }
+
+  private shareRead(bytes: number): number {
+    if (this.closed) return 1
+    if (this.promised !== undefined && this.promised > 0) return Math.min(1, this.counters.lines / this.promised)
+    return bytes > 0 ? Math.min(1, Math.max(0, (this.blocks?.position ?? 0) - this.beginAt) / bytes) : 0
+  }
+
+  /** The end that was asked for may come long before that of the file. */
+  private shareOfTime(): number {
+    const { fromUs = this.beganUs } = this.options
+    if (this.toUs === Infinity || this.timeUs < fromUs || fromUs === NO_TIME) return 0
+    return Math.min(1, (this.timeUs - fromUs) / (this.toUs - fromUs))
   }
 
   private async advance(): Promise<IteratorResult<readonly SessionRecord[], undefined>> {
@@ -374,6 +408,7 @@ class Reader implements RecordingReader, LineContext {
 
   /** Moves the time on. True when what happened then is asked for; the first such gives what was in force until then. */
   private passes(timeUs: number, ns: number, batch: SessionRecord[]): boolean {
+    if (this.beganUs === NO_TIME) this.beganUs = timeUs
     if (timeUs > this.timeUs || (timeUs === this.timeUs && ns > this.timeNs)) {
       this.timeUs = timeUs
       this.timeNs = ns
@@ -498,6 +533,7 @@ class Reader implements RecordingReader, LineContext {
     this.wholeLines.rest()
     this.lineNumber = firstLine - 1
     this.byteAt = offset
+    this.beginAt = offset
     this.blockShift = 0
     this.promised = undefined
     this.blocks = await openBlocks(this.path, { from: { offset, number } })
@@ -584,7 +620,9 @@ class Reader implements RecordingReader, LineContext {
 
   private async readFirstLine(): Promise<RecordingHeader> {
     if (this.closed) throw invalid(this.path, 'was closed before it was read; read it anew')
-    this.isPlain = !(await statBlocks(this.path)).gzip
+    const { gzip, bytes: fileBytes } = await statBlocks(this.path)
+    this.isPlain = !gzip
+    this.fileBytes = fileBytes
     this.blocks = await openBlocks(this.path)
     this.ahead = this.blocks.next()
     const parts: Buffer[] = []

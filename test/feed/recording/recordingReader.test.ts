@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises'
 import { Readable } from 'node:stream'
 import type { InRecord } from '../../../src/feed/record'
 import { headerLine } from '../../../src/feed/recording/recordingHeader'
-import { readHeader, readRecording } from '../../../src/feed/recording/recordingReader'
+import { readHeader, readRecording, type ReadOptions } from '../../../src/feed/recording/recordingReader'
 import { all, frame, HEADER, read, recordingOf, rejectionOf, temporaryFolder, textsOf } from './recordings'
 
 const RECORDED = path.resolve(__dirname, '../../../../shared/fixtures/recorded')
@@ -354,6 +354,41 @@ describe('readRecording', () => {
     })
   })
 
+  describe('says how far it is', () => {
+    const lines = Array.from({ length: 3_000 }, (_, i) => frame(i * 1_000_000))
+    const cases: readonly [string, object, Partial<ReadOptions>][] = [
+      ['by its lines, where the header says how many there are', { ...HEADER, frames: 3_000 }, {}],
+      ['by its bytes, where it does not', HEADER, {}],
+      ['from where it begins', HEADER, { fromUs: 1_500_000 }],
+      ['by the time, where its end comes before that of the file', HEADER, { fromUs: 100_000, toUs: 400_000 }],
+    ]
+    for (const [how, header, options] of cases) {
+      it(how, async () => {
+        const file = await recordingOf(at('a.ndjson'), lines, header)
+        const reader = readRecording(file, { onFault: () => undefined, ...options })
+        expect(reader.progress).to.deep.equal({ share: 0, bytes: 0 })
+        const shares: number[] = []
+        for await (const batch of reader) {
+          expect(batch.length).to.be.above(0)
+          shares.push(reader.progress.share)
+        }
+        shares.push(reader.progress.share)
+        expect(shares).to.deep.equal([...shares].sort((a, b) => a - b))
+        expect(shares.at(0)).to.be.within(0, 1)
+        expect(shares.at(-1)).to.equal(1)
+        expect(reader.progress.bytes).to.be.above(0)
+      })
+    }
+
+    it('as far as lines were given', async () => {
+      const file = await recordingOf(at('a.ndjson.gz'), lines, { ...HEADER, frames: 3_000 })
+      const reader = readRecording(file, { onFault: () => undefined })
+      const { value } = await reader.next()
+      expect(reader.progress.share).to.equal(value!.length / 3_000)
+      await reader.return()
+    })
+  })
+
   describe('as an iterator', () => {
     it('can be left at any time, and its file is closed', async () => {
       const file = await recordingOf(
@@ -455,6 +490,7 @@ describe('readHeader', () => {
       recorded: '2021-04-17T16:48:52Z',
       source: 's',
       frames: 1,
+      last_t: '1618678132000000123',
       for_sessions: ['kraken.ws1', 7],
       made: { by: 'cut' },
       subscribed: { trades: ['BTC-USD', 1], __proto__: null },
@@ -469,6 +505,7 @@ describe('readHeader', () => {
       source: 's',
       subscribed: { trades: ['BTC-USD'] },
       frames: 1,
+      lastUs: 1_618_678_132_000_000,
       ended: true,
       forSessions: ['kraken.ws1'],
       made: { by: 'cut' },

@@ -4,7 +4,8 @@ import { formatNamed, FORMAT_NAMES } from '../../../feed/recording/foreign/forei
 import { EXIT, optionsHelp, parse, print, say, UsageError, type Command, type OptionSpec } from '../../command'
 import { faultLog } from '../../faultLog'
 import { printable } from '../../printable'
-import { bytesText, counted, FORCE, longWork, required } from './work'
+import { bytesText, counted } from '../../quantities'
+import { FORCE, longWork, required } from './work'
 
 const OPTIONS = {
   out: { value: 'PATH', meaning: 'the file to write; of hftbacktest and cryptofeed a folder' },
@@ -78,7 +79,7 @@ export function runConversion(
       ...options,
       clock: liveClock,
       onFault: log.add,
-      onProgress: (lines, share) => progress.update(lines, share),
+      onProgress: (lines, share) => progress.update({ done: lines, share }),
       signal,
     })
     progress.end()

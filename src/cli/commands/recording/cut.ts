@@ -4,7 +4,8 @@ import { EXIT, optionsHelp, parse, print, say, UsageError, type Command, type Op
 import { faultLog } from '../../faultLog'
 import { indexProgress } from '../../indexProgress'
 import { span } from '../../instant'
-import { bytesText, counted, FORCE, longWork, OUT, required } from './work'
+import { bytesText, counted } from '../../quantities'
+import { FORCE, longWork, OUT, required } from './work'
 
 const OPTIONS = {
   from: { value: 'TIME', meaning: 'the first time that is in it (default: the beginning)' },
@@ -59,7 +60,7 @@ in the range.`,
         onFault: log.add,
         onProgress: (lines, share) => {
           indexing.end()
-          progress.update(lines, share)
+          progress.update({ done: lines, share })
         },
         onIndexing: indexing.update,
         signal,

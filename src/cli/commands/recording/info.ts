@@ -2,7 +2,8 @@ import { recordingInfo, type RecordingInfo } from '../../../feed/recording/inspe
 import { EXIT, optionsHelp, parse, print, say, UsageError, type Command, type OptionSpec } from '../../command'
 import { faultLog } from '../../faultLog'
 import { printable } from '../../printable'
-import { bytesText, counted, durationText, longWork, timeOfDigits } from './work'
+import { bytesText, counted, durationText } from '../../quantities'
+import { longWork, timeOfDigits } from './work'
 
 const OPTIONS = {
   json: { meaning: 'print one JSON object (millrace-recording-info/1)' },
@@ -35,7 +36,7 @@ Exit status: 0 done; 2 wrong usage, or no recording.`,
           await recordingInfo(file, {
             onFault: log.add,
             signal,
-            onProgress: (lines, of) => progress.update(lines, of > 0 ? Math.min(1, lines / of) : undefined),
+            onProgress: (lines, share) => progress.update({ done: lines, share }),
           }),
         )
         progress.end()

@@ -1,7 +1,9 @@
 import { checkRecording, type RecordingCheck } from '../../../feed/recording/inspect'
 import { EXIT, optionsHelp, parse, print, say, UsageError, type Command, type OptionSpec } from '../../command'
+import { bytesProgress } from '../../indexProgress'
 import { printable } from '../../printable'
-import { bytesText, counted, longWork } from './work'
+import { bytesText, counted } from '../../quantities'
+import { longWork } from './work'
 
 const OPTIONS = {
   json: { meaning: 'print one JSON object (millrace-recording-verify/1)' },
@@ -29,11 +31,17 @@ Exit status: 0 sound; 1 there are defects; 2 wrong usage, or no recording.`,
     return longWork(async (signal, progress) => {
       const checks: RecordingCheck[] = []
       for (const file of files) {
+        const comparing = bytesProgress(process.stderr, 'comparing blocks')
         const check = await checkRecording(file, {
           onFault: () => undefined, // each is a defect, and told as one
           signal,
-          onProgress: (lines, of) => progress.update(lines, of > 0 ? Math.min(1, lines / of) : undefined),
+          onBlocks: comparing.update,
+          onProgress: (lines, share) => {
+            comparing.end()
+            progress.update({ done: lines, share })
+          },
         })
+        comparing.end()
         progress.end()
         checks.push(check)
         tell(check)

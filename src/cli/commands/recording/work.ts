@@ -1,6 +1,5 @@
 /**
- * What the commands of `millrace recording` have in common: long work that tells how far it is and can be interrupted, and
- * quantities for people.
+ * What the commands of `millrace recording` have in common: long work that tells how far it is and can be interrupted.
  */
 import { EXIT, say, UsageError, type OptionSpec } from '../../command'
 import { onInterrupt } from '../../onInterrupt'
@@ -32,7 +31,7 @@ export async function longWork(
     () => interrupted.abort(),
     () => say('Stopping. Once more to stop at once.'),
   )
-  const progress = progressLine(process.stderr, 0)
+  const progress = progressLine({ unit: 'records' })
   try {
     return await work(interrupted.signal, progress)
   } catch (thrown) {
@@ -52,25 +51,4 @@ export function timeOfDigits(t: string | null): string {
   const us = Number(t.padStart(4, '0').slice(0, -3))
   const seconds = new Date(Math.floor(us / 1_000_000) * 1_000).toISOString().slice(0, 19)
   return `${seconds}.${String(us % 1_000_000).padStart(6, '0')}Z`
-}
-
-/** How long something took, for people. */
-export function durationText(us: number): string {
-  const seconds = us / 1_000_000
-  if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 3 : 1)} s`
-  const minutes = Math.floor(seconds / 60)
-  return minutes < 120
-    ? `${minutes} min ${Math.round(seconds % 60)} s`
-    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
-}
-
-export function bytesText(bytes: number): string {
-  if (bytes < 10_000) return `${bytes} bytes`
-  const [size, unit] =
-    bytes < 10_000_000 ? [bytes / 1_000, 'kB'] : bytes < 10_000_000_000 ? [bytes / 1e6, 'MB'] : [bytes / 1e9, 'GB']
-  return `${size.toFixed(1)} ${unit}`
-}
-
-export function counted(count: number, noun: string, nouns = `${noun}s`): string {
-  return `${count.toLocaleString('en')} ${count === 1 ? noun : nouns}`
 }

@@ -17,6 +17,7 @@ export const REPAIRS = {
   RECORDING_CUT: 'skip', // a recording ends in the middle: what is complete has been read
   LOOP_BLOCKED: 'skip', // the event loop stood still: whatever came meanwhile is late
   REQUEST_FAILED: 'skip', // a REST request was not answered, and is asked again within its budget
+  SERVE_FAILED: 'skip', // the server of a run could not answer a request, or stopped listening
   BOOK_GAP: 'resync', // a delta does not extend the state we hold
   BOOK_CHECKSUM: 'resync', // our book's checksum is not the exchange's
   BOOK_CROSSED: 'resync', // best bid at or above best ask where the exchange promises neither numbers nor checksums

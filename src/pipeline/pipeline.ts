@@ -10,10 +10,12 @@ import {
   type Stream,
 } from './description'
 import { graphOf, type PipelineGraph, type RunningGraph } from './graph'
+import type { OpenTelemetryOptions } from './openTelemetryOptions'
 import type { QuarantinedMessage } from './quarantinedMessage'
 import type { BranchHandle } from './run'
 import type { RunHealth } from './runHealth'
 import type { RunStatus, RunSummary } from './runSummary'
+import type { ServeOptions } from './serveOptions'
 import type { StageTrial, TrialOptions } from './stageTrial'
 import type * as stageTrial from './stageTrial'
 import type { StallOptions } from './stallFaults'
@@ -60,6 +62,16 @@ export interface RunOptions {
   readonly exchange?: string
   /** Hosts by exchange in the place of the exchanges' own. */
   readonly addresses?: ReadonlyMap<string, { readonly ws: string; readonly rest: string }>
+  /**
+   * Serves the run until it has ended: `/ping`, `/ready`, `/health`, `/metrics` and a page. A port, `[HOST:]PORT`, or more.
+   * Default: not at all.
+   */
+  readonly serve?: number | string | ServeOptions
+  /**
+   * Tells OpenTelemetry what the run counts, and follows some frames as traces, through the package @opentelemetry/api. The
+   * SDK is yours, registered before the run begins. Default: not at all.
+   */
+  readonly openTelemetry?: boolean | OpenTelemetryOptions
   /** Milliseconds that draining and flushing may take at the end; default 5,000. */
   readonly stopWithinMs?: number
   readonly onFault?: (fault: Fault) => void

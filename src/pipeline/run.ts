@@ -24,6 +24,7 @@ import type { Reading } from '../metrics/registry'
 import type { FaultLook, InstrumentLook, RunLook } from '../sinks/runLook'
 import { runWithSpawn } from '../workers/currentSpawn'
 import type { MarketEvent } from '../model/events'
+import type { FrameTracer } from '../metrics/exporters/frameTracer'
 import { asSentence, errorOf, Fault, messageOf, type FaultCode } from '../model/fault'
 import { readsLevels } from './levelReaders'
 import { describeBranch, pathOf, type PipelineDescription, type SourceNode } from './description'
@@ -31,7 +32,7 @@ import { runningGraphOf, type RunningGraph, type RunningParts } from './graph'
 import type { Host, LoopWatch, ProcessCost, ProcessWatch } from './host'
 import type { Market } from './market'
 import { Monitor } from './monitor'
-import type { Held, RunMode, RunStatus, RunSummary } from './runSummary'
+import type { Held, RunMode, RunPhase, RunStatus, RunSummary } from './runSummary'
 import {
   NO_LABELS,
   tellEdges,
@@ -94,6 +95,8 @@ export interface RunEngineOptions {
   readonly onFault: (fault: Fault) => void
   /** False leaves out whatever of watching the run costs more than an addition: for measuring what it costs. Default true. */
   readonly watching?: boolean | undefined
+  /** Follows some frames to the sinks. */
+  readonly tracer?: FrameTracer | undefined
 }
 
 /** What takes down every record of a run. */
@@ -295,6 +298,7 @@ export class Run {
     const { description, mode } = this.options
     const connections = this.market?.connections() ?? []
     return {
+      phase: this.phase(),
       pipeline: description.name,
       mode,
       seconds: this.seconds,
@@ -317,6 +321,12 @@ export class Run {
       held: this.held(),
       ...(this.board !== undefined && { health: this.board.report }),
     }
+  }
+
+  private phase(): RunPhase {
+    if (this.over) return 'ended'
+    if (this.stopRequested) return 'stopping'
+    return this.graph === undefined ? 'starting' : 'running'
   }
 
   /** Everything that it counts, as it stands, also after the end. */
@@ -640,6 +650,7 @@ export class Run {
     if (this.graph === undefined) return
     this.eventCount += events.length
     if (record.dir === 'in') this.watching.latency?.decoded(record.timeUs, events)
+    this.options.tracer?.decoded(record, events)
     const [only] = this.taps
     if (this.taps.length === 1 && events.every(only!.wants)) {
       this.monitor.events(events)
@@ -679,6 +690,7 @@ export class Run {
       look: () => this.look(),
       times: this.watching.times,
       latency: this.watching.latency,
+      tracer: this.options.tracer,
       metrics: (owner) => this.watching.inForce(owner),
     })
     const nodes = description.nodes.filter((node) => node.kind === 'source')

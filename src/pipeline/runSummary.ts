@@ -35,8 +35,12 @@ export interface RunSummary {
   readonly problems: readonly string[]
 }
 
+/** `starting` until its stages are at work, `stopping` from the decision to end until its summary, then `ended`. */
+export type RunPhase = 'starting' | 'running' | 'stopping' | 'ended'
+
 /** A run as it is now, for a terminal view or a notebook. */
 export interface RunStatus {
+  readonly phase: RunPhase
   readonly pipeline: string
   readonly mode: RunMode
   readonly seconds: number

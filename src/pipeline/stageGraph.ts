@@ -18,6 +18,7 @@ import { within, type Clock } from '../clock/clock'
 import { runWithClock } from '../clock/currentClock'
 import type { BookName } from '../feed/liveFeed'
 import { runWithMetrics, type MetricsInForce } from '../metrics/currentMetrics'
+import type { FrameTracer } from '../metrics/exporters/frameTracer'
 import type { LatencySummary } from '../metrics/histogram'
 import type { LatencyBudget, SinkLatency } from '../metrics/latencyBudget'
 import type { StageTime, StageTimes } from '../metrics/stageTimes'
@@ -77,6 +78,8 @@ export interface StageGraphOptions {
   readonly times?: StageTimes | undefined
   /** Follows frames to the sinks. */
   readonly latency?: LatencyBudget | undefined
+  /** Follows some of them as traces; undefined where nobody does. */
+  readonly tracer?: FrameTracer | undefined
   /** Where what a node counts of its own is defined, and what there is to read. */
   readonly metrics?: ((owner: string) => MetricsInForce) | undefined
 }
@@ -519,6 +522,7 @@ export class StageGraph {
         if (this.keepsBooks(node)) options.refresh('all')
       },
       times: options.times,
+      tracer: options.tracer,
     })
   }
 
@@ -649,6 +653,7 @@ export class StageGraph {
 
   private intoSink(from: string, node: SinkNode): Entry {
     const { name, sink, edge } = node
+    const { tracer } = this.options
     const latency = sink.reportsOnRun === true ? undefined : this.options.latency?.sink()
     let drain!: Drain<unknown>
     const make = (pressure: Pressure): WayTarget => {
@@ -674,6 +679,7 @@ export class StageGraph {
     this.sinks.push({ name, from, edge, sink, drain, way, ended, result: undefined })
     const take = (value: unknown): void => {
       latency?.came(value)
+      tracer?.came(name, value)
       way.offer(undefined, value)
     }
     return { take, end: () => void way.settled().then(resolve) }
@@ -682,6 +688,11 @@ export class StageGraph {
   private drainOf(from: string, node: SinkNode, pressure: Pressure, latency: SinkLatency | undefined): Drain<unknown> {
     const { options } = this
     const { name, sink, edge } = node
+    const { tracer } = options
+    const onWritten = (values: readonly unknown[]): void => {
+      latency?.written(values)
+      tracer?.written(name, values)
+    }
     return new Drain<unknown>(sink, {
       capacity: edge.capacity,
       batchMax: edge.batchMax ?? 512,
@@ -700,7 +711,7 @@ export class StageGraph {
       deadLetters: edge.deadLetters,
       onFault: (fault) => options.onFault(fault, name),
       ...(edge.retry === undefined ? {} : { retry: edge.retry }),
-      ...(latency === undefined ? {} : { onWritten: (values: readonly unknown[]) => latency.written(values) }),
+      ...(latency === undefined && tracer === undefined ? {} : { onWritten }),
     })
   }
 

@@ -10,6 +10,7 @@ import type { DropReason } from '../actors/ledger'
 import { Supervisor, type OnFailure } from '../actors/supervision'
 import { seededRandom } from '../clock/backoff'
 import type { Clock, Timer } from '../clock/clock'
+import type { FrameTracer } from '../metrics/exporters/frameTracer'
 import { MARK, stageMarks } from '../metrics/stageMarks'
 import { StageTime, type StageTimes } from '../metrics/stageTimes'
 import { asSentence, Fault, messageOf } from '../model/fault'
@@ -59,6 +60,8 @@ export interface StageRunnerOptions {
   readonly restarted: () => void
   /** Undefined: it is neither marked nor timed while it works. */
   readonly times: StageTimes | undefined
+  /** Follows some frames; undefined where nobody does. */
+  readonly tracer?: FrameTracer | undefined
 }
 
 /** One life of the operator. */
@@ -144,13 +147,13 @@ export class StageRunner {
     this.isHandling = true
     this.handled = value
     const { times } = this.options
-    if (times === undefined) instance.input.next(value)
+    if (times === undefined) this.give(instance, value)
     else {
       const outer = marks[MARK.stage]!
       marks[MARK.stage] = this.mark
       if (outer === 0) marks[MARK.turns]! += 1
-      if (times.isOn) this.receiveTimed(times, instance, value)
-      else instance.input.next(value)
+      if (times.isOn) this.giveTimed(times, instance, value)
+      else this.give(instance, value)
       marks[MARK.stage] = outer
     }
     this.isHandling = isHandling
@@ -160,9 +163,19 @@ export class StageRunner {
     return undefined
   }
 
-  /** A function of its own: what a closure takes hold of would cost every value that is not timed an allocation. */
-  private receiveTimed(times: StageTimes, { input }: Instance, value: unknown): void {
-    times.during(this.time, () => input.next(value))
+  private give(instance: Instance, value: unknown): void {
+    const { tracer } = this.options
+    if (tracer === undefined) instance.input.next(value)
+    else this.giveTraced(tracer, instance, value)
+  }
+
+  /** Functions of their own: what a closure takes hold of would cost every value an allocation, also those without it. */
+  private giveTimed(times: StageTimes, instance: Instance, value: unknown): void {
+    times.during(this.time, () => this.give(instance, value))
+  }
+
+  private giveTraced(tracer: FrameTracer, { input }: Instance, value: unknown): void {
+    tracer.stage(this.options.path, value, () => input.next(value))
   }
 
   /** Nothing more will come: the stage gives what it still has, and ends. */

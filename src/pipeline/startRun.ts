@@ -2,19 +2,24 @@
  * A run of a pipeline, from what was asked for to how it ended: the market that it reads, what it is recorded into, and who
  * may stop it.
  */
+import { createRequire } from 'node:module'
 import { liveClock } from '../clock/liveClock'
 import { parseSpeed } from '../feed/recording/pace'
 import { openRecording } from '../feed/recording/recordingWriter'
+import type { FrameTracer } from '../metrics/exporters/frameTracer'
 import { Fault } from '../model/fault'
 import { DEFAULT_OUT_DIR } from '../sinks/sink'
 import type { RunningSimulator } from '../simulator/simulator'
 import { startSimulator } from '../simulator/startSimulator'
+import type * as serving from '../dashboard/serve'
+import type { RunServer } from '../dashboard/serve'
 import type { PipelineDescription } from './description'
 import { runningGraphOf, type RunningParts } from './graph'
 import { liveHost } from './host'
 import { liveMarketOf } from './liveMarkets'
 import type { Market } from './market'
 import type { RunHandle, RunOptions } from './pipeline'
+import type { OpenTelemetryOptions } from './openTelemetryOptions'
 import { openQuarantine } from './quarantine'
 import { ReplayMarket } from './replayMarket'
 import { Run } from './run'
@@ -23,9 +28,14 @@ import type { RunMode, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
 import { tellStalls } from './stallFaults'
 import { supervisionTree } from './supervisionTree'
+import type * as telemetry from './telemetry'
+import type { Telemetry } from './telemetry'
 import { toppedMarket } from './tops'
 import { noLatencies } from './watching'
 import type { Wish } from './wish'
+
+/** What tells others of a run is loaded when it is asked for. */
+const load = createRequire(__filename)
 
 /** Begins a run, and hands it over. */
 export function startRun(description: PipelineDescription, options: RunOptions): RunHandle {
@@ -40,6 +50,33 @@ export function startRun(description: PipelineDescription, options: RunOptions):
 
   const outDir = options.out ?? DEFAULT_OUT_DIR
   const begin = async (): Promise<RunSummary> => {
+    const { serve, openTelemetry = false } = options
+    if (serve === undefined && openTelemetry === false) return live()
+    await Promise.resolve() // then the handle is there
+    const telling = openTelemetry === false ? undefined : await tell(openTelemetry)
+    try {
+      const server = serve === undefined ? undefined : await served(serve)
+      try {
+        return await live(telling?.tracer)
+      } finally {
+        await server?.close()
+      }
+    } finally {
+      telling?.end()
+    }
+  }
+
+  const tell = (how: true | OpenTelemetryOptions): Promise<Telemetry> => {
+    const { openTelemetry } = load('./telemetry') as typeof telemetry
+    return openTelemetry(how, { run: handle, clock: liveClock, onFault })
+  }
+
+  const served = (how: NonNullable<RunOptions['serve']>): Promise<RunServer> => {
+    const { serve } = load('../dashboard/serve') as typeof serving
+    return serve(handle, how, { clock: liveClock, env: liveHost.env, onFault })
+  }
+
+  const live = async (tracer?: FrameTracer): Promise<RunSummary> => {
     const { stalls } = options
     const endWatch =
       stalls === false
@@ -75,6 +112,8 @@ export function startRun(description: PipelineDescription, options: RunOptions):
         stopWithinMs: options.stopWithinMs ?? 5_000,
         onFault,
         watching: options.watching,
+        // Of a replay, what frames took on their way was long ago.
+        tracer: mode === 'replay' ? undefined : tracer,
       })
       run = current
       begun(current)
@@ -132,7 +171,7 @@ export function startRun(description: PipelineDescription, options: RunOptions):
   // A run that cannot begin is not ready either.
   const ready = Promise.race([running.then((begunRun) => begunRun.ready), done.then(() => undefined)])
   ready.catch(() => undefined)
-  return {
+  const handle: RunHandle = {
     done,
     ready,
     stop: () => end('stop'),
@@ -144,6 +183,7 @@ export function startRun(description: PipelineDescription, options: RunOptions):
     metrics: () => run?.metrics() ?? [],
     health: () => run?.health() ?? notBegun(liveClock.nowUs()),
   }
+  return handle
 }
 
 function ended(): never {
@@ -197,6 +237,7 @@ function nothingYet({ name, nodes, groups }: PipelineDescription): RunningParts 
 
 function emptyStatus(description: PipelineDescription, mode: RunMode): RunStatus {
   return {
+    phase: 'starting',
     pipeline: description.name,
     mode,
     seconds: 0,

@@ -1,5 +1,5 @@
 /**
- * Packages that are loaded only when a sink needs them.
+ * Packages that are loaded only when a sink or an option needs them.
  *
  * `import 'millrace'` loads none of them, and a pipeline that does not name such a sink needs none installed.
  */
@@ -9,6 +9,7 @@ import { Fault, messageOf } from '../model/fault'
 export const OPTIONAL_PARTS = {
   '@bokuweb/zstd-wasm': { version: '0.0.27', use: 'zstd files on Node below 22.15' },
   '@duckdb/node-api': { version: '1.5.6-r.1', use: 'the sinks duckdb and parquet' },
+  '@opentelemetry/api': { version: '1.9.1', use: 'OpenTelemetry (run --open-telemetry)' },
   'apache-arrow': { version: '21.2.0', use: 'the sink arrow' },
   'lz4-napi': { version: '2.10.0', use: 'lz4 files' },
   pg: { version: '8.23.1', use: 'the sink postgres' },

@@ -45,6 +45,7 @@ export class PretendRun implements WatchedRun {
   status(): RunStatus {
     this.looks++
     return {
+      phase: 'running',
       ...{
         pipeline: 'fake',
         mode: 'live',

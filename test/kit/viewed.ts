@@ -71,6 +71,7 @@ const GRAPH: RunningGraph = {
 
 export function statusOf(rows: RunStatus['rows']): RunStatus {
   return {
+    phase: 'running',
     pipeline: 'test',
     mode: 'simulate',
     seconds: 7,

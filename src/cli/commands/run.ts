@@ -1,4 +1,5 @@
 import { isatty } from 'node:tty'
+import { parseServeAddress } from '../../dashboard/serveAddress'
 import type { RunOptions } from '../../pipeline/pipeline'
 import { openIndex } from '../../feed/recording/recordingIndex'
 import { readHeader } from '../../feed/recording/recordingReader'
@@ -46,6 +47,22 @@ const OPTIONS = {
   record: { value: 'FILE', meaning: 'record the run, to be replayed later' },
   graph: { value: 'FILE', meaning: 'draw the running pipeline every second (.mmd, .dot or .json)' },
   exchange: { value: 'ID', meaning: 'of a replay: the exchange whose protocol the recording speaks' },
+  serve: {
+    value: '[HOST:]PORT',
+    meaning: 'serve a page, /metrics, /health, /ready and /ping while it runs, on loopback unless a host is given',
+  },
+  token: {
+    value: 'TOKEN',
+    meaning: 'what whoever asks --serve must show; better in MILLRACE_TOKEN, where no list of processes has it',
+  },
+  'serve-as': {
+    value: 'NAME',
+    meaning: 'a further name by which --serve may be asked, as that of a proxy',
+    multiple: true,
+  },
+  'open-telemetry': {
+    meaning: 'tell OpenTelemetry metrics and some traces; the pipeline file, or node --require, registers its SDK',
+  },
   digest: { meaning: 'digest what each sink writes' },
   'run-id': { value: 'ID', meaning: 'name the run: repeated after a kill, sinks that can leave out what they hold' },
   json: { meaning: 'print the summary as one JSON object' },
@@ -64,6 +81,7 @@ is kept under quarantine/ in the output folder; see \`millrace quarantine --help
 ${optionsHelp(OPTIONS)}
 
   millrace run pipelines/market-monitor.ts --seconds 20
+  millrace run pipelines/market-monitor.ts --serve 8080
   millrace run pipelines/market-monitor.ts --live --record today.ndjson.gz
   millrace run pipelines/market-monitor.ts --replay today.ndjson.gz --speed 10x --json
   millrace run pipelines/market-monitor.ts --replay today.ndjson.gz --from 2026-08-24T14:30:00Z --to 2026-08-24T15:00Z
@@ -80,7 +98,9 @@ Exit status: 0 done; 1 ran, but faults were not repaired; 2 wrong usage or an in
     const pipeline = loadPipeline(file)
     const log = faultLog(canDraw(process.stderr))
     if (options.fromUs !== undefined) await makeIndexes(options.replay ?? [])
-    const handle = pipeline.start({ ...options, onFault: log.add })
+    let tell = say
+    const serve = serveOptionsOf(parsed, (url) => tell(`Serving the run on ${url}`))
+    const handle = pipeline.start({ ...options, ...serve, onFault: log.add })
     const picture = drawn === undefined ? undefined : graphFile(drawn, () => handle.graph(), log.add)
     let isStopping = false
     const view = terminalView(handle, {
@@ -92,6 +112,7 @@ Exit status: 0 done; 1 ran, but faults were not repaired; 2 wrong usage or an in
         else if (!isStopping) process.kill(process.pid, 'SIGINT')
       },
     })
+    tell = (sentence) => view.note(sentence)
     const release = onInterrupt(
       () => {
         isStopping = true
@@ -142,6 +163,17 @@ const ONLY_WITH: Readonly<Partial<Record<keyof typeof OPTIONS, '--replay' | '--s
   faults: '--simulate',
 }
 
+function serveOptionsOf(parsed: ParsedArgs, onServing: (url: string) => void): Pick<RunOptions, 'serve'> {
+  const address = parsed.text('serve')
+  const token = parsed.text('token')
+  const names = parsed.texts('serve-as')
+  if (address === undefined) {
+    if (token !== undefined || names.length > 0) throw new UsageError('--token and --serve-as go with --serve.')
+    return {}
+  }
+  return { serve: { ...parseServeAddress(address), ...(token === undefined ? {} : { token }), names, onServing } }
+}
+
 function optionsOf(parsed: ParsedArgs): RunOptions {
   // `--replay a b` reads as one option and one positional: whatever follows the pipeline file belongs to the replay.
   const [, ...further] = parsed.positionals
@@ -184,6 +216,7 @@ function optionsOf(parsed: ParsedArgs): RunOptions {
     ...text('record', 'record'),
     ...text('exchange', 'exchange'),
     ...text('run-id', 'runId'),
+    ...(parsed.flag('open-telemetry') ? { openTelemetry: true } : {}),
     digest: parsed.flag('digest'),
     stalls: { hangs: 'stderr' },
   }

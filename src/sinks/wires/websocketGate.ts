@@ -69,7 +69,7 @@ function tokenOf(target: URL, authorization: unknown): string {
 }
 
 /** In a time that says nothing about where two differ, nor about their lengths. */
-function isSame(given: string, expected: string): boolean {
+export function isSame(given: string, expected: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(given), digest(expected))
 }

@@ -132,6 +132,7 @@ describe('serveRun', () => {
           level,
           reasons: ['A sentence.'],
           checks: [{ name: 'lag', level, value: 7 }],
+          reactions: [],
         })
       })
     }

@@ -10,25 +10,13 @@
  * undoing cannot go on: when the book is replaced or emptied.
  */
 import { kernel, type Kernel } from '../kernel/kernel'
-import {
-  BOOK_ASKS,
-  BOOK_BIDS,
-  BOOK_LOG_AT,
-  HEADER_EXCHANGE_TIME,
-  HEADER_RECEIVE_TIME,
-  HEADER_SEQ,
-  LOG_AFTER,
-  LOG_BEFORE,
-  LOG_HEADER_BYTES,
-  LOG_RECORD_BYTES,
-  SIDE_BEST_PRICE,
-  VIEW_HEADER,
-} from '../kernel/layout'
+import { BOOK_ASKS, BOOK_BIDS, BOOK_LOG_AT, SIDE_BEST_PRICE, VIEW_HEADER } from '../kernel/layout'
 import type { Level } from '../model/events'
 import { wholeText } from '../model/wholeText'
-import type { BookViewHead, OfBook, PriceLevel } from './bookView'
+import type { OfBook, PriceLevel } from './bookView'
 import type { LateBook } from './lateBook'
 import { columnsText } from './levelsText'
+import { BEFORE, EXCHANGE_TIME, HEADER, RECEIVE_TIME, RECORD, SEQ } from './logRecords'
 
 /** Levels of one side that never change, best first. */
 export interface FrozenSide {
@@ -65,26 +53,6 @@ export interface LogPlace {
 export interface Story {
   /** Where its views are written that are read late, once one was. */
   late: LateBook | undefined
-}
-
-/** Numbers of a record: the price (negative for asks), the size that was there, the one that is there from then on. */
-export const RECORD = LOG_RECORD_BYTES / 8
-export const BEFORE = LOG_BEFORE / 8
-export const AFTER = LOG_AFTER / 8
-/** Of the two records that a view writes; they begin with NaN, as no level does. */
-export const HEADER = LOG_HEADER_BYTES / 8
-export const RECEIVE_TIME = HEADER_RECEIVE_TIME / 8
-export const EXCHANGE_TIME = HEADER_EXCHANGE_TIME / 8
-export const SEQ = HEADER_SEQ / 8
-
-/** Writes what a view says beside its levels. */
-export function writeHeader(log: Float64Array, at: number, head: BookViewHead): void {
-  log[at] = NaN
-  log[at + RECEIVE_TIME] = head.receiveTimeUs
-  log[at + EXCHANGE_TIME] = head.exchangeTimeUs ?? NaN
-  log[at + RECORD] = NaN
-  log[at + SEQ] = head.seq ?? NaN
-  log[at + HEADER - 1] = 0
 }
 
 /** Levels that are worked out at least: most readers want some of the best, and not only one. */

@@ -1,6 +1,7 @@
 import type { Level } from '../model/events'
-import { EXCHANGE_TIME, RECEIVE_TIME, SEQ, type Epoch, type UndoneSide } from './bookLog'
+import type { Epoch, UndoneSide } from './bookLog'
 import type { Level2Book } from './level2Book'
+import { EXCHANGE_TIME, RECEIVE_TIME, SEQ } from './logRecords'
 
 /** Which book something is of. */
 export interface OfBook {

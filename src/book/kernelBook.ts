@@ -50,10 +50,11 @@ import {
   WINDOW,
 } from '../kernel/layout'
 import type { Level } from '../model/events'
-import { Epoch, HEADER, RECORD, UndoneSide, writeHeader, type FrozenSide, type LoggedBook, type Story } from './bookLog'
+import { Epoch, UndoneSide, type FrozenSide, type LoggedBook, type Story } from './bookLog'
 import type { BookViewHead, OfBook } from './bookView'
 import { BookPrinter, type Block, type PrinterBlocks } from './bookPrinter'
 import { LateBook } from './lateBook'
+import { HEADER, RECORD, writeHeader } from './logRecords'
 
 /** Records of a log when a book has its first view, usually, and at most: a small one stays in the processor's cache. */
 const LOG_RECORDS_MIN = 64

@@ -10,8 +10,9 @@
  * when these become many. When the book ends, it stays for the views that still wait, such as those in the queue of a sink when a
  * run ends, until nobody holds them any more, or too many others have been left like it.
  */
-import { AFTER, BEFORE, RECORD, type Epoch } from './bookLog'
+import type { Epoch } from './bookLog'
 import type { KernelBook } from './kernelBook'
+import { AFTER, BEFORE, RECORD } from './logRecords'
 
 /** Epochs that it goes at once, back or forward; views beyond are worked out by themselves. */
 const EPOCHS_MAX = 256

@@ -12,9 +12,10 @@ import { printDecimal } from '../model/decimal'
 import { PackedDelta } from '../model/codec/packedDelta'
 import type { BookChange, Level, LevelDigits, LevelText } from '../model/events'
 import { LEVELS_MAX } from '../kernel/layout'
-import { Epoch, HEADER, writeHeader, type LoggedBook } from './bookLog'
+import { Epoch, type LoggedBook } from './bookLog'
 import type { BookViewHead } from './bookView'
 import { columnsFor, columnsOf, joined, KernelBook, type Columns } from './kernelBook'
+import { HEADER, writeHeader } from './logRecords'
 import { PlainSide } from './plainSide'
 
 type Change = Pick<BookChange, 'bids' | 'asks' | 'bidDigits' | 'askDigits' | 'depth'>

@@ -1,7 +1,7 @@
 import type { SessionRecord } from '../record'
 
 /** Batches of records, in order. To be iterated once; `return()` closes the files, also while `next()` is pending. */
-export interface RecordBatches extends AsyncIterableIterator<readonly SessionRecord[], undefined> {
+export interface RecordBatches extends AsyncIterator<readonly SessionRecord[], undefined> {
   return(): Promise<IteratorResult<readonly SessionRecord[], undefined>>
   [Symbol.asyncIterator](): RecordBatches
 }

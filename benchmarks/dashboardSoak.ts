@@ -5,8 +5,8 @@
  *     node .bench/benchmarks/dashboardSoak.js [--minutes 60] [--symbols 500] [--rate 2000] [--every SECONDS]
  *
  * Why      a page that is left open overnight must cost tomorrow what it costs now, on both sides
- * Input    the simulator with so many books; another book is chosen after each sample, and every fifth time the connection
- *          is cut under the page
+ * Input    the simulator with so many books, served as any run is; another book is chosen after each sample, and every fifth time
+ *          the server is ended and begun again under the page
  * Measures each `--every` seconds (default a minute of sixty): `engineHeap` and `pageHeap` bytes after a collection, `engineRss`
  *          bytes, `pageNodes` elements of the page, `ticks` a second that the page has shown, `cpu` percent of a core in the
  *          engine's process, simulator included
@@ -22,9 +22,8 @@ import { runInNewContext } from 'node:vm'
 import type { CDPSession, Page } from 'playwright-core'
 import { sleep } from '../src/clock/clock'
 import { liveClock } from '../src/clock/liveClock'
-import { dashboardRoutes } from '../src/dashboard/dashboardRoutes'
 import { startManyBooks } from '../test/dashboard/manyBooks'
-import { PageServer } from '../test/dashboard/pageServer'
+import { servePage } from '../test/dashboard/servePage'
 import { launchChromium } from '../test/kit/chromium'
 
 interface Sample {
@@ -38,7 +37,7 @@ interface Sample {
 }
 
 const SLACK_BYTES = 2e6
-const CUT_EVERY = 5
+const RESTART_EVERY = 5
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
@@ -63,36 +62,44 @@ async function soak(): Promise<number> {
     faults: 'skip=10s,drop=60s',
     outDir,
   })
-  const server = await PageServer.open(dashboardRoutes(books.run, liveClock))
+  let server = await servePage(books.run)
+  const { port } = server
   try {
     const page = await browser.newPage({ viewport: { width: 1500, height: 1000 } })
     page.on('pageerror', (error) => console.error(error))
-    await page.goto(server.url)
     const wire = await page.context().newCDPSession(page)
+    let shown = 0
+    // A page answers each tick once it has shown it.
+    wire.on('Network.webSocketFrameSent', () => shown++)
+    await wire.send('Network.enable')
+    await page.goto(server.url)
     const samples: Sample[] = []
     const begunUs = liveClock.nowUs()
     for (let at = 0; liveClock.nowUs() - begunUs < minutes * 60e6; at++) {
-      const before = { cpu: process.cpuUsage(), atUs: liveClock.nowUs(), ticks: server.heard }
+      const before = { cpu: process.cpuUsage(), atUs: liveClock.nowUs(), ticks: shown }
       await sleep(liveClock, every * 1_000)
       const { user, system } = process.cpuUsage(before.cpu)
       const seconds = (liveClock.nowUs() - before.atUs) / 1e6
       const sample: Sample = {
         seconds: Math.round((liveClock.nowUs() - begunUs) / 1e6),
         ...(await sizes(page, wire)),
-        ticks: Math.round(((server.heard - before.ticks) / seconds) * 100) / 100,
+        ticks: Math.round(((shown - before.ticks) / seconds) * 100) / 100,
         cpu: Math.round((user + system) / 1e4 / seconds),
       }
       samples.push(sample)
       console.log(JSON.stringify(sample))
       await page.locator(`[role=grid] tr[data-at="${at % 15}"]`).click()
-      if (at % CUT_EVERY === CUT_EVERY - 1) server.cut()
+      if (at % RESTART_EVERY === RESTART_EVERY - 1) {
+        await server.close()
+        server = await servePage(books.run, { port })
+      }
     }
     const grown = (['engineHeap', 'pageHeap', 'pageNodes'] as const).filter((what) => !isFlat(samples, what))
     console.log(grown.length === 0 ? 'Flat on both sides.' : `Not flat: ${grown.join(', ')}.`)
     return grown.length === 0 ? 0 : 1
   } finally {
     await browser.close()
-    await server.kill()
+    await server.close()
     await books.stop()
     await rm(outDir, { recursive: true, force: true })
   }

@@ -1,7 +1,7 @@
 /**
  * The dashboard of a run, as routes of its server: the page at `/`, its files, and `/live`, the WebSocket that feeds it.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import path from 'node:path'
 import type { Clock } from '../clock/clock'
 import { messageOf } from '../model/fault'
@@ -11,7 +11,7 @@ import { BASE_STYLES } from '../page/styles'
 import { DASHBOARD_STYLES } from './dashboardStyles'
 import { LiveStream } from './liveStream'
 import type { WatchedRun } from './lookAt'
-import { pageHtml } from './pageHtml'
+import { PAGE_HTML } from './pageHtml'
 import type { HttpRoute, Routes } from './route'
 
 const ICON =
@@ -28,9 +28,9 @@ export function dashboardRoutes(run: WatchedRun, clock: Clock): Routes & { reado
     http: [
       {
         path: '/',
-        get(request, response) {
+        get(_, response) {
           response.setHeader('cache-control', 'no-store')
-          answer(response, 'text/html; charset=utf-8', pageHtml(tokenQueryOf(request)))
+          answer(response, 'text/html; charset=utf-8', PAGE_HTML)
         },
       },
       file('/dashboard.js', JAVASCRIPT, () => pageScript(path.join(__dirname, 'page', 'dashboard'))),
@@ -73,12 +73,4 @@ function answer(response: ServerResponse, type: string, text: string): void {
   response.setHeader('content-type', type)
   response.setHeader('content-length', Buffer.byteLength(text))
   response.end(text)
-}
-
-/** The token with which the page was asked for: its files and its socket are asked for with the same. */
-function tokenQueryOf({ url }: IncomingMessage): string {
-  const token = url === undefined ? null : URL.parse(url, 'http://server')?.searchParams.get('token')
-  return token === null || token === undefined || token === ''
-    ? ''
-    : `?token=${encodeURIComponent(token).replace(/'/g, '%27')}`
 }

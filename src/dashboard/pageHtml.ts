@@ -1,10 +1,5 @@
-/**
- * The page that shows a run, without anything of the run in it: its script asks for that.
- *
- * @param query  what the addresses of its own files end with: empty, or `?token=...`, harmless in an attribute
- */
-export function pageHtml(query: string): string {
-  return `<!doctype html>
+/** The page that shows a run, without anything of the run in it: its script asks for that. */
+export const PAGE_HTML = `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -12,14 +7,13 @@ export function pageHtml(query: string): string {
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
 <title>millrace</title>
-<link rel="icon" href="icon.svg${query}" type="image/svg+xml">
-<link rel="stylesheet" href="dashboard.css${query}">
-<script src="uplot.js${query}" defer></script>
-<script src="dashboard.js${query}" defer></script>
+<link rel="icon" href="icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="dashboard.css">
+<script src="uplot.js" defer></script>
+<script src="dashboard.js" defer></script>
 </head>
 <body>
 <noscript><p>This page shows a run as it goes on, which needs JavaScript.</p></noscript>
 </body>
 </html>
 `
-}

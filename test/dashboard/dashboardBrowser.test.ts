@@ -9,14 +9,15 @@ import path from 'node:path'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { liveClock } from '../../src/clock/liveClock'
 import { dashboardRoutes } from '../../src/dashboard/dashboardRoutes'
-import type { WatchedRun } from '../../src/dashboard/lookAt'
+import type { RunServer } from '../../src/dashboard/server'
 import { launchChromium } from '../kit/chromium'
 import { eventually } from '../kit/eventually'
-import { PretendRun, moveRow } from './pretendRun'
+import { FakeRun, moveRow } from './fakeRun'
 import { startManyBooks, type ManyBooks } from './manyBooks'
-import { PageServer } from './pageServer'
+import { servePage } from './servePage'
 
 const SYMBOLS = 500
+const TOKEN = 'a-token-of-more-than-16'
 const HOSTILE = '</td><img src=x onerror="document.title=1">'
 
 describe('The dashboard in a browser', function () {
@@ -24,31 +25,28 @@ describe('The dashboard in a browser', function () {
   let browser: Browser | undefined
   let outDir: string
   let books: ManyBooks
-  let server: PageServer
+  let server: RunServer
 
   before(async function () {
     browser = await launchChromium()
     if (browser === undefined) this.skip()
     outDir = await mkdtemp(path.join(tmpdir(), 'millrace-dashboard-'))
     books = await startManyBooks({ symbols: SYMBOLS, messagesPerSecond: 600, faults: 'skip=2s', outDir })
-    server = await serve(books.run)
+    server = await servePage(books.run)
   })
 
   after(async () => {
     if (browser === undefined) return
     await browser.close()
-    await server.kill()
+    await server.close()
     await books.stop()
     await rm(outDir, { recursive: true, force: true })
   })
 
-  const serve = (run: WatchedRun, port?: number): Promise<PageServer> =>
-    PageServer.open(dashboardRoutes(run, liveClock), port)
-
   /** The page, and what it said on the console or asked of others: nothing, if all is well. */
   const opened = async (
     options: BrowserContextOptions = {},
-    of: PageServer = server,
+    of: RunServer = server,
   ): Promise<{ page: Page; said: string[] }> => {
     const page = await browser!.newPage(options)
     page.setDefaultTimeout(120_000)
@@ -165,11 +163,11 @@ describe('The dashboard in a browser', function () {
   })
 
   it('goes on after its connection was lost, and begins afresh with another run under the same address', async () => {
-    const first = new PretendRun()
+    const first = new FakeRun()
     for (const name of ['BTC-USD', 'ETH-USD']) moveRow(first.addRow('kraken', name), 100, 0)
     first.fault('It broke.')
     const routes = dashboardRoutes(first, liveClock)
-    let own = await PageServer.open(routes)
+    let own = await servePage(first, { routes })
     const { port } = own
     const { page, said } = await opened({}, own)
     await page.locator('[role=grid] tr', { hasText: 'ETH-USD' }).click()
@@ -177,18 +175,18 @@ describe('The dashboard in a browser', function () {
       expect(await page.locator('.ladder tr.bid .price').first().textContent()).to.equal('100'),
     )
 
-    await own.kill()
+    await own.close()
     await page.locator('.connection[data-state="lost"]').waitFor()
-    own = await PageServer.open(routes, port)
+    own = await servePage(first, { routes, port })
     await page.locator('.connection[data-state="open"]').waitFor()
     expect(await page.locator('.count').textContent()).to.equal('2')
     await eventually(async () => expect(await page.locator('#faults tbody tr').count()).to.equal(1))
 
-    await own.kill()
+    await own.close()
     await page.locator('.connection[data-state="lost"]').waitFor()
-    const second = new PretendRun()
+    const second = new FakeRun()
     for (const name of ['ADA-USD', 'ETH-USD', HOSTILE]) moveRow(second.addRow('kraken', name), 7, 0)
-    own = await serve(second, port)
+    own = await servePage(second, { port })
     await page.locator('.connection[data-state="open"]').waitFor()
     await eventually(async () => expect(await page.locator('.count').textContent()).to.equal('3'))
     expect(await page.locator('[role=grid] tbody td.name').allTextContents()).to.deep.equal([
@@ -207,19 +205,22 @@ describe('The dashboard in a browser', function () {
       [],
     )
     await page.close()
-    await own.kill()
+    await own.close()
   })
 
-  it('passes the token that it was asked for with on to its files and its socket', async () => {
+  it('is opened by the address with the token, which stands in no other address from then on', async () => {
+    const own = await servePage(books.run, { token: TOKEN })
     const page = await browser!.newPage()
     const asked: string[] = []
     page.on('request', (request) => asked.push(request.url()))
     page.on('websocket', (socket) => asked.push(socket.url()))
-    await page.goto(`${server.url}?token=a%22%3Cb`)
+    await page.goto(own.url)
     await page.locator('.connection[data-state="open"]').waitFor()
+    expect(asked.shift()).to.equal(own.url)
     expect(asked).to.have.length.above(4)
-    expect(asked.filter((address) => new URL(address).searchParams.get('token') !== 'a"<b')).to.deep.equal([])
+    expect([...asked, page.url()].filter((address) => address.includes(TOKEN))).to.deep.equal([])
     await page.close()
+    await own.close()
   })
 })
 

@@ -3,19 +3,19 @@ import fc from 'fast-check'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { MESSAGE_BYTES_MAX, parseClientMessage } from '../../src/dashboard/clientMessage'
 import { LiveStream } from '../../src/dashboard/liveStream'
-import { PretendRun, moveRow, T_US } from './pretendRun'
+import { FakeRun, moveRow, T_US } from './fakeRun'
 import { FakeSocket } from './fakeSocket'
 
 const TICK_US = 250_000
 
 describe('The live stream of a dashboard', () => {
   let clock: VirtualClock
-  let run: PretendRun
+  let run: FakeRun
   let stream: LiveStream
 
   beforeEach(() => {
     clock = new VirtualClock(T_US)
-    run = new PretendRun()
+    run = new FakeRun()
     stream = new LiveStream(run, clock)
   })
 
@@ -188,7 +188,7 @@ describe('The live stream of a dashboard', () => {
   it('tells how the run is, with the reasons, when that has changed', () => {
     const socket = connected()
     expect(socket.ticks[0]!.health).to.deep.equal({ level: 'healthy', reasons: [], reactions: [] })
-    run.reasons = ['The loop stands.']
+    run.state = { ...run.state, level: 'degraded', reasons: ['The loop stands.'] }
     socket.sees()
     ticksPass(1)
     expect(socket.ticks[1]!.health).to.deep.include({ level: 'degraded', reasons: ['The loop stands.'] })

@@ -84,7 +84,7 @@ describe('serveRun', () => {
         const answer = await get('/ready')
         return { status: answer.status, ...((await answer.json()) as object) }
       }
-      const rest = { format: 'millrace-ready/1', pipeline: 'test' }
+      const rest = { format: 'millrace-ready/1', pipeline: 'fake' }
       run.phase = 'starting'
       run.connections = [
         { exchange: 'okx', state: 'connecting' },
@@ -127,7 +127,7 @@ describe('serveRun', () => {
         expect(answer.status).to.equal(status)
         expect(await answer.json()).to.deep.equal({
           format: 'millrace-health/1',
-          pipeline: 'test',
+          pipeline: 'fake',
           timeUs: 5,
           level,
           reasons: ['A sentence.'],

@@ -118,12 +118,11 @@ export class LiveConnection {
   }
 }
 
-/** Beside the page, with the token that the page was asked for with. */
+/** Beside the page. Where a token is needed, the cookie that stands for it comes along. */
 function liveAddress(): string {
   const address = new URL('live', location.href)
   address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:'
-  const token = new URLSearchParams(location.search).get('token')
-  address.search = token === null ? '' : `?token=${encodeURIComponent(token)}`
+  address.search = ''
   address.hash = ''
   return address.href
 }

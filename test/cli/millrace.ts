@@ -112,5 +112,8 @@ export function temporaryFolder(): (name: string) => string {
     folder = await mkdtemp(path.join(tmpdir(), 'millrace-cli-'))
   })
   afterEach(() => rm(folder, { recursive: true, force: true }))
-  return (name) => path.join(folder, name)
+  return (name) => {
+    if (folder === '') throw new Error('The folder is made before each test, not before all.')
+    return path.join(folder, name)
+  }
 }

@@ -17,8 +17,11 @@ describe('millrace run --serve', function () {
   const file = temporaryFolder()
   let pipeline: string
 
-  before(async function () {
+  before(function () {
     needsBuild(this)
+  })
+
+  beforeEach(async () => {
     pipeline = file('served.cjs')
     await writeFile(pipeline, PIPELINE)
   })

@@ -3,17 +3,22 @@
  *
  * Why      a pipeline whose watching costs something is watched when it is too late: all of it has to be on, always
  * Input    of `road` Binance's combined depth stream (`kit/depthStream.ts`), 50 symbols, as many frames in both variants, put
- *          into a run behind its socket; of `run` 20,000 market frames a second (books and trades of three simulated exchanges, two instruments each), from a process
- *          of its own over WebSockets on loopback, through books, summaries and quotes into a file
- * Variants `off`: stages are neither marked nor timed, no frame is followed, nothing is counted of each channel and symbol.
- *          `on`: all of that, and all that looks (`LOOKERS`): the metrics read once a second, twice over, as a stream into a
- *          file and by hand; the process sampled once a second; the state of the run read four times a second. In `road` a
- *          second is 20,000 frames, and the process is not sampled, which goes by the clock
- * Measures `road`: what the loop's thread took for a frame, ns. `run`: `loop` what the loop's thread took of a processor for a frame, µs, and `process` what all threads took;
- *          `delayP99` of the event loop, ms. Frames are the same in both: what is asked for is not the most that it can
+ *          into a run behind its socket; of `run` 20,000 market frames a second (books and trades of three simulated exchanges,
+ *          two instruments each), from a process of its own over WebSockets on loopback, through books, summaries and quotes
+ *          into a file
+ * Variants `off`: stages are neither marked nor timed, no frame is followed, nothing is counted of each channel and symbol, the
+ *          loop is not watched. `counted`: all of that but the watch, and whatever reads it within the program: the metrics
+ *          once a second, twice over, as a stream into a file and by hand; the process sampled once a second; the state of the
+ *          run read four times a second. In `road` a second is 20,000 frames, and the process is not sampled, which goes by
+ *          the clock. `on`: besides, the watch over the loop, and the run is served: its metrics and its health are scraped
+ *          once a second, and its page is open, in a process of its own
+ * Measures `road`: what the loop's thread took for a frame, ns. `run`: `loop` what the loop's thread took of a processor for a
+ *          frame, µs, and `process` what all threads took; `delayP99` of the event loop, ms. Frames are the same in all: what
+ *          is asked for is not the most that it can
  * Baseline `off`
  */
-import { fork } from 'node:child_process'
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -51,7 +56,9 @@ const PER_SECOND = isQuick() ? 2_000 : 20_000
 const WARM_UP_MS = isQuick() ? 500 : 4_000
 const FOR_MS = isQuick() ? 1_000 : 12_000
 
-/** Whatever looks at a run from outside while it is watched; each says how to stop. */
+type Watching = 'off' | 'counted' | 'on'
+
+/** Whatever looks at a run from within the program; each says how to stop. */
 const LOOKERS: readonly ((run: RunHandle) => () => void)[] = [
   (run) => looking(1_000, () => run.metrics()),
   (run) => looking(250, () => run.status()),
@@ -66,7 +73,8 @@ function looking(everyMs: number, look: () => unknown): () => void {
   return () => timer.cancel()
 }
 
-async function running(isWatched: boolean): Promise<Sample> {
+async function running(watching: Watching): Promise<Sample> {
+  const isWatched = watching !== 'off'
   const out = mkdtempSync(path.join(tmpdir(), 'millrace-bench-'))
   const simulator = fork(path.join(__dirname, 'entries', 'simulator.js'), [
     JSON.stringify({ exchanges: EXCHANGES, instruments: INSTRUMENTS, messagesPerSecond: PER_SECOND }),
@@ -76,9 +84,17 @@ async function running(isWatched: boolean): Promise<Sample> {
       simulator.once('message', (told) => resolve(told as [string, { ws: string; rest: string }][]))
       simulator.once('exit', () => reject(new Error('The simulator ended.')))
     })
-    const run = quotes(isWatched).start({ live: true, addresses: new Map(addresses), watching: isWatched, out })
+    let url = ''
+    const run = quotes(isWatched).start({
+      live: true,
+      addresses: new Map(addresses),
+      watching: isWatched,
+      out,
+      ...(watching === 'on' ? { serve: { port: 0, onServing: (at) => (url = at) } } : { stalls: false as const }),
+    })
     await run.ready
     const stops = isWatched ? LOOKERS.map((look) => look(run)) : []
+    const onlooker = watching === 'on' ? fork(path.join(__dirname, 'entries', 'onlooker.js'), [url]) : undefined
     await passed(WARM_UP_MS)
     const delay = loopDelay()
     const framesBefore = run.status().records
@@ -91,6 +107,7 @@ async function running(isWatched: boolean): Promise<Sample> {
     const { p99 } = delay.read()
     delay.stop()
     for (const stop of stops) stop()
+    if (onlooker !== undefined) await seenBy(onlooker)
     const { problems } = await run.stop()
     if (problems.length > 0) throw new Error(problems.join(' '))
     if (frames < (PER_SECOND * FOR_MS) / 1_000 / 4) throw new Error(`Only ${frames} frames came.`)
@@ -99,6 +116,15 @@ async function running(isWatched: boolean): Promise<Sample> {
     simulator.kill()
     rmSync(out, { recursive: true, force: true })
   }
+}
+
+/** Ends an onlooker. Throws when it has seen too little for its cost to be one. */
+async function seenBy(onlooker: ChildProcess): Promise<void> {
+  onlooker.send('')
+  const [{ scrapes, ticks }] = (await once(onlooker, 'message')) as [{ scrapes: number; ticks: number }]
+  onlooker.disconnect()
+  const seconds = (WARM_UP_MS + FOR_MS) / 1_000
+  if (scrapes < seconds || ticks < seconds) throw new Error(`Only ${scrapes} scrapes and ${ticks} ticks were answered.`)
 }
 
 function quotes(isWatched: boolean, exchanges = EXCHANGES, instruments = INSTRUMENTS) {
@@ -249,7 +275,7 @@ void measure(__filename, [
     baseline: 'off',
     variants: [
       { name: 'off', run: () => road(false) },
-      { name: 'on', run: () => road(true) },
+      { name: 'counted', run: () => road(true) },
     ],
   },
   {
@@ -257,8 +283,9 @@ void measure(__filename, [
     measures: { loop: 'µs/frame', process: 'µs/frame', delayP99: 'ms' },
     baseline: 'off',
     variants: [
-      { name: 'off', run: () => running(false) },
-      { name: 'on', run: () => running(true) },
+      { name: 'off', run: () => running('off') },
+      { name: 'counted', run: () => running('counted') },
+      { name: 'on', run: () => running('on') },
     ],
   },
 ])

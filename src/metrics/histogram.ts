@@ -31,9 +31,8 @@ const SMALLEST_US = 2 ** SMALLEST
 const FIRST_TOLD = -2
 const LAST_TOLD = 32
 
-/** Buckets of a power of two as it is drawn; shorter latencies than this are drawn to the microsecond. */
+/** Buckets of a power of two as it is drawn, which are no narrower than a microsecond. */
 const DRAWN = 4
-const DRAWN_FROM_US = 4
 
 const number = new Float64Array(1)
 const bits = new Int32Array(number.buffer)
@@ -121,12 +120,23 @@ export class LatencyHistogram {
   buckets(): LatencyBucket[] {
     const drawn: { fromUs: number; toUs: number; count: number }[] = []
     if (this.zeros > 0) drawn.push({ fromUs: 0, toUs: 0, count: this.zeros })
-    for (const { toUs, count } of this.each()) {
-      const bounds = drawnAround(toUs)
-      const last = drawn.at(-1)
-      if (last?.toUs === bounds.toUs) last.count += count
-      else drawn.push({ ...bounds, count })
-    }
+    this.octaves.forEach((met, octave) => {
+      if (met === undefined) return
+      const { counts } = met
+      const base = 2 ** (octave + SMALLEST)
+      const parts = Math.max(1, Math.min(base, DRAWN))
+      const length = counts.length / parts
+      for (let part = 0; part < parts; part++) {
+        let count = 0
+        for (let bucket = part * length; bucket < (part + 1) * length; bucket++) count += counts[bucket]!
+        if (count === 0) continue
+        const fromUs = base < 1 ? 0 : base * (1 + part / parts)
+        const toUs = Math.max(1, base * (1 + (part + 1) / parts))
+        const last = drawn.at(-1)
+        if (last?.toUs === toUs) last.count += count
+        else drawn.push({ fromUs, toUs, count })
+      }
+    })
     return drawn
   }
 
@@ -170,15 +180,6 @@ export class LatencyHistogram {
     return { count: this.count, p50: this.percentile(50), p99: this.percentile(99), max: this.max }
   }
 
-  /** The buckets that hold something, from the shortest to the longest. */
-  private *each(): Generator<LatencyBucket> {
-    for (const [octave, met] of this.octaves.entries()) {
-      for (const [bucket, count] of met?.counts.entries() ?? []) {
-        if (count > 0) yield { fromUs: this.boundOf(octave, bucket), toUs: this.boundOf(octave, bucket + 1), count }
-      }
-    }
-  }
-
   /** The lower bound of a bucket. */
   private boundOf(octave: number, bucket: number): number {
     return 2 ** (octave + SMALLEST) * (1 + bucket / (1 << this.digits))
@@ -189,12 +190,4 @@ export class LatencyHistogram {
 interface Octave {
   total: number
   readonly counts: Float64Array
-}
-
-/** The bucket of a drawing that a finer one ends in. */
-function drawnAround(toUs: number): { readonly fromUs: number; readonly toUs: number } {
-  if (toUs <= DRAWN_FROM_US) return { fromUs: Math.ceil(toUs) - 1, toUs: Math.ceil(toUs) }
-  const base = 2 ** (Math.ceil(Math.log2(toUs)) - 1)
-  const bucket = Math.ceil(((toUs - base) / base) * DRAWN)
-  return { fromUs: base * (1 + (bucket - 1) / DRAWN), toUs: base * (1 + bucket / DRAWN) }
 }

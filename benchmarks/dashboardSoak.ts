@@ -9,22 +9,22 @@
  *          the server is ended and begun again under the page
  * Measures each `--every` seconds (default a minute of sixty): `engineHeap` and `pageHeap` bytes after a collection, `engineRss`
  *          bytes, `pageNodes` elements of the page, `ticks` a second that the page has shown, `cpu` percent of a core in the
- *          engine's process, simulator included
+ *          engine's process, which is one of its own, simulator included
  * Verdict  flat when the median of the last third is not above that of the middle third by more than a tenth, the heap of
  *          either side by no more than 2 MB in any case; else the exit status is 1
  */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import type { CDPSession, Page } from 'playwright-core'
 import { sleep } from '../src/clock/clock'
 import { liveClock } from '../src/clock/liveClock'
-import { startManyBooks } from '../test/dashboard/manyBooks'
-import { servePage } from '../test/dashboard/servePage'
+import type { ManyBooksOptions } from '../test/dashboard/manyBooks'
 import { launchChromium } from '../test/kit/chromium'
+import type { ServedBooksRequest, ServedBooksSizes } from './entries/servedBooks'
 
 interface Sample {
   readonly seconds: number
@@ -38,9 +38,6 @@ interface Sample {
 
 const SLACK_BYTES = 2e6
 const RESTART_EVERY = 5
-
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
 
 async function soak(): Promise<number> {
   const { values } = parseArgs({
@@ -56,14 +53,22 @@ async function soak(): Promise<number> {
   const browser = await launchChromium()
   if (browser === undefined) return 2
   const outDir = await mkdtemp(path.join(tmpdir(), 'millrace-soak-'))
-  const books = await startManyBooks({
+  const options: ManyBooksOptions = {
     symbols: Number(values.symbols),
     messagesPerSecond: Number(values.rate),
     faults: 'skip=10s,drop=60s',
     outDir,
+  }
+  const engine = fork(path.join(__dirname, 'entries', 'servedBooks.js'), [JSON.stringify(options)])
+  const gone = once(engine, 'exit').then(() => {
+    throw new Error('The engine has ended.')
   })
-  let server = await servePage(books.run)
-  const { port } = server
+  gone.catch(() => undefined)
+  const answered = async <T>(): Promise<T> => ((await Promise.race([once(engine, 'message'), gone])) as [T])[0]
+  const ask = <T>(what: ServedBooksRequest): Promise<T> => {
+    engine.send(what)
+    return answered<T>()
+  }
   try {
     const page = await browser.newPage({ viewport: { width: 1500, height: 1000 } })
     page.on('pageerror', (error) => console.error(error))
@@ -72,49 +77,43 @@ async function soak(): Promise<number> {
     // A page answers each tick once it has shown it.
     wire.on('Network.webSocketFrameSent', () => shown++)
     await wire.send('Network.enable')
-    await page.goto(server.url)
+    await page.goto(await answered<string>())
     const samples: Sample[] = []
     const begunUs = liveClock.nowUs()
+    let before = { ...(await ask<ServedBooksSizes>('sizes')), atUs: begunUs, shown: 0 }
     for (let at = 0; liveClock.nowUs() - begunUs < minutes * 60e6; at++) {
-      const before = { cpu: process.cpuUsage(), atUs: liveClock.nowUs(), ticks: shown }
       await sleep(liveClock, every * 1_000)
-      const { user, system } = process.cpuUsage(before.cpu)
-      const seconds = (liveClock.nowUs() - before.atUs) / 1e6
+      const now = { ...(await ask<ServedBooksSizes>('sizes')), atUs: liveClock.nowUs(), shown }
+      const us = now.atUs - before.atUs
       const sample: Sample = {
-        seconds: Math.round((liveClock.nowUs() - begunUs) / 1e6),
-        ...(await sizes(page, wire)),
-        ticks: Math.round(((shown - before.ticks) / seconds) * 100) / 100,
-        cpu: Math.round((user + system) / 1e4 / seconds),
+        seconds: Math.round((now.atUs - begunUs) / 1e6),
+        engineHeap: now.heapBytes,
+        engineRss: now.rssBytes,
+        ...(await pageSizes(page, wire)),
+        ticks: Math.round(((now.shown - before.shown) / us) * 1e8) / 100,
+        cpu: Math.round(((now.cpuUs - before.cpuUs) / us) * 100),
       }
+      before = now
       samples.push(sample)
       console.log(JSON.stringify(sample))
       await page.locator(`[role=grid] tr[data-at="${at % 15}"]`).click()
-      if (at % RESTART_EVERY === RESTART_EVERY - 1) {
-        await server.close()
-        server = await servePage(books.run, { port })
-      }
+      if (at % RESTART_EVERY === RESTART_EVERY - 1) await ask<string>('restart')
     }
     const grown = (['engineHeap', 'pageHeap', 'pageNodes'] as const).filter((what) => !isFlat(samples, what))
     console.log(grown.length === 0 ? 'Flat on both sides.' : `Not flat: ${grown.join(', ')}.`)
     return grown.length === 0 ? 0 : 1
   } finally {
     await browser.close()
-    await server.close()
-    await books.stop()
+    engine.disconnect()
     await rm(outDir, { recursive: true, force: true })
   }
 }
 
-async function sizes(
-  page: Page,
-  wire: CDPSession,
-): Promise<Pick<Sample, 'engineHeap' | 'engineRss' | 'pageHeap' | 'pageNodes'>> {
+async function pageSizes(page: Page, wire: CDPSession): Promise<Pick<Sample, 'pageHeap' | 'pageNodes'>> {
   await wire.send('HeapProfiler.collectGarbage')
   const { usedSize } = await wire.send('Runtime.getHeapUsage')
   const pageNodes = await page.evaluate('document.querySelectorAll("*").length')
-  collect()
-  const { heapUsed, rss } = process.memoryUsage()
-  return { engineHeap: heapUsed, engineRss: rss, pageHeap: usedSize, pageNodes: pageNodes as number }
+  return { pageHeap: usedSize, pageNodes: pageNodes as number }
 }
 
 function isFlat(samples: readonly Sample[], what: 'engineHeap' | 'pageHeap' | 'pageNodes'): boolean {

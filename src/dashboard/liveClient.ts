@@ -25,8 +25,8 @@ export interface Told {
 
 /** A book, as one tick tells of it. */
 export interface BookOfTick {
-  /** Changes with the book. */
-  readonly version: unknown
+  /** Changes with the book. Not its view: one that is kept keeps alive all that comes after it. */
+  readonly version: number | string | undefined
   readonly part: () => BookPart
 }
 
@@ -38,7 +38,7 @@ export class LiveClient {
   /** Messages that were none. */
   refused = 0
   private watched: { readonly exchange: string; readonly name: string } | undefined
-  private toldOfBook: unknown
+  private toldOfBook: BookOfTick['version']
   private paused = false
   private sentTick = 0
   private sentAtUs = 0

@@ -35,9 +35,9 @@ export class LiveParts {
   /** Messages of this tick by what they begin from: most pages have seen the tick before. */
   private readonly made = new Map<string, string>()
 
-  update(tick: number, { status, graph, health }: Look, ended: boolean): void {
+  update(tick: number, { status, graph, health }: Look): void {
     this.made.clear()
-    this.set(tick, 'run', runPart(status, ended))
+    this.set(tick, 'run', runPart(status))
     this.set(tick, 'graph', graphPart(graph))
     this.set(tick, 'nodes', nodeParts(graph, status))
     this.set(tick, 'edges', edgeParts(graph))
@@ -109,7 +109,7 @@ export class LiveParts {
   }
 }
 
-function runPart(status: RunStatus, ended: boolean): RunPart {
+function runPart(status: RunStatus): RunPart {
   const { seconds, records, events, streamTimeUs, held, progress } = status
   return {
     seconds: Math.round(seconds * 10) / 10,
@@ -119,7 +119,7 @@ function runPart(status: RunStatus, ended: boolean): RunPart {
     heldTimes: held.times,
     heldSeconds: held.seconds,
     progress: progress === undefined ? null : Math.round(progress.share * 1_000) / 1_000,
-    ended,
+    ended: status.phase === 'ended',
   }
 }
 

@@ -59,7 +59,8 @@ class RowText {
   private state = ''
   private gaps = -1
   private resyncs = -1
-  private view: BookView | undefined
+  /** Of its book. No view is kept: it would keep alive all that comes after it, for as long as nobody looks. */
+  private viewUs: number | undefined
   private stale: readonly string[] = []
 
   constructor(
@@ -73,14 +74,15 @@ class RowText {
 
   update(tick: number, row: InstrumentRow): void {
     const { events, state, gaps, resyncs, view, stale } = row
-    if (events === this.events && state === this.state && view === this.view) {
+    const viewUs = view?.receiveTimeUs
+    if (events === this.events && state === this.state && viewUs === this.viewUs) {
       if (gaps === this.gaps && resyncs === this.resyncs && isSame(stale, this.stale)) return
     }
     this.events = events
     this.state = state
     this.gaps = gaps
     this.resyncs = resyncs
-    this.view = view
+    this.viewUs = viewUs
     this.stale = stale.slice()
     // The prices of a book that cannot vouch for itself are no prices.
     const live = state === 'live' || view === undefined

@@ -38,7 +38,6 @@ export class LiveStream implements Told {
   private samples: Subscription | undefined
   private unobserve: (() => void) | undefined
   private readonly delays = new LatencyHistogram()
-  private ended = false
   /** The rows of a tick are being read: it is told of when they were. */
   private isReading = false
   private refusedBefore = 0
@@ -57,8 +56,6 @@ export class LiveStream implements Told {
       everyMs: TICK_EVERY_MS,
     }
     this.hello = JSON.stringify(hello)
-    const end = (): void => void (this.ended = true)
-    run.done.then(end, end)
   }
 
   /** Pages that are connected. */
@@ -100,7 +97,7 @@ export class LiveStream implements Told {
   book(exchange: string, name: string): BookOfTick | undefined {
     const row = this.status?.rows.get(`${exchange} ${name}`)
     if (row === undefined) return undefined
-    return { version: row.state === 'live' ? row.view : row.state, part: () => bookPartOf(row) }
+    return { version: row.state === 'live' ? row.view?.receiveTimeUs : row.state, part: () => bookPartOf(row) }
   }
 
   private begin(): void {
@@ -118,7 +115,7 @@ export class LiveStream implements Told {
     this.atMs = Math.floor(beganUs / 1_000)
     const look = lookAt(this.run)
     this.status = look.status
-    this.parts.update(this.tick, look, this.ended)
+    this.parts.update(this.tick, look)
     this.isReading = true
     this.readRows(look.status.rows.values(), beganUs, 0)
   }

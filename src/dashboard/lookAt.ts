@@ -4,7 +4,7 @@ import type { RunHealth } from '../pipeline/runHealth'
 import type { RunStatus } from '../pipeline/runSummary'
 
 /** What the dashboard asks of a run. */
-export type WatchedRun = Pick<RunHandle, 'done' | 'status' | 'graph' | 'health'>
+export type WatchedRun = Pick<RunHandle, 'status' | 'graph' | 'health'>
 
 /** A run at one moment. */
 export interface Look {

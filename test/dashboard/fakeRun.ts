@@ -6,7 +6,7 @@ import type { MetricFamily } from '../../src/metrics/metric'
 import type { RunningGraph } from '../../src/pipeline/graph'
 import type { InstrumentRow } from '../../src/pipeline/monitor'
 import type { RunHealth } from '../../src/pipeline/runHealth'
-import type { RunPhase, RunStatus, RunSummary } from '../../src/pipeline/runSummary'
+import type { RunPhase, RunStatus } from '../../src/pipeline/runSummary'
 import { noLatencies } from '../../src/pipeline/watching'
 
 export const T_US = 1_700_000_000_000_000
@@ -27,9 +27,6 @@ export class FakeRun implements ServedRun, WatchedRun {
   reads = 0
   settle!: { resolve: () => void; reject: (error: Error) => void }
   readonly ready = new Promise<void>((resolve, reject) => (this.settle = { resolve, reject }))
-  end!: () => void
-  /** It has no summary that anybody looks at. */
-  readonly done = new Promise<RunSummary>((_, reject) => (this.end = () => reject(new Error('It ended.'))))
 
   constructor() {
     this.ready.catch(() => undefined)

@@ -1,8 +1,11 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import type { BookView } from '../../src/book/bookView'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { MESSAGE_BYTES_MAX, parseClientMessage } from '../../src/dashboard/clientMessage'
 import { LiveStream } from '../../src/dashboard/liveStream'
+import { collectGarbage } from '../kit/collectGarbage'
+import { eventually } from '../kit/eventually'
 import { FakeRun, moveRow, T_US } from './fakeRun'
 import { FakeSocket } from './fakeSocket'
 
@@ -194,10 +197,37 @@ describe('The live stream of a dashboard', () => {
     expect(socket.ticks[1]!.health).to.deep.include({ level: 'degraded', reasons: ['The loop stands.'] })
   })
 
-  it('says that a run has ended', async () => {
+  it('keeps no view of a book, for a page that is hidden nor when nobody looks any more', async () => {
+    const row = run.addRow('kraken', 'BTC-USD')
+    const views: WeakRef<BookView>[] = []
+    const bookMoves = (step: number): void => {
+      moveRow(row, 100 + step, step)
+      views.push(new WeakRef(row.view!))
+    }
+    bookMoves(1)
     const socket = connected()
-    run.end()
-    await run.done.catch(() => undefined)
+    socket.says({ watch: { exchange: 'kraken', name: 'BTC-USD' } })
+    socket.sees()
+    ticksPass(1)
+    expect(socket.ticks.at(-1)!.book!.receiveTimeUs).to.equal(row.view!.receiveTimeUs)
+    socket.says({ paused: true })
+    bookMoves(2)
+    await eventually(async () => {
+      await collectGarbage()
+      expect(views[0]!.deref()).to.equal(undefined)
+    })
+    ticksPass(1)
+    socket.emit('close')
+    bookMoves(3)
+    await eventually(async () => {
+      await collectGarbage()
+      expect(views[1]!.deref()).to.equal(undefined)
+    })
+  })
+
+  it('says that a run has ended', () => {
+    const socket = connected()
+    run.phase = 'ended'
     socket.sees()
     ticksPass(1)
     expect(socket.ticks.at(-1)!.run!.ended).to.equal(true)

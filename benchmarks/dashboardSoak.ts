@@ -5,9 +5,9 @@
  *     node .bench/benchmarks/dashboardSoak.js [--minutes 60] [--symbols 500] [--rate 2000] [--every SECONDS]
  *
  * Why      a page that is left open overnight must cost tomorrow what it costs now, on both sides
- * Input    the simulator with so many books, served as any run is, and no more faults than the exchanges' budgets of REST requests allow
- *          to be repaired; another book is chosen after each sample, and every fifth time
- *          the server is ended and begun again under the page
+ * Input    the simulator with so many books, served as any run is, and no more faults than the exchanges' budgets of REST
+ *          requests allow to be repaired; another book is chosen after each sample, and every fifth time the server is ended
+ *          and begun again under the page
  * Measures each `--every` seconds (default a minute of sixty): `engineHeap` and `pageHeap` bytes after a collection, `engineRss`
  *          bytes, `pageNodes` elements of the page, `ticks` a second that the page has shown, `cpu` percent of a core in the
  *          engine's process, which is one of its own, simulator included

@@ -14,7 +14,7 @@ export const BENCH_SUITES: Readonly<Record<string, string>> = {
   rxjs: 'ns an event of RxJS and of our operators, one by one and in batches',
   sinks: 'rows into files, databases and wires, each beside what its library does by itself',
   recording: 'what recording takes at 20,000 frames/s; seeking in and replaying a day of it',
-  watch: 'what it costs the loop to look at the process, beside pidusage and process.memoryUsage()',
+  watch: 'what watching a run costs it, all of it on beside all of it off; a sample of the process beside pidusage',
   seed: 'six ways to block an event loop, and what is instead: S1 to S6',
   scale: 'curves over symbols and levels: time and memory',
   startup: 'time and memory of `import "millrace"`',

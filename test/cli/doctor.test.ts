@@ -135,6 +135,15 @@ describe('the doctor of pipelines', function () {
     expect(err).to.contain('The event loop was busy for ')
   })
 
+  it('names the stage and the line of a loop that does not come back, and ends it', async () => {
+    const file = path.join(FOLDER, 'neverReturns.ts')
+    const { signal, err, out } = await millrace(['doctor', file, '--seconds', '2', '--out', folder('out'), '--json'])
+    expect([signal, out], err).to.deep.equal(['SIGKILL', ''])
+    expect(err).to.match(/The event loop has been standing still for \d+ s: the stage stuck\/turned is at work, at /)
+    expect(err).to.contain(`neverReturns.ts:${culpritOf('neverReturns.ts', '')}.`)
+    expect(err).to.match(/\nIt does not come back: ended after \d+ s\.\n$/)
+  })
+
   it('refuses what makes no sense, in a sentence', async () => {
     const file = path.join(FOLDER, 'healthy.ts')
     const cases: readonly (readonly [args: readonly string[], sentence: string])[] = [

@@ -65,6 +65,9 @@ ${optionsHelp(OPTIONS)}
 
 Give it the rate that you expect: what costs little at 500 messages a second may be most of the time at 20,000.
 
+A pipeline in which the loop does not come back is named after ten seconds, with its line, and ended (SIGKILL) when it has
+stood still for the time of observation more.
+
 Exit status: 0 nothing is wrong; 1 something is; 2 wrong usage or an invalid pipeline. Of the machine, what is optional and
 missing is only said.`,
   async run(args) {

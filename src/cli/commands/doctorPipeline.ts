@@ -35,6 +35,7 @@ export async function doctorPipeline({ file, run, seconds, json }: DoctorPipelin
       onFault: log.add,
       onProgress: progress.update,
       signal: stop.signal,
+      endHung: true,
     })
   } finally {
     release()

@@ -20,6 +20,8 @@ export interface WatchdogData {
   readonly thread: number | undefined
   /** A loop that stands still for so long cannot be told of it: it is said on standard error. Infinity: nowhere. */
   readonly hangMs: number
+  /** One that stands still for so long is ended with its process. Infinity: never. */
+  readonly endMs: number
   /** Where the lines are wanted too: see `LineDetective`. */
   readonly lines: LinesData | undefined
 }

@@ -22,6 +22,8 @@ export interface LoopWatchOptions {
   readonly onStall: (stall: Stall) => void
   /** From when on a stall is said on standard error while it lasts, milliseconds. Default never. */
   readonly hangMs?: number
+  /** From when on the process is ended, which nothing in it can do any more: for one that does nothing else. Default never. */
+  readonly endMs?: number
   /** Where the lines are wanted too. It costs: for development. */
   readonly lines?: LinesData
   /** The thread could not be had, or has died: nothing is watched any more. */
@@ -110,7 +112,7 @@ export class LoopWatch {
   }
 
   private begin(): Worker | undefined {
-    const { afterMs, hangMs = Infinity, lines } = this.options
+    const { afterMs, hangMs = Infinity, endMs = Infinity, lines } = this.options
     const data: WatchdogData = {
       marks: stageMarks.marks,
       beats: this.beats,
@@ -119,6 +121,7 @@ export class LoopWatch {
       // On Linux the main thread's number is that of the process.
       thread: isMainThread && process.platform === 'linux' ? process.pid : undefined,
       hangMs,
+      endMs,
       lines,
     }
     try {

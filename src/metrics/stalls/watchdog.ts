@@ -31,6 +31,9 @@ export class Watchdog {
   /** The last look at which the heart had beaten, and the one before this. */
   private alive: Look | undefined
   private before: Look | undefined
+  /** The last beat, and when it was seen first. */
+  private heard: Pick<Look, 'beat' | 'nowUs'> | undefined
+  private lookedUs = 0
   private lateUs = 0
   private stages = new Map<number, number>()
 
@@ -42,11 +45,10 @@ export class Watchdog {
     return alive !== undefined && before !== undefined && before.nowUs - alive.nowUs > 2_000 * this.options.beatMs
   }
 
-  /** How long the loop has stood still already, milliseconds; 0 while it goes. */
+  /** How long the loop has stood still already, milliseconds, whether or not it was kept from beating; 0 while it goes. */
   get standsMs(): number {
-    const { alive, before } = this
-    if (alive === undefined || before === undefined) return 0
-    const us = before.nowUs - alive.nowUs
+    if (this.heard === undefined) return 0
+    const us = this.lookedUs - this.heard.nowUs
     return us >= this.options.afterMs * 1_000 ? us / 1_000 : 0
   }
 
@@ -59,6 +61,7 @@ export class Watchdog {
   look(look: Look, dueUs: number): RawStall | undefined {
     const { alive } = this
     const lateUs = Math.max(0, look.nowUs - dueUs)
+    this.hear(look)
     this.before = look
     if (alive === undefined) {
       this.begin(look)
@@ -74,10 +77,16 @@ export class Watchdog {
     return stall
   }
 
-  /** Forgets what it has seen: the loop was kept from beating on purpose. */
-  excuse(): void {
+  /** Forgets what it has seen of a stall: at this look the loop is kept from beating on purpose. */
+  excuse(look: Pick<Look, 'beat' | 'nowUs'>): void {
+    this.hear(look)
     this.alive = undefined
     this.before = undefined
+  }
+
+  private hear({ beat, nowUs }: Pick<Look, 'beat' | 'nowUs'>): void {
+    this.lookedUs = nowUs
+    if (this.heard?.beat !== beat) this.heard = { beat, nowUs }
   }
 
   private begin(look: Look): void {

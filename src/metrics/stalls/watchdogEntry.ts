@@ -47,13 +47,14 @@ function look(dueUs: number): void {
   const beat = Atomics.load(data.beats, BEAT.count)
   const stage = Atomics.load(data.marks, MARK.stage)
   const excused = detective?.isPausing === true
-  if (excused) watchdog.excuse()
+  if (excused) watchdog.excuse({ nowUs, beat })
   const stall = excused ? undefined : watchdog.look({ nowUs, beat, stage, ranUs, starvedUs }, dueUs)
   if (stall !== undefined) {
     detective?.saw(stall)
     tell({ kind: 'stall', stall })
   }
   sayHang(stage)
+  if (watchdog.standsMs >= data.endMs) endHung()
   const waitMs = watchdog.overdue ? OVERDUE_EVERY_MS : data.beatMs
   setTimeout(look, waitMs, nowUs + waitMs * 1_000)
 }
@@ -66,19 +67,28 @@ function sayHang(stage: number): void {
   saidHang = true
   const path = names.get(stage)
   const where = path === undefined ? 'no stage is at work' : `the stage ${path} is at work`
-  const say = (line: string): void => {
-    try {
-      writeSync(2, `The event loop has been standing still for ${Math.round(standsMs / 1_000)} s: ${where}${line}.\n`)
-    } catch {
-      // Nobody listens.
-    }
-  }
+  const say = (line: string): void =>
+    sayAtOnce(`The event loop has been standing still for ${Math.round(standsMs / 1_000)} s: ${where}${line}.`)
   if (detective === undefined) say('')
   else
     void detective.whereNow().then(
       (line) => say(line === undefined ? '' : `, at ${line}`),
       () => say(''),
     )
+}
+
+/** Whoever sends a signal that can be heard waits for a loop to hear it: only this one does not. */
+function endHung(): void {
+  sayAtOnce(`It does not come back: ended after ${Math.round(watchdog.standsMs / 1_000)} s.`)
+  process.kill(process.pid, 'SIGKILL')
+}
+
+function sayAtOnce(sentence: string): void {
+  try {
+    writeSync(2, `${sentence}\n`)
+  } catch {
+    // Nobody listens.
+  }
 }
 
 /** The kernel's book of the watched thread, kept open: each look reads it anew. Undefined where there is none. */

@@ -22,6 +22,12 @@ export interface DiagnoseOptions extends Omit<RunOptions, 'seconds' | 'stalls' |
   readonly seconds?: number
   /** Called twice a second: how much of the time is over, from 0 to 1, and how the run stands. */
   readonly onProgress?: (share: number, status: RunStatus) => void
+  /**
+   * Ends the process when the loop stands still for ten seconds and the time of observation: for a program that does nothing
+   * else, since a loop that does not come back hears no signal. That it stands, and where, is said on standard error in any case
+   * after ten seconds. Default false.
+   */
+  readonly endHung?: boolean
 }
 
 export interface Diagnosis {
@@ -89,26 +95,25 @@ const QUIET_LOOKS = 4
 
 /** See `diagnose`. */
 export async function examine(pipeline: Pipeline, options: DiagnoseOptions = {}): Promise<Diagnosis> {
-  const { seconds = SECONDS, onProgress, ...run } = options
+  const { seconds = SECONDS, onProgress, endHung = false, ...run } = options
   if (!(seconds > 0 && seconds <= 86_400)) {
     throw new Fault('OPTION_INVALID', `A pipeline is diagnosed for ${seconds} seconds: give a number up to 86,400.`)
   }
-  return new Examination(pipeline, run, seconds, onProgress).run()
+  const endMs = endHung ? HANG_MS + seconds * 1_000 : Infinity
+  return new Examination(pipeline, run, { seconds, endMs, onProgress }).run()
+}
+
+interface ObservationOptions {
+  readonly seconds: number
+  readonly endMs: number
+  readonly onProgress: DiagnoseOptions['onProgress']
 }
 
 class Examination {
   private readonly instruments = new Instruments()
   private readonly edges = new EdgeLooks()
   private readonly stalls: Stall[] = []
-  private readonly watch = new LoopWatch({
-    afterMs: STALL_MS,
-    hangMs: HANG_MS,
-    lines: { ownFolders: OWN_FOLDERS, sampleEveryUs: SAMPLE_EVERY_US },
-    onStall: (stall) => {
-      if (this.stalls.length < STALLS_MAX) this.stalls.push(stall)
-    },
-    onBroken: (fault) => (this.broken = fault),
-  })
+  private readonly watch: LoopWatch
   private broken: Fault | undefined
   private firstUs: number | undefined
   private recordsBefore = 0
@@ -118,10 +123,20 @@ class Examination {
 
   constructor(
     private readonly pipeline: Pipeline,
-    private readonly options: Omit<DiagnoseOptions, 'seconds' | 'onProgress'>,
-    private readonly seconds: number,
-    private readonly onProgress: DiagnoseOptions['onProgress'],
-  ) {}
+    private readonly options: Omit<DiagnoseOptions, 'seconds' | 'onProgress' | 'endHung'>,
+    private readonly how: ObservationOptions,
+  ) {
+    this.watch = new LoopWatch({
+      afterMs: STALL_MS,
+      hangMs: HANG_MS,
+      endMs: how.endMs,
+      lines: { ownFolders: OWN_FOLDERS, sampleEveryUs: SAMPLE_EVERY_US },
+      onStall: (stall) => {
+        if (this.stalls.length < STALLS_MAX) this.stalls.push(stall)
+      },
+      onBroken: (fault) => (this.broken = fault),
+    })
+  }
 
   async run(): Promise<Diagnosis> {
     const { watch, instruments, pipeline } = this
@@ -148,7 +163,7 @@ class Examination {
       const status = handle.status()
       this.look(status)
       if (looks++ % PROGRESS_EVERY === 0)
-        this.onProgress?.(Math.min(1, (nowUs - startedUs) / 1e6 / this.seconds), status)
+        this.how.onProgress?.(Math.min(1, (nowUs - startedUs) / 1e6 / this.how.seconds), status)
     })
     let status: RunStatus
     try {
@@ -172,7 +187,7 @@ class Examination {
   /** Resolves when the time is over, or the run. */
   private over(handle: RunHandle): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = liveClock.after(this.seconds * 1_000, resolve)
+      const timer = liveClock.after(this.how.seconds * 1_000, resolve)
       const abort = (): void => resolve()
       this.options.signal?.addEventListener('abort', abort, { once: true })
       handle.done
@@ -186,6 +201,8 @@ class Examination {
 
   private look(status: RunStatus): void {
     const { records, mode } = status
+    // As soon as they are wired: a loop that does not come back tells no names.
+    if (this.firstUs === undefined) this.watch.nameStages()
     if (this.firstUs === undefined && (records > 0 || status.edges.some((edge) => edge.in > 0))) {
       this.firstUs = monotonicUs()
     }
@@ -271,7 +288,7 @@ class Examination {
       notes.push('Nothing was received: a pipeline at rest shows nothing. Choose where its messages come from.')
     }
     const machineMs = stalls.reduce((sum, { cause, starvedMs }) => (cause === 'machine' ? sum + starvedMs : sum), 0)
-    if (machineMs > this.seconds * 50) {
+    if (machineMs > this.how.seconds * 50) {
       notes.push(
         `The machine was busy with other things: for ${(machineMs / 1_000).toFixed(1)} s the event loop got no processor. Figures are rougher than on a quiet machine.`,
       )

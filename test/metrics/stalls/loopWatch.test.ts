@@ -22,7 +22,14 @@ const SLEEPS_AT =
 const SOURCE = path.join(__dirname, '../../../src/metrics/stalls/loopWatch')
 
 /** A process of its own that watches its loop and then does something to it. */
-function watching(options: string, then: string): Promise<{ code: number | null; out: string; err: string }> {
+interface Watched {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly out: string
+  readonly err: string
+}
+
+function watching(options: string, then: string): Promise<Watched> {
   const script = `
     const { LoopWatch } = require(${JSON.stringify(SOURCE)})
     const watch = new LoopWatch({ afterMs: 100, onStall: () => {}, ${options} })
@@ -37,9 +44,9 @@ function watching(options: string, then: string): Promise<{ code: number | null;
   let err = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
-  return new Promise<{ code: number | null; out: string; err: string }>((resolve, reject) => {
+  return new Promise<Watched>((resolve, reject) => {
     child.on('error', reject)
-    child.on('close', (code) => resolve({ code, out, err }))
+    child.on('close', (code, signal) => resolve({ code, signal, out, err }))
   }).finally(() => rmSync(folder, { recursive: true }))
 }
 
@@ -119,6 +126,17 @@ describe('the watch over the event loop', () => {
     expect(code).to.equal(0)
     expect(err).to.match(
       /The event loop has been standing still for \d+ s: no stage is at work, at \S+watching\.js:5\.\n/,
+    )
+  })
+
+  it('ends the process of a loop that does not come back, where that is wanted, and says so', async () => {
+    const { signal, err } = await watching(
+      `hangMs: 300, endMs: 800`,
+      `for (const end = Date.now() + 60_000; Date.now() < end; );`,
+    )
+    expect(signal).to.equal('SIGKILL')
+    expect(err).to.match(
+      /standing still for \d+ s: no stage is at work\.\nIt does not come back: ended after \d+ s\.\n$/,
     )
   })
 })

@@ -100,10 +100,12 @@ describe('the watchdog of a loop', () => {
       [0, 1],
       [50, 2],
     ])
-    watchdog.excuse()
+    watchdog.excuse({ nowUs: 100_000, beat: 2 })
     const look = (ms: number, beat: number) =>
       watchdog.look({ nowUs: ms * 1_000, beat, stage: 0, ranUs: undefined, starvedUs: undefined }, ms * 1_000)
     expect(look(900, 2)).to.equal(undefined)
+    // Whether it comes back is another question.
+    expect(watchdog.standsMs).to.equal(850)
     expect(look(950, 3)).to.equal(undefined)
     expect(look(1_200, 4)).to.include({ startedUs: 950_000 })
   })

@@ -3,8 +3,8 @@
  *
  * Node measures it by a timer of its own in C++ (`monitorEventLoopDelay`), which costs the loop nothing in JavaScript and
  * never keeps a process alive. Its quirk: what it records is the time between two firings, so an idle loop shows the
- * timer's own interval; here the interval is taken off, and an idle loop shows about 0. And what it is emptied in the middle
-of it does not record: whoever looks again and again takes `loopBeat.ts`.
+ * timer's own interval; here the interval is taken off, and an idle loop shows about 0. A delay that it is emptied in the
+ * middle of it does not record: whoever looks again and again takes `loopBeat.ts`.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 

@@ -23,6 +23,7 @@ import { StallTeller } from '../../../src/pipeline/stallFaults'
 import { memory } from '../../../src/sinks/memory'
 import { simulateRun } from '../../../src/testing/simulation/simulateRun'
 import type { Fault } from '../../../src/model/fault'
+import { collectGarbage } from '../../kit/collectGarbage'
 
 const HOUR_S = 3_600
 const BEAT_MS = 50
@@ -105,6 +106,7 @@ describe('an hour of simulated healthy running', () => {
             }
             for (const timer of [beating, looking, edgeLooks]) timer.cancel()
             teller.end()
+            await collectGarbage()
             observed = {
               edges: edges.observed((name) => `healthy/${name}`),
               held: instruments.observed.map((each) => each.held()),

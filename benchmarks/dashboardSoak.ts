@@ -10,7 +10,7 @@
  *          and begun again under the page
  * Measures each `--every` seconds (default a minute of sixty): `engineHeap` and `pageHeap` bytes after a collection, `engineRss`
  *          bytes, `pageNodes` elements of the page, `ticks` a second that the page has shown, `cpu` percent of a core in the
- *          engine's process, which is one of its own, simulator included
+ *          engine's process, which is one of its own, as that of the simulator is
  * Verdict  flat when the median of the last third is not above that of the middle third by more than a tenth, the heap of
  *          either side by no more than 2 MB in any case; else the exit status is 1
  */

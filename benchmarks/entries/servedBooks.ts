@@ -3,10 +3,13 @@
  * what it takes. Its argument are the options of the books; it tells its address once it is served, answers `sizes`, and at
  * `restart` ends its server and begins it again. It ends with the process that began it.
  */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { servePage } from '../../test/dashboard/servePage'
-import { startManyBooks, type ManyBooksOptions } from '../../test/dashboard/manyBooks'
+import { exchangesOf, runManyBooks, type ManyBooksOptions } from '../../test/dashboard/manyBooks'
 
 export type ServedBooksRequest = 'sizes' | 'restart'
 
@@ -21,7 +24,10 @@ setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
 async function served(options: ManyBooksOptions): Promise<void> {
-  const { run } = await startManyBooks(options)
+  // The candles that the exchanges keep are none of the run's memory.
+  const simulator = fork(path.join(__dirname, 'simulator.js'), [JSON.stringify(exchangesOf(options))])
+  const [addresses] = (await once(simulator, 'message')) as [[string, { ws: string; rest: string }][]]
+  const run = runManyBooks(options, new Map(addresses))
   let server = await servePage(run)
   const answers = {
     sizes(): Promise<ServedBooksSizes> {

@@ -10,8 +10,10 @@ import {
   toBooks,
   type BookView,
   type RunHandle,
+  type RunOptions,
 } from '../../src/index'
 import { startSimulator } from '../../src/simulator/startSimulator'
+import type { SimulatorOptions } from '../../src/simulator/simulator'
 
 const EXCHANGES = ['binance', 'bybit', 'kraken', 'okx', 'coinbase']
 const KNOWN = ['BTC', 'ETH', 'SOL', 'XRP', 'DOGE']
@@ -31,19 +33,34 @@ export interface ManyBooks {
 }
 
 export async function startManyBooks(options: ManyBooksOptions): Promise<ManyBooks> {
-  const { symbols, messagesPerSecond, faults, outDir } = options
-  const bases = Array.from(
-    { length: symbols / EXCHANGES.length },
-    (_, at) => KNOWN[at] ?? `C${String(at).padStart(3, '0')}`,
-  )
-  const instruments = bases.map((base) => `${base}-USDT`)
-  const simulator = await startSimulator({
+  const simulator = await startSimulator(exchangesOf(options))
+  const run = runManyBooks(options, simulator.addresses)
+  return {
+    run,
+    async stop() {
+      await run.kill()
+      await simulator.stop()
+    },
+  }
+}
+
+/** What the simulator is to be, where it has a process of its own. */
+export function exchangesOf({ symbols, messagesPerSecond, faults }: ManyBooksOptions): SimulatorOptions {
+  return {
     exchanges: EXCHANGES,
-    instruments,
+    instruments: instrumentsOf(symbols),
     messagesPerSecond,
     depth: 100,
     ...(faults === undefined ? {} : { faults }),
-  })
+  }
+}
+
+/** The run alone, on exchanges that are there. */
+export function runManyBooks(
+  { symbols, outDir }: ManyBooksOptions,
+  addresses: NonNullable<RunOptions['addresses']>,
+): RunHandle {
+  const instruments = instrumentsOf(symbols)
   const many = pipeline('many-books', ({ source, sink }) => {
     const market = source('market', feed({ exchanges: EXCHANGES, instruments, channels: ['book', 'trades'] }), {
       capacity: 50_000,
@@ -66,12 +83,13 @@ export async function startManyBooks(options: ManyBooksOptions): Promise<ManyBoo
       name: 'bars-sink',
     })
   })
-  const run = many.start({ live: true, addresses: simulator.addresses, out: outDir })
-  return {
-    run,
-    async stop() {
-      await run.kill()
-      await simulator.stop()
-    },
-  }
+  return many.start({ live: true, addresses, out: outDir })
+}
+
+function instrumentsOf(symbols: number): string[] {
+  const bases = Array.from(
+    { length: symbols / EXCHANGES.length },
+    (_, at) => KNOWN[at] ?? `C${String(at).padStart(3, '0')}`,
+  )
+  return bases.map((base) => `${base}-USDT`)
 }

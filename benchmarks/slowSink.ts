@@ -16,6 +16,7 @@ import { parseArgs } from 'node:util'
 import { tap } from 'rxjs'
 import { feed, pipeline, startSimulator, summarizeBooks, toBooks, type BookSummary, type Sink } from '../src'
 import { balances } from '../src/actors/ledger'
+import { progressLine } from '../src/cli/progressLine'
 import { sinkCounters } from '../src/sinks/sink'
 import { median } from './kit/report'
 
@@ -58,17 +59,17 @@ async function measure(policy: 'block' | 'conflate'): Promise<object> {
   }).start({ live: true, addresses: simulated.addresses, stopWithinMs: 60_000 })
   await running.ready
 
+  const progress = progressLine({ unit: 'rows' })
   const rssMb: number[] = []
   for (let second = 0; second < seconds; second++) {
     await new Promise((resolve) => setTimeout(resolve, 1_000))
     rssMb.push(process.memoryUsage.rss() / 1e6)
     const { held, sinks } = running.status()
     const [{ written } = { written: 0 }] = sinks
-    process.stderr.write(
-      `\r${policy}: ${second + 1} of ${seconds} s, ${rssMb.at(-1)!.toFixed(0)} MB, ${written} rows, held back ${held.times} times for ${held.seconds.toFixed(1)} s `,
-    )
+    const note = `${policy}: ${rssMb.at(-1)!.toFixed(0)} MB, held back ${held.times} times for ${held.seconds.toFixed(1)} s`
+    progress.update({ done: written, share: (second + 1) / seconds, note })
   }
-  process.stderr.write('\n')
+  progress.end()
   await simulated.freeze()
   await untilStill(() => running.status().events)
   await running.flush()

@@ -2,7 +2,7 @@
  * What watching a run costs it.
  *
  * Why      a pipeline whose watching costs something is watched when it is too late: all of it has to be on, always
- * Input    of `road` Binance's combined depth stream (`kit/depthStream.ts`), 50 symbols, as many frames in both variants, put
+ * Input    of `road` Binance's combined depth stream (`kit/depthStream.ts`), 50 symbols, as many frames in all variants, put
  *          into a run behind its socket; of `run` 20,000 market frames a second (books and trades of three simulated exchanges,
  *          two instruments each), from a process of its own over WebSockets on loopback, through books, summaries and quotes
  *          into a file
@@ -48,6 +48,7 @@ import { Run } from '../src/pipeline/run'
 import { depthStream, type DepthStream } from './kit/depthStream'
 import { loopTimeUs } from './kit/loopTime'
 import { isQuick } from './kit/report'
+import { simulatorProcess } from './kit/simulatorProcess'
 import { measure, type Sample } from './kit/variants'
 
 const EXCHANGES = ['binance', 'kraken', 'bybit']
@@ -75,19 +76,17 @@ function looking(everyMs: number, look: () => unknown): () => void {
 
 async function running(watching: Watching): Promise<Sample> {
   const isWatched = watching !== 'off'
+  const simulator = await simulatorProcess({
+    exchanges: EXCHANGES,
+    instruments: INSTRUMENTS,
+    messagesPerSecond: PER_SECOND,
+  })
   const out = mkdtempSync(path.join(tmpdir(), 'millrace-bench-'))
-  const simulator = fork(path.join(__dirname, 'entries', 'simulator.js'), [
-    JSON.stringify({ exchanges: EXCHANGES, instruments: INSTRUMENTS, messagesPerSecond: PER_SECOND }),
-  ])
   try {
-    const addresses = await new Promise<[string, { ws: string; rest: string }][]>((resolve, reject) => {
-      simulator.once('message', (told) => resolve(told as [string, { ws: string; rest: string }][]))
-      simulator.once('exit', () => reject(new Error('The simulator ended.')))
-    })
     let url = ''
     const run = quotes(isWatched).start({
       live: true,
-      addresses: new Map(addresses),
+      addresses: simulator.addresses,
       watching: isWatched,
       out,
       ...(watching === 'on' ? { serve: { port: 0, onServing: (at) => (url = at) } } : { stalls: false as const }),

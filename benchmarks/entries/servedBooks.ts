@@ -3,13 +3,10 @@
  * what it takes. Its argument are the options of the books; it tells its address once it is served, answers `sizes`, and at
  * `restart` ends its server and begins it again. It ends with the process that began it.
  */
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
-import path from 'node:path'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { servePage } from '../../test/dashboard/servePage'
 import { exchangesOf, runManyBooks, type ManyBooksOptions } from '../../test/dashboard/manyBooks'
+import { collectGarbage } from '../../test/kit/collectGarbage'
+import { simulatorProcess } from '../kit/simulatorProcess'
 
 export type ServedBooksRequest = 'sizes' | 'restart'
 
@@ -20,21 +17,17 @@ export interface ServedBooksSizes {
   readonly cpuUs: number
 }
 
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
-
 async function served(options: ManyBooksOptions): Promise<void> {
   // The candles that the exchanges keep are none of the run's memory.
-  const simulator = fork(path.join(__dirname, 'simulator.js'), [JSON.stringify(exchangesOf(options))])
-  const [addresses] = (await once(simulator, 'message')) as [[string, { ws: string; rest: string }][]]
-  const run = runManyBooks(options, new Map(addresses))
+  const { addresses } = await simulatorProcess(exchangesOf(options))
+  const run = runManyBooks(options, addresses)
   let server = await servePage(run)
   const answers = {
-    sizes(): Promise<ServedBooksSizes> {
+    async sizes(): Promise<ServedBooksSizes> {
       const { user, system } = process.cpuUsage()
-      collect()
+      await collectGarbage()
       const { heapUsed, rss } = process.memoryUsage()
-      return Promise.resolve({ heapBytes: heapUsed, rssBytes: rss, cpuUs: user + system })
+      return { heapBytes: heapUsed, rssBytes: rss, cpuUs: user + system }
     },
     async restart(): Promise<string> {
       await server.close()

@@ -201,10 +201,10 @@ class Examination {
 
   private look(status: RunStatus): void {
     const { records, mode } = status
-    // As soon as they are wired: a loop that does not come back tells no names.
-    if (this.firstUs === undefined) this.watch.nameStages()
-    if (this.firstUs === undefined && (records > 0 || status.edges.some((edge) => edge.in > 0))) {
-      this.firstUs = monotonicUs()
+    if (this.firstUs === undefined) {
+      // As soon as they are wired: a loop that does not come back tells no names.
+      this.watch.nameStages()
+      if (records > 0 || status.edges.some((edge) => edge.in > 0)) this.firstUs = monotonicUs()
     }
     this.edges.look(status.edges)
     this.quietLooks = records > 0 && records === this.recordsBefore ? this.quietLooks + 1 : 0

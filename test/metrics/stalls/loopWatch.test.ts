@@ -21,7 +21,6 @@ const SLEEPS_AT =
 
 const SOURCE = path.join(__dirname, '../../../src/metrics/stalls/loopWatch')
 
-/** A process of its own that watches its loop and then does something to it. */
 interface Watched {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
@@ -29,6 +28,7 @@ interface Watched {
   readonly err: string
 }
 
+/** A process of its own that watches its loop and then does something to it. */
 function watching(options: string, then: string): Promise<Watched> {
   const script = `
     const { LoopWatch } = require(${JSON.stringify(SOURCE)})

@@ -91,7 +91,12 @@ async function plainWebsocket(): Promise<Sample> {
 
 async function ourWebsocket(): Promise<Sample> {
   return perRow(async (rows) => {
-    const server = websocketServer<Trade>({ port: 0, capacity: 2 * UNDER_WAY, onFull: 'disconnect', encode: encodeEvent })
+    const server = websocketServer<Trade>({
+      port: 0,
+      capacity: 2 * UNDER_WAY,
+      onFull: 'disconnect',
+      encode: encodeEvent,
+    })
     let reader: OtherSide | undefined
     let flow: Flow | undefined
     let bytes = 0

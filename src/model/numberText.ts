@@ -25,8 +25,9 @@ export function numberText(number: number): string {
   if (fraction === 0) return `${left}`
   const high = Math.floor(fraction / 1e5)
   const rest = fraction - high * 1e5
-  if (rest === 0) return left + LAST_THOUSANDTHS[high]!
+  if (rest === 0) return `${left}${LAST_THOUSANDTHS[high]!}`
   const middle = Math.floor(rest / 100)
   const low = rest - middle * 100
-  return left + THOUSANDTHS[high]! + (low === 0 ? LAST_DIGITS[middle]! : DIGITS[middle]! + LAST_TWO[low]!)
+  const end = low === 0 ? LAST_DIGITS[middle]! : DIGITS[middle]! + LAST_TWO[low]!
+  return `${left}${THOUSANDTHS[high]!}${end}`
 }

@@ -65,7 +65,10 @@ function newHead(exchange: unknown, symbol: unknown, instrument: unknown): strin
     headCount = 0
   }
   let ofExchange = heads.get(exchange)
-  if (ofExchange === undefined) heads.set(exchange, (ofExchange = new Map()))
+  if (ofExchange === undefined) {
+    ofExchange = new Map<string, Head>()
+    heads.set(exchange, ofExchange)
+  }
   if (!ofExchange.has(symbol)) headCount++
   ofExchange.set(symbol, { instrument, text })
   return text

@@ -65,7 +65,7 @@ export class DelayWindow {
     let p50 = -1
     let seen = 0
     for (let word = highest >>> 5; word >= 0; word--) {
-      for (let bits = filled[word]!; bits !== 0; ) {
+      for (let bits = filled[word]!; bits !== 0;) {
         const bit = 31 - Math.clz32(bits)
         bits ^= 1 << bit
         const bucket = word * 32 + bit

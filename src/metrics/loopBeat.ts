@@ -36,9 +36,11 @@ const STEPS = 8
 /** The last begins at an hour. */
 const BUCKETS = 1 + (32 - LEAST_OCTAVE) * STEPS
 
-/** The delays since the last look, in 800 bytes. */
+/** The delays since the last look, in 900 bytes. */
 export class DelayWindow {
   private readonly counts = new Uint32Array(BUCKETS)
+  /** A bit for each bucket that has some: a look is seldom, its code cold, and most buckets are empty. */
+  private readonly filled = new Int32Array(Math.ceil(BUCKETS / 32))
   private count = 0
   private max = 0
   private highest = 0
@@ -46,6 +48,7 @@ export class DelayWindow {
   add(delayMs: number): void {
     const bucket = bucketOf(delayMs)
     this.counts[bucket]!++
+    this.filled[bucket >>> 5]! |= 1 << (bucket & 31)
     this.count++
     if (delayMs > this.max) this.max = delayMs
     if (bucket > this.highest) this.highest = bucket
@@ -53,7 +56,7 @@ export class DelayWindow {
 
   /** All zero when the loop has not been looked at since. */
   read(): LoopDelayPercentiles {
-    const { counts, count, max, highest } = this
+    const { counts, filled, count, max, highest } = this
     if (highest === 0) return this.readIdle()
     // How many delays are longer than each percentile. One pass from the longest down: most are in the first bucket.
     const above = { p99: count - Math.ceil(count * 0.99), p90: count - Math.ceil(count * 0.9), p50: count >> 1 }
@@ -61,12 +64,18 @@ export class DelayWindow {
     let p90 = -1
     let p50 = -1
     let seen = 0
-    for (let bucket = highest; bucket >= 0; bucket--) {
-      seen += counts[bucket]!
-      counts[bucket] = 0
-      if (p99 < 0 && seen > above.p99) p99 = bucket
-      if (p90 < 0 && seen > above.p90) p90 = bucket
-      if (p50 < 0 && seen > above.p50) p50 = bucket
+    for (let word = highest >>> 5; word >= 0; word--) {
+      for (let bits = filled[word]!; bits !== 0;) {
+        const bit = 31 - Math.clz32(bits)
+        bits ^= 1 << bit
+        const bucket = word * 32 + bit
+        seen += counts[bucket]!
+        counts[bucket] = 0
+        if (p99 < 0 && seen > above.p99) p99 = bucket
+        if (p90 < 0 && seen > above.p90) p90 = bucket
+        if (p50 < 0 && seen > above.p50) p50 = bucket
+      }
+      filled[word] = 0
     }
     this.clear()
     return { p50: upTo(p50, max), p90: upTo(p90, max), p99: upTo(p99, max), max: rounded(max) }
@@ -76,6 +85,7 @@ export class DelayWindow {
   private readIdle(): LoopDelayPercentiles {
     const max = rounded(this.max)
     this.counts[0] = 0
+    this.filled[0] = 0
     this.clear()
     return { p50: max, p90: max, p99: max, max }
   }

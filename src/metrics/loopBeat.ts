@@ -15,17 +15,39 @@ export interface LoopDelayPercentiles extends LoopDelaySummary {
 
 const BEAT_MS = 20
 
+interface Observer {
+  readonly told: (delayMs: number) => void
+  readonly sinceMs: number
+}
+
+/** Whoever looks at this thread's loop: they share one timer, since each would wake an idle loop as often as it beats. */
+const observers = new Set<Observer>()
+let beat: NodeJS.Timeout | undefined
+
 /** Calls back 50 times a second with a delay in milliseconds, until the returned function is called. Keeps no process alive. */
 export function observeLoop(told: (delayMs: number) => void): () => void {
+  const observer: Observer = { told, sinceMs: performance.now() }
+  observers.add(observer)
+  beat ??= beginBeat()
+  return () => {
+    observers.delete(observer)
+    if (observers.size > 0) return
+    clearInterval(beat)
+    beat = undefined
+  }
+}
+
+function beginBeat(): NodeJS.Timeout {
   let lastMs = performance.now()
   const timer = setInterval(() => {
     const nowMs = performance.now()
-    const delayMs = nowMs - lastMs - BEAT_MS
+    const delayMs = Math.max(0, nowMs - lastMs - BEAT_MS)
     lastMs = nowMs
-    told(delayMs > 0 ? delayMs : 0)
+    // Nobody is told of what was before he looked.
+    for (const { told, sinceMs } of observers) told(Math.min(delayMs, nowMs - sinceMs))
   }, BEAT_MS)
   timer.unref()
-  return () => clearInterval(timer)
+  return timer
 }
 
 /** Delays below this, in units of 1/1024 ms, are told as the longest of them: timers are late by up to a millisecond anyway. */

@@ -50,7 +50,7 @@ function describe({ bars, feed, jsonLines, ofKind, pipeline, toBooks }: typeof m
     )
     const trades = market.through('trades', ofKind('trade'), edge)
     sink(trades.through('bars', bars.time({ everyMs: 1_000 }), edge), jsonLines('bars.jsonl'), edge)
-    market.through('books', toBooks(), edge)
+    sink(market.through('books', toBooks(), edge), jsonLines('books.jsonl'), edge)
   })
   described.graph()
 }

@@ -64,7 +64,7 @@ void measure(__filename, [
       { name: 'rxjs', run: () => load('rxjs') },
       { name: 'millrace', run: () => load(MAIN) },
       { name: 'described', run: () => load(MAIN, describe) },
-      { name: 'operators', run: () => load(path.join(SOURCES, 'operators', 'index.js')) },
+      { name: 'operators', run: () => load(path.join(SOURCES, 'operators', 'main.js')) },
     ],
   },
 ])

@@ -27,7 +27,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // A feed guards its books where a loss can be repaired; see Decisions in the README.
   feed: ['model', 'exchanges', 'book', 'kernel', 'metrics', 'clock', 'rxjs', 'ws', 'node:'],
   // An operator that holds values accounts for them as every edge does.
-  operators: ['model', 'book', 'clock', 'actors/ledger', 'actors/overflow', 'actors/pressure', 'actors/wiring', 'rxjs'],
+  operators: [
+    ...['model', 'book', 'clock', 'actors/ledger', 'actors/overflow', 'actors/pressure', 'actors/wiring', 'rxjs'],
+    // Each is loaded when it is called.
+    'node:module',
+  ],
   // Optional parts are loaded when a sink is opened that needs them.
   sinks: [
     ...['model', 'metrics', 'clock', 'actors', 'rxjs', 'fast-json-stringify', 'ws', 'node:'],
@@ -48,7 +52,7 @@ const FACES = ['cli', 'testing', 'dashboard', 'pipeline']
 const LOADED_BY: Readonly<Record<string, string>> = { 'pipeline/startRun.ts': 'dashboard/serve' }
 
 /** What is public, as it is declared and as it is run. */
-const API = ['index.ts', 'main.ts', 'later.ts']
+const API = ['index.ts', 'main.ts']
 
 /** Files that may read the raw clock, raw timers and raw randomness. */
 const RIM = [

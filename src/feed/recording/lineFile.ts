@@ -306,7 +306,7 @@ export class LineFile {
       level: this.options.level,
       memLevel: 9,
       flush: constants.Z_SYNC_FLUSH,
-      chunkSize: 64 * 1_024,
+      chunkSize: PACKED_ROOM,
     })
     gzip.on('data', (bytes: Buffer) => this.packed.push(bytes))
     gzip.on('error', () => undefined) // whoever waits for the write is told
@@ -493,6 +493,8 @@ type LineKind = SessionRecord['dir'] | 'in-binary'
 
 /** Chunks' memory that is kept for the next ones. */
 const SPARE_MAX = 2
+/** For what comes of a chunk of 1 MiB: each time that it does not suffice is another way to the other thread and back. */
+const PACKED_ROOM = 256 * 1_024
 /** A chunk is longer than `flushBytes` by its last line. */
 const LINE_ROOM = 16 * 1_024
-const CHUNK_ROOM_MAX = 256 * 1_024
+const CHUNK_ROOM_MAX = 1_024 * 1_024

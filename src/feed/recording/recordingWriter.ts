@@ -55,7 +55,7 @@ export interface RecordingWriterOptions {
   readonly onFault: (fault: Fault) => void
   /** Text that may wait for the disk, for each of the two files, in bytes. Default 64 MiB. */
   readonly queueBytesMax?: number | undefined
-  /** The most that a killed process loses: this time, or these bytes of text if they come sooner. Default 250 ms, 128 KiB. */
+  /** The most that a killed process loses: this time, or these bytes of text if they come sooner. Default 250 ms, 1 MiB. */
   readonly flushEveryMs?: number | undefined
   readonly flushBytes?: number | undefined
   /** A block is this many bytes of text, or what came in this time where that is less. Default 256 KiB, 10 s. */
@@ -220,7 +220,7 @@ function checked(file: string, header: RecordingWriterHeader, options: Recording
     onFault,
     queueBytesMax = 64 * 1_024 * 1_024,
     flushEveryMs = 250,
-    flushBytes = 128 * 1_024,
+    flushBytes = 1_024 * 1_024,
     blockBytes = 256 * 1_024,
     blockEveryMs = 10_000,
     level = 1,

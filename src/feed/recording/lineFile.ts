@@ -6,8 +6,9 @@
  * `flushBytes`, whichever is less (a machine that loses its power may lose more: nothing is forced to the disk).
  *
  * Chunks make blocks: gzip members of whole lines, each of which can be unpacked, checked and found without the others.
- * A block is ended by `blockBytes` of text or, where lines come slowly, by its age, so that a day is some ten thousand
- * blocks, compressed as well as a whole file would be. What a block holds goes into the index beside the file.
+ * A block is ended by the chunk with which it has `blockBytes` of text or, where lines come slowly, by its age, so that a
+ * day is some ten thousand blocks, compressed as well as a whole file would be. What a block holds goes into the index
+ * beside the file.
  *
  * Holds   at most `queueBytesMax` of text. When it is full, lines are lost, counted, and stood for by one `gap` line as
  *         soon as half of it is free again: in one run rather than every other line

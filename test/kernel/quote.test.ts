@@ -113,5 +113,5 @@ for (const language of ['wasm', 'typescript'] as const) {
 }
 
 function isAscii(text: string): boolean {
-  return [...text].every((character) => character.codePointAt(0)! < 128)
+  return Buffer.byteLength(text, 'utf8') === text.length
 }

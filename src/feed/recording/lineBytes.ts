@@ -28,7 +28,7 @@ export class LineBytes {
   /** What was written; the same memory, until more is. */
   get bytes(): Buffer {
     this.settle()
-    if (writer === this) writer = undefined
+    if (page.writer === this) page.writer = undefined
     return this.memory.subarray(0, this.end)
   }
 
@@ -77,10 +77,10 @@ export class LineBytes {
     const bytesMax = 2 * text.length + LINE_BYTES
     if (bytesMax > PAGE_BYTES || !(timeUs >= 1e15 && timeUs <= Number.MAX_SAFE_INTEGER)) return false
     if (!(connection >= 0 && connection <= CONNECTION_MAX)) return false
-    if (writer !== this) this.open()
+    if (page.writer !== this) this.open()
     if (this.end - this.settled + bytesMax > PAGE_BYTES) this.settle()
     const { bytes, code } = kernel()
-    const at = page()
+    const at = pageAt()
     const from = at + PAGE_BYTES
     const to = at + this.end - this.settled
     // A string that has so many bytes, and all below 128, is ASCII; of others it is not sure that they are UTF-8.
@@ -102,7 +102,7 @@ export class LineBytes {
     this.settle()
     const start = this.end
     const { code } = kernel()
-    const to = page()
+    const to = pageAt()
     const from = to + PAGE_BYTES
     for (let at = 0; at < text.length; at += PIECE_BYTES) {
       const { bytes } = kernel()
@@ -133,14 +133,14 @@ export class LineBytes {
 
   /** Takes the page from whoever has it. */
   private open(): void {
-    if (writer !== this) writer?.settle()
-    writer = this
+    if (page.writer !== this) page.writer?.settle()
+    page.writer = this
   }
 
   /** Takes what is on the page into memory of its own. */
   private settle(): void {
     if (this.settled === this.end) return
-    const from = page()
+    const from = pageAt()
     const { settled, end } = this
     this.reserve(end - settled)
     this.memory.set(kernel().bytes.subarray(from, from + end - settled), settled)
@@ -173,13 +173,11 @@ const PAGE_BYTES = 64 * 1_024
 const PIECE_BYTES = PAGE_BYTES / 2 - 64
 /** Read and changed behind the text. */
 const SLACK = 32
-let kernelPage: number | undefined
-/** Whose lines are on the page. */
-let writer: LineBytes | undefined
+/** Where it is in the kernel's memory, with room for a text behind it, and whose lines are on it. */
+const page: { at?: number; writer?: LineBytes | undefined } = {}
 
-/** In the kernel's memory: a page, and behind it room for a text. */
-function page(): number {
-  return (kernelPage ??= kernel().allocate(PAGE_BYTES + PAGE_BYTES / 2 + SLACK))
+function pageAt(): number {
+  return (page.at ??= kernel().allocate(PAGE_BYTES + PAGE_BYTES / 2 + SLACK))
 }
 
 /** Connections with more digits than the kernel writes are numbered by nobody. */

@@ -9,10 +9,10 @@ import { addCells } from './tables/cellColumns'
 import { Encoder, type Columns, type Compression } from './parquet/encoder'
 import { PartFile, type PartOptions } from './parquet/partFile'
 import { checkPartition, partitioning, type Partitioning } from './parquet/partitions'
-import { earlierRuns, encodeEarlierRuns, withRun, type EarlierRun } from './parquet/earlierRuns'
 import { claimRunNumber } from './parquet/runNumber'
 import { removeStrays } from './parquet/strays'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
+import { reachedIn, RUN_NOTE, runNotes } from './tables/earlierRuns'
 import type { Cell, Column, ColumnTypes } from './tables/table'
 import { decodeColumns, encodeColumns, sameColumns, TableChoice, type ChosenTable } from './tables/tableChoice'
 import { nextTurn } from './turn'
@@ -55,7 +55,7 @@ export interface ParquetOptions {
  *           repeated, whatever ran in between. A sink of another name is another writer
  * Delivery  effectively once: rows, the name of the run and how far it has come are replaced in one step; a repetition of a run
  *           under its name leaves out what is there, per folder where there are folders. A run without a name that is repeated
- *           is another run: its rows are there again. A file that is continued remembers its last 100 runs
+ *           is another run: its rows are there again. A file that is continued remembers its last 100 with a name
  * Order     as received, per file
  * Speed     each batch is a commit of some milliseconds, for each of its folders: let batches grow (`batchMax`, `flushMs` of
  *           the edge). Encoding is on a thread of DuckDB's; the loop is held for slices of at most 2,048 rows
@@ -80,12 +80,8 @@ const SLICE_ROWS = 1_024
 const FORMAT = 'millrace-parquet/1'
 const NOTE = {
   format: 'millrace.format',
-  sink: 'millrace.sink',
-  run: 'millrace.run',
-  to: 'millrace.to',
   columns: 'millrace.columns',
   kind: 'millrace.kind',
-  earlier: 'millrace.earlier',
 } as const
 
 /** Beside partitions: from where on a run may have to be offered again, and which files may be ahead of that. */
@@ -137,8 +133,8 @@ class ParquetSink<T> implements Sink<T> {
   private isNamedRun = false
   /** Of this run's files in the folders. */
   private partName = ''
-  /** That the file which is continued knows of, beside this one. */
-  private earlier: readonly EarlierRun[] = []
+  /** Of the file that is continued, as it was found: they know of earlier runs. */
+  private notesBefore: ReadonlyMap<string, string> = new Map()
   private reached = 0
 
   constructor(
@@ -217,7 +213,7 @@ class ParquetSink<T> implements Sink<T> {
     this.tables.clear()
     this.plans.clear()
     this.files.clear()
-    this.earlier = []
+    this.notesBefore = new Map()
     this.partName = ''
     this.counters.written = 0
     this.counters.bytes = 0
@@ -227,7 +223,7 @@ class ParquetSink<T> implements Sink<T> {
   private async openFile(resume: boolean): Promise<void> {
     let part = await this.partFile(this.location)
     const notes = await part.latestNotes()
-    const there = resume || this.isNamedRun ? this.reachedIn(notes) : undefined
+    const there = resume || this.isNamedRun ? reachedIn(notes, this.name, this.run) : undefined
     const isContinued = resume || this.options.append === true
     // A file that is replaced at each run knows only of the latest, and of those it was continued by before.
     const isOurs = there !== undefined && (isContinued || this.isOurRun(notes))
@@ -237,24 +233,10 @@ class ParquetSink<T> implements Sink<T> {
       await rm(this.location)
       part = await this.partFile(this.location)
     }
-    if (isOurs || isContinued) this.earlier = this.othersIn(notes)
+    if (isOurs || isContinued) this.notesBefore = notes
     if (part.exists || isOurs) this.continueTable(notes)
     const { first } = this.tables
     this.files.set(this.location, { part, columns: first === undefined ? [] : this.planOf(first).columns })
-  }
-
-  /** Those of the runs that a file knows of which are not this one. */
-  private othersIn(notes: ReadonlyMap<string, string>): EarlierRun[] {
-    return runsIn(notes).filter((each) => !this.isOurs(each))
-  }
-
-  /** How far this run has come in a file, also where others have written to it since. */
-  private reachedIn(notes: ReadonlyMap<string, string>): number | undefined {
-    return runsIn(notes).find((each) => this.isOurs(each))?.to
-  }
-
-  private isOurs({ sink, run }: EarlierRun): boolean {
-    return run === this.run && sink === this.name
   }
 
   /** The columns of a file that is continued are known. */
@@ -302,7 +284,7 @@ class ParquetSink<T> implements Sink<T> {
     const part = await this.fileAt(file, plan.columns)
     // A process may have been killed between giving a file its number and beginning the next one.
     const notes = await part.latestNotes()
-    const there = this.reachedIn(notes) ?? 0
+    const there = reachedIn(notes, this.name, this.run) ?? 0
     const first = offsets.length === 0 ? 0 : firstAbove(offsets, there)
     const left = first === 0 ? cells : cells.map((column) => column.slice(first))
     const rows = left[0]?.length ?? 0
@@ -316,14 +298,10 @@ class ParquetSink<T> implements Sink<T> {
   private async put(part: PartFile, plan: Plan, cells: Columns, to: number): Promise<void> {
     const notes = new Map<string, string>([
       [NOTE.format, FORMAT],
-      [NOTE.sink, this.name],
-      [NOTE.run, this.run],
-      [NOTE.to, String(to)],
+      ...runNotes({ sink: this.name, run: this.run, to }, this.isNamedRun, part.exists ? part.notes : this.notesBefore),
       [NOTE.kind, plan.table.kind],
       [NOTE.columns, encodeColumns(plan.columns)],
     ])
-    const earlier = part.exists ? this.othersIn(part.notes) : this.earlier
-    if (earlier.length > 0) notes.set(NOTE.earlier, encodeEarlierRuns(earlier))
     await this.counted(part, () => part.append(plan.columns, cells, notes, this.clock!.nowUs()))
   }
 
@@ -445,7 +423,7 @@ class ParquetSink<T> implements Sink<T> {
   }
 
   private isOurRun(notes: ReadonlyMap<string, string>): boolean {
-    return notes.get(NOTE.run) === this.run && notes.get(NOTE.sink) === this.name
+    return notes.get(RUN_NOTE.run) === this.run && notes.get(RUN_NOTE.sink) === this.name
   }
 
   /** Says what may be ahead before it is: for a repetition of the run, which only one that has a name can be. */
@@ -528,12 +506,6 @@ function shareOf(shares: Map<string, Share>, file: string, plan: Plan): Share {
 function firstAbove(offsets: readonly number[], there: number): number {
   const at = offsets.findIndex((offset) => offset >= there)
   return at < 0 ? offsets.length : at
-}
-
-function runsIn(notes: ReadonlyMap<string, string>): EarlierRun[] {
-  const runs = earlierRuns(notes.get(NOTE.earlier))
-  const [sink, run, to] = [notes.get(NOTE.sink), notes.get(NOTE.run), Number(notes.get(NOTE.to))]
-  return sink === undefined || run === undefined ? runs : withRun(runs, { sink, run, to })
 }
 
 function columnsOf(notes: ReadonlyMap<string, string>): Column[] | undefined {

@@ -624,7 +624,8 @@ describe('parquet', () => {
         ])
         const names = await readdir(folder.file('rows/side=buy'))
         expect(names).to.have.length(6)
-        expect(names).to.include.members(['part-0.parquet', 'part-1.parquet', 'part-2.parquet', 'part-3.parquet'])
+        // Who begins in the same moment may leave a number out.
+        expect(names.filter((name) => /^part-\d{1,3}\.parquet$/.test(name))).to.have.length(4)
       })
 
       it('keeps no more beside the folders than how far runs with a name have come, and the last number', async () => {

@@ -46,10 +46,10 @@ describe('A full disk of a PostgreSQL server', () => {
   /** The server is not to be had where there is no PostgreSQL, the disk where there may be no mounting. */
   async function begin(test: Mocha.Context, bytes: number, isForLog: boolean): Promise<void> {
     const mounted = await SmallDisk.mount(bytes)
-    if (typeof mounted === 'string') return skip(test, mounted)
+    if (typeof mounted === 'string') skip(test, mounted)
     disk = mounted
     const started = await PostgresServer.start(isForLog ? { logFolder: path.join(disk.folder, 'log') } : {})
-    if (typeof started === 'string') return skip(test, started)
+    if (typeof started === 'string') skip(test, started)
     server = started
   }
 
@@ -163,7 +163,7 @@ interface Trouble {
   readonly comeBack: () => Promise<void>
 }
 
-function skip(test: Mocha.Context, reason: string): void {
+function skip(test: Mocha.Context, reason: string): never {
   console.log(`      Skipped: ${reason}.`)
-  test.skip()
+  return test.skip()
 }

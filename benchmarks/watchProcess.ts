@@ -7,6 +7,7 @@
  * Variants `pidusage`       CPU and memory by pidusage, called on the loop: what teams do, and have two figures of
  *          `memoryUsage`    `process.memoryUsage()`: five figures of memory
  *          `processMetrics` a sample: those, and loop, collections, workers, sockets, resources
+ *          `interval`       an interval stream that looks at nothing: what there is before anything is read
  * Measures `hot`    µs of the loop for one of a thousand, one after another
  *          `amid`   the same, each after ten milliseconds of parsing: everything must be fetched from memory again
  *          `timer`  the same by the loop's own account of when it was not idle, on a timer of 10 ms, with what the timer and
@@ -20,6 +21,7 @@ import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import pidusage from 'pidusage'
 import { Subject, type Subscription } from 'rxjs'
 import { every, type Clock, type Timer } from '../src/clock/clock'
+import { liveClock } from '../src/clock/liveClock'
 import { processMetrics } from '../src/metrics/processMetrics'
 import { depthStream } from './kit/depthStream'
 import { isQuick, median } from './kit/report'
@@ -131,20 +133,40 @@ class HandClock implements Clock {
   }
 }
 
+/** What is done with a value that comes. */
+function read({ heapUsedBytes }: { readonly heapUsedBytes: number }): void {
+  sink += heapUsedBytes
+}
+
+/** As in any pipeline, values have passed through RxJS and timers have fired before. */
+function intervalStream(clock: HandClock): Timer {
+  const values = new Subject<{ readonly heapUsedBytes: number }>()
+  values.subscribe(read)
+  const timer = every(clock, 1_000, () => values.next({ heapUsedBytes: 1 }))
+  for (let fired = 0; fired < 50; fired++) clock.fire()
+  return timer
+}
+
+async function byInterval(): Promise<Sample> {
+  const clock = new HandClock()
+  intervalStream(clock)
+  await pause(SETTLE_MS)
+  const sample = await looks(() => Promise.resolve(timed(() => clock.fire())))
+  const timer = await byTimer((counted) => {
+    const interval = every(liveClock, TIMER_MS, counted)
+    return () => interval.cancel()
+  })
+  return { ...sample, timer }
+}
+
 async function byProcessMetrics(): Promise<Sample> {
-  // As in any pipeline, values have passed through RxJS and timers have fired before.
-  const values = new Subject<number>()
-  values.subscribe((value) => (sink += value))
-  const before = new HandClock()
-  const timer = every(before, 1_000, () => values.next(1))
-  for (let fired = 0; fired < 50; fired++) before.fire()
-  timer.cancel()
+  intervalStream(new HandClock()).cancel()
 
   const clock = new HandClock()
   const metrics = processMetrics({ everyMs: 1_000, clock })
   let subscription: Subscription | undefined
   const subscribing = timed(() => {
-    subscription = metrics.subscribe(({ heapUsedBytes }) => (sink += heapUsedBytes))
+    subscription = metrics.subscribe(read)
   })
   // The thread is started in the turn after.
   const beforeTurn = performance.eventLoopUtilization()
@@ -170,6 +192,7 @@ void measure(__filename, [
       { name: 'pidusage', run: byPidusage },
       { name: 'memoryUsage', run: byMemoryUsage },
       { name: 'processMetrics', run: byProcessMetrics },
+      { name: 'interval', run: byInterval },
     ],
   },
 ])

@@ -188,6 +188,7 @@ const HEADLINES: readonly Headline[] = [
     rows: [
       ['startup.ms.millrace', "`import 'millrace'`, cold"],
       ['startup.cpu.millrace', 'the same in processor time'],
+      ['startup.cpu.described', 'with a pipeline described, which loads what it names'],
       ['startup.cpu.rxjs', 'of that, `rxjs` alone'],
       ['startup.rss.millrace', 'resident memory it adds'],
     ],

@@ -10,6 +10,7 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout as elapsed } from 'node:timers/promises'
 import { LatencyHistogram, type LatencySummary } from '../../src/metrics/histogram'
 import { loopDelay, type LoopDelaySummary } from '../../src/metrics/loopDelay'
+import { loopTimeUs } from './loopTime'
 
 export interface PacedOptions {
   readonly perSecond: number
@@ -26,6 +27,8 @@ export interface Paced {
   readonly share: number
   /** Of one core, in percent, all threads of the process. */
   readonly cpuPercent: number
+  /** As `cpuPercent`, of the loop's thread alone. */
+  readonly loopPercent: number
 }
 
 const MESSAGES_A_TURN = 230
@@ -43,6 +46,7 @@ export async function paced(
   const beganMs = performance.now()
   const now = (): number => performance.now() - beganMs
   let cpu = process.cpuUsage()
+  let loopUs = loopTimeUs()
   let countsFrom = -1
   let sent = 0
   await new Promise<void>((resolve, reject) => {
@@ -53,6 +57,7 @@ export async function paced(
             countsFrom = sent
             delay.read()
             cpu = process.cpuUsage()
+            loopUs = loopTimeUs()
           }
           const dueMs = sent * everyMs
           handle(sent++, beganMs + dueMs)
@@ -70,6 +75,7 @@ export async function paced(
   })
   const endedMs = now()
   const { user, system } = process.cpuUsage(cpu)
+  const workedUs = loopTimeUs() - loopUs
   const due = Math.floor(endedMs / everyMs)
   const handled = sent - Math.max(0, countsFrom)
   for (let index = sent; index < due; index++) latency.record((endedMs - index * everyMs) * 1_000)
@@ -83,5 +89,6 @@ export async function paced(
     handled,
     share: handled / Math.max(1, due - Math.max(0, countsFrom)),
     cpuPercent: (user + system) / 10 / (endedMs - warmUpMs),
+    loopPercent: workedUs / 10 / (endedMs - warmUpMs),
   }
 }

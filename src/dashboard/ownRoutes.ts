@@ -21,12 +21,13 @@ export interface OwnRoutesOptions {
 
 export function ownRoutes({ run, clock, onFailed }: OwnRoutesOptions): HttpRoute[] {
   const readiness = readinessOf(run)
+  const { pipeline } = run.status()
   // It is watched from the first look on, and who asks wants to be told what has been seen.
   run.ready.then(() => run.health()).catch(() => undefined)
   const shared = (path: string, everyMs: number, make: () => Made): SharedAnswer =>
     new SharedAnswer({ clock, everyMs, make, onFailed: (thrown) => onFailed(path, thrown) })
   const ready = shared('/ready', STATE_EVERY_MS, () => readyAnswer(run, readiness))
-  const health = shared('/health', STATE_EVERY_MS, () => healthAnswer(run))
+  const health = shared('/health', STATE_EVERY_MS, () => healthAnswer(run, pipeline))
   const metrics: Readonly<Record<PrometheusFormat, SharedAnswer>> = {
     text: shared('/metrics', METRICS_EVERY_MS, () => metricsAnswer(run, 'text')),
     openMetrics: shared('/metrics', METRICS_EVERY_MS, () => metricsAnswer(run, 'openMetrics')),
@@ -91,9 +92,8 @@ function readyAnswer(run: ServedRun, { is, failed }: RunReadiness): Made {
 /** Sentences that an answer holds at most. */
 const REASONS_MAX = 100
 
-function healthAnswer(run: ServedRun): Made {
+function healthAnswer(run: ServedRun, pipeline: string): Made {
   const health = run.health()
-  const { pipeline } = run.status()
   return json(health.level === 'unhealthy' ? 503 : 200, { format: 'millrace-health/1', pipeline, ...health })
 }
 

@@ -128,7 +128,8 @@ export class StreamCadence {
     let longestMs = 0
     for (let bin = BINS - 1; bin >= 0; bin--) {
       const weight = this.weights[bin]!
-      if (longestMs === 0 && weight >= lowerMs(bin) * FORGOTTEN) longestMs = upperMs(bin)
+      if (weight === 0) continue
+      if (longestMs === 0 && weight >= LOWER_MS[bin]! * FORGOTTEN) longestMs = upperMs(bin)
       beyondMs += weight
       if (beyondMs > this.totalMs / 10) return Math.max(upperMs(bin), longestMs / 2)
     }
@@ -271,10 +272,9 @@ function binOf(gapMs: number): number {
   return octave === 0 ? 0 : 2 * octave + ((ms >> (octave - 1)) & 1)
 }
 
-function lowerMs(bin: number): number {
-  return 2 ** (bin >> 1) * (bin % 2 === 0 ? 1 : 1.5)
-}
+/** Where each bin begins, and where the last one ends. */
+const LOWER_MS = Float64Array.from({ length: BINS + 1 }, (_, bin) => 2 ** (bin >> 1) * (bin % 2 === 0 ? 1 : 1.5))
 
 function upperMs(bin: number): number {
-  return bin === 0 ? 2 : lowerMs(bin + 1)
+  return bin === 0 ? 2 : LOWER_MS[bin + 1]!
 }

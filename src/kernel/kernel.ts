@@ -17,8 +17,12 @@ import {
   QUADS,
   WORD_ASKS,
   WORD_BIDS,
+  WORD_CONNECTION,
   WORD_END,
   WORD_EXCHANGE_TIME,
+  WORD_LINE,
+  WORD_RAW,
+  WORD_RECEIVED,
   WORD_RECEIVE_TIME,
   WORD_SEQ,
 } from './layout'
@@ -28,6 +32,7 @@ import { KERNEL_BASE64 } from './wasm'
 /** What both kernels export. Addresses and counts are whole numbers. */
 export interface KernelCode {
   hashOf(from: number, length: number, salt: number): number
+  frameLine(to: number, from: number, end: number, timeUs: number, ns: number, connection: number): number
   quote(to: number, from: number, end: number): number
   scan(chain: number, start: number, end: number, table: number, receiveTimeUs: number): number
   change(book: number, asks: number, from: number, to: number, log: number): number
@@ -52,7 +57,7 @@ export interface KernelCode {
   forgetTexts(book: number): void
 }
 
-/** What stands between the fields of a view, by its place; at most 24 characters each. */
+/** What stands between the fields of a view, and of a line of a recording, by its place; at most 24 characters each. */
 const WORD_TEXTS = {
   [WORD_EXCHANGE_TIME]: ',"exchangeTimeUs":',
   [WORD_RECEIVE_TIME]: ',"receiveTimeUs":',
@@ -60,6 +65,10 @@ const WORD_TEXTS = {
   [WORD_ASKS]: '],"asks":[',
   [WORD_SEQ]: '],"seq":',
   [WORD_END]: ']}',
+  [WORD_LINE]: '{"t":"',
+  [WORD_RECEIVED]: '","dir":"in"',
+  [WORD_CONNECTION]: ',"c":',
+  [WORD_RAW]: ',"raw":"',
 }
 
 const PAGE_BYTES = 65_536

@@ -154,7 +154,7 @@ export const SLOT_LENGTH: i32 = 31
 /** Slots are numbered from 1, in sixteen bits. */
 export const SLOTS_MAX: i32 = 65_536
 
-/** The texts between the fields of a view, each with its length before it. */
+/** The texts between the fields of a view, and of a line of a recording, each with its length before it. */
 export const WORDS: i32 = 12_288
 export const WORD_BYTES: i32 = 32
 export const WORD_EXCHANGE_TIME: i32 = WORDS
@@ -163,8 +163,14 @@ export const WORD_BIDS: i32 = WORDS + 2 * WORD_BYTES
 export const WORD_ASKS: i32 = WORDS + 3 * WORD_BYTES
 export const WORD_SEQ: i32 = WORDS + 4 * WORD_BYTES
 export const WORD_END: i32 = WORDS + 5 * WORD_BYTES
+export const WORD_LINE: i32 = WORDS + 6 * WORD_BYTES
+export const WORD_RECEIVED: i32 = WORDS + 7 * WORD_BYTES
+export const WORD_CONNECTION: i32 = WORDS + 8 * WORD_BYTES
+export const WORD_RAW: i32 = WORDS + 9 * WORD_BYTES
+/** More than the words of such a line, its numbers, and what is written over behind its end. */
+export const LINE_BYTES: i32 = 128
 /** What a view says beside its levels, where that stands in a log outside of this memory. */
-export const VIEW_HEADER: i32 = WORDS + 6 * WORD_BYTES
+export const VIEW_HEADER: i32 = WORDS + 10 * WORD_BYTES
 
 // ── The log: what each change replaced ──────────────────────────────────────────────────────────────────────────────
 /** A record is the price (negative for asks), the size that was there before, and the one that is there from then on (0: none). */

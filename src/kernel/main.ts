@@ -1,6 +1,6 @@
 /** What the kernel exports, to TypeScript and to WebAssembly. */
 export { best, change, cut, logEnd, reset, sizeOf, update } from './books'
 export { krakenChecksum, okxChecksum } from './digits'
-export { quote } from './quote'
+export { frameLine, quote } from './quote'
 export { hashOf, scan } from './scan'
 export { forgetTexts, levelsText, viewText } from './text'

@@ -73,6 +73,11 @@ export function copy8(to: i32, from: i32): void {
   view.setInt32(to + 4, high, true)
 }
 
+/** Copies 32 bytes that do not overlap. */
+export function copy32(to: i32, from: i32): void {
+  bytes.copyWithin(to, from, from + 32)
+}
+
 /** How many of eight bytes stand before the first that is `stop`; 8 when none is. */
 export function bytesUntil(at: i32, stop: i32): i32 {
   let count = 0
@@ -80,15 +85,21 @@ export function bytesUntil(at: i32, stop: i32): i32 {
   return count
 }
 
-/** How many of eight bytes stand before the first that a JSON string must escape; 8 when none is. */
-export function plainBytes(at: i32): i32 {
-  let count = 0
-  while (count < 8) {
-    const byte = bytes[at + count]!
-    if (byte < 32 || byte === 34 || byte === 92) break
-    count++
+/** Which of 32 bytes a JSON string must escape: a bit each, the lowest that of the first. */
+export function escapesIn32(at: i32): i32 {
+  let mask = 0
+  for (let index = 0; index < 32; index++) {
+    const byte = bytes[at + index]!
+    if (byte < 32 || byte === 34 || byte === 92) mask |= 1 << index
   }
-  return count
+  return mask
+}
+
+/** Which of 32 bytes are beyond ASCII, as `escapesIn32`. */
+export function highBitsIn32(at: i32): i32 {
+  let mask = 0
+  for (let index = 0; index < 32; index++) mask |= (bytes[at + index]! >> 7) << index
+  return mask
 }
 
 /** How many of the eight bytes from an address are digits, up to the first that is none. */
@@ -206,6 +217,11 @@ export function times(a: i32, b: i32): i32 {
 /** 0 to 32: how many bits lie above the highest that is set. */
 export function leadingZeros(value: i32): i32 {
   return Math.clz32(value)
+}
+
+/** 0 to 32: how many bits lie below the lowest that is set. */
+export function trailingZeros(value: i32): i32 {
+  return value === 0 ? 32 : 31 - Math.clz32(value & -value)
 }
 
 /** A word that is read as one without a sign. */

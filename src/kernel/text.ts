@@ -121,7 +121,7 @@ export function viewText(start: i32, book: i32, name: i32, nameLength: i32, bids
 
 /** Copies one of the texts between fields: its length, then its characters. */
 // inline
-function word(at: i32, from: i32): i32 {
+export function word(at: i32, from: i32): i32 {
   copy8(at, from + 8)
   copy8(at + 8, from + 16)
   copy8(at + 16, from + 24)

@@ -37,12 +37,12 @@ export function processMetrics(options: ProcessMetricsOptions): Observable<Proce
   }
   const samples = new Observable<ProcessSample>((out) => {
     if (typeof workers !== 'function' && workers.length === 0) {
-      return processSampler.listen(clock, everyMs, (sample) => out.next(sample))
+      return processSampler.listen(clock, everyMs, out)
     }
     const named = new NamedWorkers(typeof workers === 'function' ? workers : () => workers)
-    return processSampler.listen(clock, everyMs, (sample) =>
-      out.next({ ...sample, workers: [...sample.workers, ...named.read()] }),
-    )
+    return processSampler.listen(clock, everyMs, {
+      next: (sample) => out.next({ ...sample, workers: [...sample.workers, ...named.read()] }),
+    })
   })
   // A pipeline refuses to let it wait: time goes on.
   return Object.assign(samples, { cannotPause: true })

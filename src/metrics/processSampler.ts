@@ -19,7 +19,10 @@ import { socketGauges } from './socketGauges'
 import type { ThreadReport } from './threadReport'
 import { percentOf, StartedWorkers } from './workerWindow'
 
-export type SampleListener = (sample: ProcessSample) => void
+/** An observer, as RxJS has them: a function around it would be one more that runs for the first time with the first sample. */
+export interface SampleListener {
+  next(sample: ProcessSample): void
+}
 
 /** Tests give another probe; everybody else takes {@link processSampler}. */
 export class ProcessSampler {
@@ -28,7 +31,7 @@ export class ProcessSampler {
 
   constructor(private readonly probe: () => UsageProbe = usageProbe) {}
 
-  /** Calls back every `everyMs` on the clock's multiples of it, until the returned function is called. */
+  /** Gives `listener` a sample every `everyMs` on the clock's multiples of it, until the returned function is called. */
   listen(clock: Clock, everyMs: number, listener: SampleListener): () => void {
     const window = this.windowOf(clock, everyMs)
     window.listeners.add(listener)
@@ -71,6 +74,7 @@ class Watch {
 
   constructor(readonly probe: UsageProbe) {
     const rehearsed = new Window(liveClock, Infinity, this)
+    rehearsed.listeners.add({ next: () => undefined })
     for (let left = REHEARSALS; left > 0; left--) rehearsed.rehearse()
     this.ends = [
       observeLoop((delayMs) => {
@@ -128,29 +132,32 @@ class Window {
   start(): void {
     this.workers.read(performance.now(), () => undefined)
     this.utilization(performance.now())
-    this.timer = every(this.clock, this.everyMs, (timeUs) => {
-      const nowMs = performance.now()
-      this.sample(timeUs, nowMs, this.watch.probe.latest(nowMs))
-    })
+    this.timer = every(this.clock, this.everyMs, this.tick)
   }
 
   stop(): void {
     this.timer?.cancel()
   }
 
-  /** Does all that a sample does; of a window that nobody listens to. */
+  /** Does all that a sample does, on a window that is then thrown away. */
   rehearse(): void {
     const nowMs = performance.now()
-    const { readAtMs } = this.usageBefore
+    this.tick(0) // without a usage, and mostly without delays and collections
     this.delays.add(nowMs % 3)
-    this.watch.probe.latest(nowMs)
-    this.sample(0, nowMs, { ...this.usageBefore, readAtMs: readAtMs + 1 })
+    this.collections.add('scavenge', 1)
+    this.sample(0, nowMs, { ...this.usageBefore, readAtMs: this.usageBefore.readAtMs + 1 })
+  }
+
+  /** What the timer calls. */
+  private readonly tick = (timeUs: number): void => {
+    const nowMs = performance.now()
+    this.sample(timeUs, nowMs, this.watch.probe.latest(nowMs))
   }
 
   private sample(timeUs: number, nowMs: number, usage: Usage | undefined): void {
     const sample = this.read(timeUs, nowMs, this.since(usage))
     this.watch.seldom.due(nowMs)
-    for (const listener of [...this.listeners]) listener(sample)
+    for (const listener of [...this.listeners]) listener.next(sample)
   }
 
   private read(timeUs: number, nowMs: number, usage: UsageSince | undefined): ProcessSample {

@@ -34,14 +34,9 @@ export { mergeByTime, type MergeByTimeNeeds, type MergeByTimeOptions } from './m
 export { keyedLedger, mergeMapByKey, type KeyedLedger, type MergeMapByKeyOptions } from './mergeMapByKey'
 export { orderByEventTime, type OrderByEventTimeOptions } from './orderByEventTime'
 export { ofKind, type EventOfKind } from './ofKind'
-export {
-  retryWithBackoff,
-  SharedRetryBudget,
-  type Retry,
-  type RetryOptions,
-  type TaskRetryOptions,
-} from './retryWithBackoff'
+export { retryWithBackoff, type Retry, type RetryOptions, type TaskRetryOptions } from './retryWithBackoff'
 export { sampleEvery, type SampleEveryOptions } from './sampleEvery'
+export { SharedRetryBudget } from './sharedRetryBudget'
 export { staleAfter, type Stale } from './staleAfter'
 export { summarizeBook, summarizeBooks, type BookSummary, type SummarizeBooksOptions } from './summarizeBooks'
 export {

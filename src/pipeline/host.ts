@@ -59,6 +59,19 @@ export interface ProcessCost {
 
 const SAMPLE_MS = 1_000
 
+/** What the process may take, bytes. The system reads files to say it, and says the same each time: it is asked once. */
+function mayTakeBytes(): number {
+  if (allowedBytes === undefined) {
+    // Without a limit it is 0, or more than any machine has.
+    const constrained = process.constrainedMemory()
+    const total = totalmem()
+    allowedBytes = constrained > 0 && constrained < total ? constrained : total
+  }
+  return allowedBytes
+}
+
+let allowedBytes: number | undefined
+
 /** The machine itself. */
 export const liveHost: Host = {
   clock: liveClock,
@@ -74,11 +87,7 @@ export const liveHost: Host = {
   },
   memoryPercent() {
     const { used_heap_size: heap, heap_size_limit: heapMax } = getHeapStatistics()
-    // Without a limit it is 0, or more than any machine has.
-    const constrained = process.constrainedMemory()
-    const total = totalmem()
-    const mayTake = constrained > 0 && constrained < total ? constrained : total
-    return Math.round(Math.max(heap / heapMax, process.memoryUsage.rss() / mayTake) * 1_000) / 10
+    return Math.round(Math.max(heap / heapMax, process.memoryUsage.rss() / mayTakeBytes()) * 1_000) / 10
   },
   sample: () => processFamilies({ everyMs: SAMPLE_MS }),
   watch() {

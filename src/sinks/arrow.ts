@@ -9,6 +9,7 @@ import { addCells } from './tables/cellColumns'
 import { highestNumber, numbered } from './files/numberedFiles'
 import { loadPart } from './optionalPart'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
+import { reachedIn, RUN_NOTE, runNotes } from './tables/earlierRuns'
 import { fieldOf, type Cell, type ColumnTypes } from './tables/table'
 import { decodeColumns, encodeColumns, TableChoice } from './tables/tableChoice'
 import { nextTurn } from './turn'
@@ -34,7 +35,9 @@ export interface ArrowOptions {
  * Visible   each batch, when it is acknowledged, as whole messages of at most 4,096 rows. A process that was killed may leave
  *           half a message at the end: readers that take a stream message by message have everything before it, and
  *           whoever opens the file to go on cuts it off. The end of the stream is marked when the file is closed
- * Delivery  effectively once: each message holds the name of the run and how far it has come
+ * Delivery  effectively once: each message holds the name of the run and how far it has come. A file is replaced by the next
+ *           run, or continued with `append`; then it remembers the last 100 runs with a name, and one that is repeated goes on
+ *           where it stood, whatever ran in between
  * Order     as received, also across rotated files
  * Speed     columns are built on this thread, in slices between which the loop goes on
  * Holds     one batch as cells and as bytes
@@ -57,9 +60,6 @@ const NOTE = {
   format: 'millrace.format',
   kind: 'millrace.kind',
   columns: 'millrace.columns',
-  sink: 'millrace.sink',
-  run: 'millrace.run',
-  to: 'millrace.to',
 } as const
 
 const FORMAT = 'millrace-arrow/1'
@@ -80,6 +80,9 @@ class ArrowSink<T> implements Sink<T> {
   private encoder: MessageEncoder | undefined
   private clock: Clock | undefined
   private run = ''
+  private isNamedRun = false
+  /** Of the file that is continued, as it was found: they know of earlier runs. */
+  private notesBefore: ReadonlyMap<string, string> = new Map()
   private reached = 0
   private period: number | undefined
 
@@ -95,7 +98,10 @@ class ArrowSink<T> implements Sink<T> {
 
   async open({ outDir, clock, resume, run }: SinkContext): Promise<void> {
     await this.file?.release()
-    if (resume !== true) this.beginAnew(run ?? `${process.pid}.${clock.nowUs()}.${++openings}`)
+    if (resume !== true) {
+      this.beginAnew(run ?? `${process.pid}.${clock.nowUs()}.${++openings}`)
+      this.isNamedRun = run !== undefined
+    }
     const location = resolveOut(this.sinkPath, outDir)
     this.clock = clock
     this.apache ??= await loadPart('apache-arrow', () => import('apache-arrow'), `The sink ${this.name}`)
@@ -140,6 +146,7 @@ class ArrowSink<T> implements Sink<T> {
     this.tables.clear()
     this.file = undefined
     this.encoder = undefined
+    this.notesBefore = new Map()
     this.counters.written = 0
     this.counters.bytes = 0
   }
@@ -149,9 +156,13 @@ class ArrowSink<T> implements Sink<T> {
     await file.forget()
     const found = await findStream(this.apache!, await file.ready())
     const notes = found.length > 0 ? found.lastNotes : await this.latestNotes()
-    const isOurs = notes.get(NOTE.run) === this.run && notes.get(NOTE.sink) === this.name
-    if (isOurs) this.reached = Number(notes.get(NOTE.to))
-    if (isOurs || resume || this.options.append === true) await this.continueStream(found)
+    const there = resume || this.isNamedRun ? reachedIn(notes, this.name, this.run) : undefined
+    const isContinued = resume || this.options.append === true
+    const isLatest = notes.get(RUN_NOTE.run) === this.run && notes.get(RUN_NOTE.sink) === this.name
+    const isOurs = there !== undefined && (isContinued || isLatest)
+    if (isOurs) this.reached = there
+    this.notesBefore = isOurs || isContinued ? notes : new Map()
+    if (isOurs || isContinued) await this.continueStream(found)
     else await file.cut(0)
   }
 
@@ -238,11 +249,7 @@ class ArrowSink<T> implements Sink<T> {
       pieces.push(
         encoder.rows(
           cells,
-          new Map([
-            [NOTE.sink, this.name],
-            [NOTE.run, this.run],
-            [NOTE.to, String(reached)],
-          ]),
+          new Map(runNotes({ sink: this.name, run: this.run, to: reached }, this.isNamedRun, this.notesBefore)),
         ),
       )
       if (at < slices.length - 1) await nextTurn()

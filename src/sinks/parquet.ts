@@ -9,7 +9,10 @@ import { addCells } from './tables/cellColumns'
 import { Encoder, type Columns, type Compression } from './parquet/encoder'
 import { PartFile, type PartOptions } from './parquet/partFile'
 import { checkPartition, partitioning, type Partitioning } from './parquet/partitions'
+import { claimRunNumber } from './parquet/runNumber'
+import { removeStrays } from './parquet/strays'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
+import { reachedIn, RUN_NOTE, runNotes } from './tables/earlierRuns'
 import type { Cell, Column, ColumnTypes } from './tables/table'
 import { decodeColumns, encodeColumns, sameColumns, TableChoice, type ChosenTable } from './tables/tableChoice'
 import { nextTurn } from './turn'
@@ -45,9 +48,14 @@ export interface ParquetOptions {
  * Visible   each batch, when it is acknowledged. The file at the path is whole at every moment, and survives the death of this
  *           process at any; small row groups are merged into full ones on the way (see `TwinFile`, `PartFile`)
  * Folders   `exchange=binance/symbol=BTCUSDT/date=2026-11-28/part-0.parquet`; values are percent-encoded, and none leaves
- *           the folder. Such a data set is always continued, never replaced. A batch goes to each of its folders in turn
+ *           the folder. A batch goes to each of its folders in turn
+ * Runs      a single file is replaced by the next run, or continued with `append`. Folders are never replaced: each run adds
+ *           files of its own beside those of earlier ones, which it does not touch. Runs without a name count up, `part-0`,
+ *           `part-1`; a run with a name has it in a digest, `part-3f9a1c0b77de2a41`, and finds its files again when it is
+ *           repeated, whatever ran in between. A sink of another name is another writer
  * Delivery  effectively once: rows, the name of the run and how far it has come are replaced in one step; a repetition of a run
- *           under its name leaves out what is there, per folder where there are folders
+ *           under its name leaves out what is there, per folder where there are folders. A run without a name that is repeated
+ *           is another run: its rows are there again. A file that is continued remembers its last 100 with a name
  * Order     as received, per file
  * Speed     each batch is a commit of some milliseconds, for each of its folders: let batches grow (`batchMax`, `flushMs` of
  *           the edge). Encoding is on a thread of DuckDB's; the loop is held for slices of at most 2,048 rows
@@ -72,9 +80,6 @@ const SLICE_ROWS = 1_024
 const FORMAT = 'millrace-parquet/1'
 const NOTE = {
   format: 'millrace.format',
-  sink: 'millrace.sink',
-  run: 'millrace.run',
-  to: 'millrace.to',
   columns: 'millrace.columns',
   kind: 'millrace.kind',
 } as const
@@ -126,6 +131,10 @@ class ParquetSink<T> implements Sink<T> {
   private clock: Clock | undefined
   private run = ''
   private isNamedRun = false
+  /** Of this run's files in the folders. */
+  private partName = ''
+  /** Of the file that is continued, as it was found: they know of earlier runs. */
+  private notesBefore: ReadonlyMap<string, string> = new Map()
   private reached = 0
 
   constructor(
@@ -154,6 +163,7 @@ class ParquetSink<T> implements Sink<T> {
     if (resume !== true) {
       this.beginAnew(run ?? `${process.pid}.${clock.nowUs()}.${++openings}`)
       this.isNamedRun = run !== undefined
+      if (run !== undefined) this.partName = partNamed(this.idOfRun)
     }
     this.resolved = resolveOut(this.sinkPath, outDir)
     this.clock = clock
@@ -203,6 +213,8 @@ class ParquetSink<T> implements Sink<T> {
     this.tables.clear()
     this.plans.clear()
     this.files.clear()
+    this.notesBefore = new Map()
+    this.partName = ''
     this.counters.written = 0
     this.counters.bytes = 0
   }
@@ -211,13 +223,18 @@ class ParquetSink<T> implements Sink<T> {
   private async openFile(resume: boolean): Promise<void> {
     let part = await this.partFile(this.location)
     const notes = await part.latestNotes()
-    if (this.isOurRun(notes)) {
-      this.reached = Number(notes.get(NOTE.to))
-    } else if (!resume && this.options.append !== true && part.exists) {
+    const there = resume || this.isNamedRun ? reachedIn(notes, this.name, this.run) : undefined
+    const isContinued = resume || this.options.append === true
+    // A file that is replaced at each run knows only of the latest, and of those it was continued by before.
+    const isOurs = there !== undefined && (isContinued || this.isOurRun(notes))
+    if (isOurs) {
+      this.reached = there
+    } else if (!isContinued && part.exists) {
       await rm(this.location)
       part = await this.partFile(this.location)
     }
-    if (part.exists || this.isOurRun(notes)) this.continueTable(notes)
+    if (isOurs || isContinued) this.notesBefore = notes
+    if (part.exists || isOurs) this.continueTable(notes)
     const { first } = this.tables
     this.files.set(this.location, { part, columns: first === undefined ? [] : this.planOf(first).columns })
   }
@@ -238,6 +255,11 @@ class ParquetSink<T> implements Sink<T> {
   /** Many files: what stands beside them tells from where on they may have to be written again, each looked at for itself. */
   private async openFolder(): Promise<void> {
     await mkdir(this.location, { recursive: true })
+    if (this.partName === '') {
+      const number = await claimRunNumber(this.location)
+      this.run = `${number}.${this.run}`
+      this.partName = partNamed(number)
+    }
     const position = await this.readPosition()
     if (position === undefined) return
     this.reached = Math.max(this.reached, position.from)
@@ -262,21 +284,21 @@ class ParquetSink<T> implements Sink<T> {
     const part = await this.fileAt(file, plan.columns)
     // A process may have been killed between giving a file its number and beginning the next one.
     const notes = await part.latestNotes()
-    const there = this.isOurRun(notes) ? Number(notes.get(NOTE.to)) : 0
+    const there = reachedIn(notes, this.name, this.run) ?? 0
     const first = offsets.length === 0 ? 0 : firstAbove(offsets, there)
     const left = first === 0 ? cells : cells.map((column) => column.slice(first))
     const rows = left[0]?.length ?? 0
     if (rows === 0) return
+    const isFirst = !part.exists
     await this.put(part, plan, left, to)
     this.counters.written += rows
+    if (isFirst && this.options.partition !== undefined) await removeStrays(file)
   }
 
   private async put(part: PartFile, plan: Plan, cells: Columns, to: number): Promise<void> {
     const notes = new Map<string, string>([
       [NOTE.format, FORMAT],
-      [NOTE.sink, this.name],
-      [NOTE.run, this.run],
-      [NOTE.to, String(to)],
+      ...runNotes({ sink: this.name, run: this.run, to }, this.isNamedRun, part.exists ? part.notes : this.notesBefore),
       [NOTE.kind, plan.table.kind],
       [NOTE.columns, encodeColumns(plan.columns)],
     ])
@@ -365,7 +387,7 @@ class ParquetSink<T> implements Sink<T> {
   private fileOf(plan: Plan, cells: readonly Cell[], index: number): string {
     if (plan.partitions === undefined) return this.location
     const folder = plan.partitions.folder(cells)
-    if ('path' in folder) return path.join(this.location, folder.path, PART_NAME)
+    if ('path' in folder) return path.join(this.location, folder.path, this.partName)
     throw new Fault('VALUE_INVALID', `The sink ${this.name} cannot write a value: ${folder.problem}. It is left out.`, {
       sink: this.name,
       index,
@@ -401,7 +423,7 @@ class ParquetSink<T> implements Sink<T> {
   }
 
   private isOurRun(notes: ReadonlyMap<string, string>): boolean {
-    return notes.get(NOTE.run) === this.run && notes.get(NOTE.sink) === this.name
+    return notes.get(RUN_NOTE.run) === this.run && notes.get(RUN_NOTE.sink) === this.name
   }
 
   /** Says what may be ahead before it is: for a repetition of the run, which only one that has a name can be. */
@@ -441,10 +463,17 @@ class ParquetSink<T> implements Sink<T> {
     }
   }
 
-  /** Hidden from readers of the data set. Several sinks may write to it. */
+  /** Hidden from readers of the data set. Several sinks may write to it, and runs in turn. */
   private get positionPath(): string {
-    const id = createHash('sha256').update(this.name).digest('hex').slice(0, ID_CHARS)
-    return path.join(this.location, `.position-${id}.json`)
+    return path.join(this.location, `.position-${this.idOfRun}.json`)
+  }
+
+  /** Of this sink in this run, as a part of a file's name. */
+  private get idOfRun(): string {
+    return createHash('sha256')
+      .update(JSON.stringify([this.name, this.run]))
+      .digest('hex')
+      .slice(0, ID_CHARS)
   }
 
   private async guarded<R>(file: string, action: () => Promise<R>): Promise<R> {
@@ -456,10 +485,13 @@ class ParquetSink<T> implements Sink<T> {
   }
 }
 
-const PART_NAME = 'part-0.parquet'
 const ID_CHARS = 16
 /** What DuckDB calls the numbers of rows. */
 const RESERVED_NAMES = ['file_row_number']
+
+function partNamed(id: string | number): string {
+  return `part-${id}.parquet`
+}
 
 function shareOf(shares: Map<string, Share>, file: string, plan: Plan): Share {
   let share = shares.get(file)

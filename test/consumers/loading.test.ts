@@ -4,9 +4,43 @@ import { needsBuild, ROOT } from '../cli/millrace'
 import { runProcess, said } from './runProcess'
 
 const WITHIN_MS = 180_000
-const PRINT_LOADED = `
-  require(${JSON.stringify(path.join(ROOT, 'dist/index.js'))})
-  console.log(JSON.stringify(Object.keys(require.cache)))
+/** What an import brings: classes, constants, and what is called for each event. The rest comes with its first call. */
+const AT_ONCE = [
+  'actors/ledger',
+  'actors/taskGroup',
+  'book/bookMath',
+  'book/bookView',
+  'book/logRecords',
+  'clock/ambient',
+  'clock/backoff',
+  'clock/clock',
+  'clock/currentClock',
+  'clock/liveClock',
+  'clock/onAbort',
+  'clock/virtualClock',
+  'kernel/layout',
+  'main',
+  'metrics/catalogue',
+  'model/events',
+  'model/fault',
+  'model/later',
+  'operators/main',
+  'operators/options',
+  'operators/sharedRetryBudget',
+  'sinks/encode',
+  'sinks/eventFields',
+  'sinks/wires/httpSignature',
+  'workers/bookDepth',
+  'workers/transferred',
+]
+/** A market, a stage and a sink: what every script has. */
+const DESCRIBE = `
+  const edge = { capacity: 1_000, onFull: 'block' }
+  millrace.pipeline('described', ({ source, sink }) => {
+    const market = source('market', millrace.feed({ exchanges: ['kraken'], instruments: ['BTC-USD'], channels: ['trades'] }), edge)
+    const trades = market.through('trades', millrace.ofKind('trade'), edge)
+    sink(trades, millrace.jsonLines('trades.jsonl'), edge)
+  }).graph()
 `
 
 describe('Importing millrace', function () {
@@ -16,28 +50,54 @@ describe('Importing millrace', function () {
     needsBuild(this)
   })
 
-  it('loads RxJS and its own modules, and leaves what is optional or for later to later', async () => {
-    const ran = await runProcess(process.execPath, ['-e', PRINT_LOADED], { cwd: ROOT, withinMs: WITHIN_MS })
+  /** Packages, and modules of ours without their ending, that a process has loaded when it has run some lines. */
+  async function loadedBy(lines: string): Promise<{ packages: string[]; own: string[] }> {
+    const script = `
+      const millrace = require(${JSON.stringify(ROOT)})
+      ${lines}
+      console.log(JSON.stringify(Object.keys(require.cache)))
+    `
+    const ran = await runProcess(process.execPath, ['-e', script], { cwd: ROOT, withinMs: WITHIN_MS })
     expect(ran.status, said(ran)).to.equal(0)
     const files = (JSON.parse(ran.stdout) as string[]).map((file) => file.split(path.sep).join('/'))
-    const packages = new Set(files.flatMap((file) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1] ?? []))
-    expect([...packages]).to.deep.equal(['rxjs'])
-    const own = files.filter((file) => file.includes('/dist/') && !file.includes('/node_modules/'))
-    expect(own.filter((file) => /\/(cli|testing)\//.test(file))).to.deep.equal([])
-    expect(own.filter((file) => file.includes('/simulator/')).map((file) => path.basename(file))).to.deep.equal([
-      'startSimulator.js',
+    const packages = files.flatMap((file) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1] ?? [])
+    const own = files.filter((file) => !file.includes('/node_modules/'))
+    return {
+      packages: [...new Set(packages)],
+      own: own.flatMap((file) => /\/dist\/(.*)\.js$/.exec(file)?.[1] ?? []).sort(),
+    }
+  }
+
+  it('loads no package, and of its own what is there for every script', async () => {
+    expect(await loadedBy('')).to.deep.equal({ packages: [], own: AT_ONCE })
+  })
+
+  it('loads RxJS and what a pipeline names when it is described, and leaves what is optional or for later to later', async () => {
+    const { packages, own } = await loadedBy(DESCRIBE)
+    expect(packages).to.deep.equal(['rxjs'])
+    expect(own.filter((file) => /^(cli|dashboard|page|testing)\//.test(file))).to.deep.equal([])
+    expect(own.filter((file) => file.startsWith('simulator/'))).to.deep.equal(['simulator/startSimulator'])
+    expect(own.filter((file) => file.startsWith('workers/'))).to.deep.equal([
+      'workers/bookDepth',
+      'workers/transferred',
     ])
-    // What runs a pipeline, reads a market or keeps a book.
+    // No implementation of a sink that the pipeline has not.
+    expect(own.filter((file) => /^sinks\/(parquet|arrow|tables|report)\//.test(file))).to.deep.equal([])
+    expect(own.filter((file) => file.startsWith('sinks/wires/'))).to.deep.equal(['sinks/wires/httpSignature'])
+    const others = ['parquet', 'arrow', 'duckdb', 'postgres', 'questdb', 'http', 'websocketServer', 'htmlReport', 'csv']
+    expect(others.filter((name) => own.includes(`sinks/${name}`))).to.deep.equal([])
+    // Nor what runs a pipeline, reads a market, keeps a book, or looks at the process.
     const later = [
       'pipeline/run',
       'pipeline/stageTrial',
+      'pipeline/diagnosis/examine',
       'feed/liveFeed',
       'feed/sessions',
       'feed/recording/recordingWriter',
+      'metrics/processSampler',
+      'book/level2Book',
+      'kernel/kernel',
     ]
-    const loaded = [...later, 'book/level2Book', 'kernel/kernel'].filter((file) =>
-      own.some((each) => each.endsWith(`/dist/${file}.js`)),
-    )
-    expect(loaded).to.deep.equal([])
+    expect(later.filter((file) => own.includes(file))).to.deep.equal([])
   })
 })

@@ -1,7 +1,7 @@
 /**
  * Compiles the kernel to WebAssembly and writes it into `wasm.ts`, as text: `npm run kernel`.
  *
- * Run it when `scan.ts`, `desk.ts`, `books.ts`, `digits.ts`, `text.ts` or `layout.ts` have changed; a test says when it was forgotten. What it
+ * Run it when `scan.ts`, `desk.ts`, `books.ts`, `digits.ts`, `text.ts`, `quote.ts` or `layout.ts` have changed; a test says when it was forgotten. What it
  * writes is part of the source tree, so that neither users nor their bundlers need a compiler or another file.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -26,16 +26,22 @@ const MEMORY = `
   const hits = (word - 0x0101010101010101) & ~word & 0x8080808080808080
   return hits === 0 ? 8 : <i32>(ctz<u64>(hits) >> 3)
 }
-@inline export function plainBytes(at: i32): i32 {
-  const word = load<u64>(at)
-  const quotes = word ^ 0x2222222222222222
-  const slashes = word ^ 0x5C5C5C5C5C5C5C5C
-  // A borrow only reaches bytes behind the first that is found.
-  const hits =
-    (((quotes - 0x0101010101010101) & ~quotes) | ((slashes - 0x0101010101010101) & ~slashes) | ((word - 0x2020202020202020) & ~word)) &
-    0x8080808080808080
-  return hits === 0 ? 8 : <i32>(ctz<u64>(hits) >> 3)
+@inline function escapesIn16(bytes: v128): i32 {
+  const named = v128.or(i8x16.eq(bytes, i8x16.splat(34)), i8x16.eq(bytes, i8x16.splat(92)))
+  return i8x16.bitmask(v128.or(named, i8x16.lt_u(bytes, i8x16.splat(32))))
 }
+@inline export function escapesIn32(at: i32): i32 {
+  return escapesIn16(v128.load(at)) | (escapesIn16(v128.load(at, 16)) << 16)
+}
+@inline export function highBitsIn32(at: i32): i32 {
+  return i8x16.bitmask(v128.load(at)) | (i8x16.bitmask(v128.load(at, 16)) << 16)
+}
+@inline export function copy32(to: i32, from: i32): void {
+  const high = v128.load(from, 16)
+  v128.store(to, v128.load(from))
+  v128.store(to, high, 16)
+}
+@inline export function trailingZeros(value: i32): i32 { return ctz<i32>(value) }
 @inline export function digitsAt(at: i32): i32 {
   // What a digit is to '0' is less than ten; a carry only reaches bytes behind the first that is none.
   const word = load<u64>(at) ^ 0x3030303030303030
@@ -128,6 +134,7 @@ export async function compileKernel(folder = KERNEL): Promise<Uint8Array> {
       '--converge',
       '--noAssert',
       '--runtime=stub',
+      '--enable=simd',
       '--initialMemory=32',
     ],
     {

@@ -5,7 +5,7 @@
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -20,6 +20,11 @@ export const POSTGRES_FOLDER = '/usr/lib/postgresql'
 
 export const POSTGRES_PASSWORD = 'p@ss/w:rd%41"x'
 
+export interface PostgresPlaces {
+  /** For the write-ahead log alone: an empty folder, or none yet. Default: with the data. */
+  readonly logFolder?: string
+}
+
 export class PostgresServer {
   private server: ChildProcess | undefined
   private said = ''
@@ -32,7 +37,7 @@ export class PostgresServer {
   ) {}
 
   /** A running server with an empty database, or the reason why there is none. */
-  static async start(): Promise<PostgresServer | string> {
+  static async start({ logFolder }: PostgresPlaces = {}): Promise<PostgresServer | string> {
     const bin = await binaries()
     if (bin === undefined)
       return `PostgreSQL is not installed (apt-get install postgresql): ${POSTGRES_FOLDER} has no version`
@@ -44,16 +49,35 @@ export class PostgresServer {
     const passwordFile = path.join(folder, 'password')
     await writeFile(passwordFile, POSTGRES_PASSWORD)
     const server = new PostgresServer(bin, folder, await freePort(), user)
+    if (logFolder !== undefined) await server.owns(logFolder)
     await run(
       path.join(bin, 'initdb'),
       [
         ...['-D', server.data, '-U', 'millrace', '-E', 'UTF8', '--locale=C', '--no-sync'],
         ...['-A', 'scram-sha-256', `--pwfile=${passwordFile}`],
+        // Of the least size, where its log has a disk of its own.
+        ...(logFolder === undefined ? [] : ['-X', logFolder, '--wal-segsize=1']),
       ],
       { ...user, cwd: folder },
     )
     await server.resume()
     return server
+  }
+
+  /** Lets the server write in a folder, and in those made there: a place for its log, or for a tablespace. */
+  async owns(folder: string): Promise<void> {
+    await mkdir(folder, { recursive: true })
+    if (this.user !== undefined) await chown(folder, this.user.uid, this.user.gid)
+  }
+
+  /** True once it is gone, as after a crash from which it could not recover. */
+  get hasEnded(): boolean {
+    return this.server === undefined || this.server.exitCode !== null || this.server.signalCode !== null
+  }
+
+  /** What it has said of late, for whoever finds that it did not do as it should. */
+  get lastWords(): string {
+    return this.said
   }
 
   /** With the password in it. */

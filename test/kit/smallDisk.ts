@@ -1,5 +1,5 @@
 /**
- * A disk of one MiB that a test can fill: a tmpfs, mounted at a folder of its own, with ballast that can be thrown overboard.
+ * A disk, of one MiB unless told otherwise, that a test can fill: a tmpfs, mounted at a folder of its own, with ballast that can be thrown overboard.
  *
  * Mounting is for root on Linux, and not even for root in every container.
  */
@@ -15,10 +15,10 @@ export class SmallDisk {
   private constructor(readonly folder: string) {}
 
   /** Says why there is none, where there is none: tests that need it then skip themselves. */
-  static async mount(): Promise<SmallDisk | string> {
+  static async mount(bytes = BYTES): Promise<SmallDisk | string> {
     if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'mounting a small disk takes root on Linux'
     const folder = await mkdtemp(path.join(tmpdir(), 'millrace-small-disk-'))
-    const { status, stderr, error } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${BYTES}`, 'tmpfs', folder])
+    const { status, stderr, error } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', folder])
     if (status === 0) return new SmallDisk(folder)
     await rm(folder, { recursive: true, force: true })
     return `a small disk cannot be mounted here: ${(error?.message ?? String(stderr)).trim()}`

@@ -67,6 +67,30 @@ describe('a look at the loop', () => {
     }
   })
 
+  it('tells everybody who looks, and nobody of what was before he did', async () => {
+    const first: number[] = []
+    const second: number[] = []
+    const stopFirst = observeLoop((delayMs) => first.push(delayMs))
+    try {
+      await until(() => first.length > 1)
+      const endMs = performance.now() + 120
+      while (performance.now() < endMs) first.length = 0
+      const lookedAtMs = performance.now()
+      const stopSecond = observeLoop((delayMs) => second.push(delayMs))
+      await until(() => second.length > 0)
+      const sinceMs = performance.now() - lookedAtMs
+      stopSecond()
+      expect(first[0]).to.be.above(80)
+      expect(second[0]).to.be.at.most(sinceMs)
+      const told = second.length
+      const toldFirst = first.length
+      await until(() => first.length > toldFirst)
+      expect(second.length).to.equal(told)
+    } finally {
+      stopFirst()
+    }
+  })
+
   it('ends when it is told to, also twice', async () => {
     let looked = 0
     const stop = observeLoop(() => looked++)

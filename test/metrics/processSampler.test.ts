@@ -38,7 +38,7 @@ describe('the sampler of the process', () => {
   let samples: ProcessSample[]
   let leaves: (() => void)[]
   const listen = (everyMs = 1_000, into = samples, on = clock): (() => void) => {
-    const leave = sampler.listen(on, everyMs, (sample) => into.push(sample))
+    const leave = sampler.listen(on, everyMs, { next: (sample) => into.push(sample) })
     leaves.push(leave)
     return leave
   }
@@ -144,9 +144,11 @@ describe('the sampler of the process', () => {
 
   it('is not stopped by a listener that leaves, or joins, while a sample is given', () => {
     const late: ProcessSample[] = []
-    const leave = sampler.listen(clock, 1_000, () => {
-      leave()
-      listen(1_000, late)
+    const leave = sampler.listen(clock, 1_000, {
+      next: () => {
+        leave()
+        listen(1_000, late)
+      },
     })
     listen()
     clock.advance(1_000)

@@ -5,12 +5,8 @@ import { getEventListeners } from 'node:events'
 import { runWithClock } from '../../src/clock/currentClock'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { Fault } from '../../src/model/fault'
-import {
-  retryWithBackoff,
-  SharedRetryBudget,
-  type Retry,
-  type RetryOptions,
-} from '../../src/operators/retryWithBackoff'
+import { retryWithBackoff, type Retry, type RetryOptions } from '../../src/operators/retryWithBackoff'
+import { SharedRetryBudget } from '../../src/operators/sharedRetryBudget'
 
 const almostOne = 1 - Number.EPSILON / 2
 const base = { minMs: 100, maxMs: 1_000, atMost: 3, withinMs: 60_000, random: () => almostOne }

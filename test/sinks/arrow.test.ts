@@ -165,6 +165,27 @@ describe('arrow', () => {
     expect(second.position?.()).to.equal(2)
   })
 
+  it('knows how far a run has come in a file that is continued, whoever has written to it since', async () => {
+    const day = async (name: string | undefined, count: number): Promise<number> => {
+      const options = { append: true, rotate: { bytes: 4_000 } }
+      const sink = await open<Row>('rows.arrows', options, name === undefined ? {} : { run: name })
+      for (let at = sink.position!(); at < count; at++) {
+        await sink.write(rows(1, at), { run: name, from: at, to: at + 1 })
+      }
+      await sink.close()
+      return sink.counters.written
+    }
+    expect(await day('monday', 5)).to.equal(5)
+    expect(await day('tuesday', 3)).to.equal(3)
+    expect(await day(undefined, 1)).to.equal(1)
+    expect(await day('monday', 6)).to.equal(1)
+    expect(await day('tuesday', 3)).to.equal(0)
+    const files = (await readdir(folder.outDir)).sort()
+    expect(files.length).to.be.above(1)
+    const found = (await Promise.all(files.map((file) => numbers(file)))).flat()
+    expect(found).to.deep.equal([0, 1, 2, 3, 4, 0, 1, 2, 0, 5])
+  })
+
   it('replaces a file of an earlier run, or appends when it is told to', async () => {
     const sink = await open<Row>('rows.arrows')
     await sink.write(rows(3))

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { compressors } from 'hyparquet-compressors'
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
 import { readFileSync } from 'node:fs'
-import { chmod, link, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, link, mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { MarketEvent } from '../../src/model/events'
 import { drain } from '../../src/sinks/drain'
@@ -66,6 +66,13 @@ describe('parquet', () => {
 
   const read = (name: string): Promise<Record<string, unknown>[]> => query(`FROM ${sqlText(folder.file(name))}`)
   const numbers = async (name: string): Promise<unknown[]> => (await read(name)).map(({ n }) => n)
+
+  /** The one file that readers of a folder see. */
+  async function onlyFile(name: string): Promise<string> {
+    const files = (await readdir(folder.file(name))).filter((file) => !file.startsWith('.'))
+    expect(files).to.have.length(1)
+    return path.join(folder.file(name), files[0]!)
+  }
 
   /** Row groups as another reader of the format counts them. */
   async function groupsOf(name: string): Promise<number[]> {
@@ -306,6 +313,35 @@ describe('parquet', () => {
       expect(await numbers('rows.parquet')).to.deep.equal([0])
     })
 
+    it('knows how far it had come in a file that is continued, whoever has written to it since', async () => {
+      const options = { append: true, rotate: { bytes: 2_000 } }
+      const day = async (name: string, start: number, end: number) => {
+        const sink = await open<Row>('rows.parquet', options, { run: name })
+        for (let at = Math.max(start, sink.position!()); at < end; at++) {
+          await sink.write(rows(1, at), { run: name, from: at, to: at + 1 })
+        }
+        await sink.close()
+        return sink.counters.written
+      }
+      expect(await day('monday', 0, 5)).to.equal(5)
+      expect(await day('tuesday', 0, 3)).to.equal(3)
+      expect(await day('wednesday', 0, 1)).to.equal(1)
+      expect(await day('monday', 0, 6)).to.equal(1)
+      expect(await day('tuesday', 0, 3)).to.equal(0)
+      expect(await numbers('rows.parquet')).to.deep.equal([0, 1, 2, 3, 4, 0, 1, 2, 0, 5])
+    })
+
+    it('takes no file for its own when it has no name', async () => {
+      const first = await open<Row>('rows.parquet', {}, { run: 'monday' })
+      await first.write(rows(5), key(0, 5))
+      await first.close()
+      const second = await open<Row>('rows.parquet')
+      expect(second.position?.()).to.equal(0)
+      await second.write(rows(1, 7))
+      await second.close()
+      expect(await numbers('rows.parquet')).to.deep.equal([7])
+    })
+
     it('knows it from the finished files when the next one has not begun', async () => {
       const options = { rotate: { bytes: 1 } }
       const first = await open<Row>('rows.parquet', options, { run: 'monday' })
@@ -325,10 +361,10 @@ describe('parquet', () => {
       const first = await open<object>('rows', options, { run: 'monday' })
       await first.write(values.slice(0, 4), key(0, 4))
       // The folder `buy` is written, `sell` is not, and the process is killed.
-      const sell = folder.file('rows/side=sell')
-      const sold = await readFile(`${sell}/part-0.parquet`)
+      const sell = await onlyFile('rows/side=sell')
+      const sold = await readFile(sell)
       await first.write(values.slice(4, 9), key(4, 9))
-      await writeFile(`${sell}/part-0.parquet`, sold)
+      await writeFile(sell, sold)
 
       const second = await open<object>('rows', options, { run: 'monday' })
       expect(second.position?.()).to.equal(4)
@@ -350,8 +386,8 @@ describe('parquet', () => {
       await first.write(values.slice(0, 4), key(0, 4))
       // The folder `buy` is written, `sell` is not, and the process is killed; the next one when it has numbered a file.
       await rm(folder.file('rows/side=sell'), { recursive: true })
-      const buy = folder.file('rows/side=buy')
-      await rename(`${buy}/part-0.parquet`, `${buy}/part-0.000001.parquet`)
+      const buy = await onlyFile('rows/side=buy')
+      await rename(buy, buy.replace('.parquet', '.000001.parquet'))
 
       const second = await open<object>('rows', options, { run: 'monday' })
       expect(second.position?.()).to.equal(0)
@@ -498,17 +534,23 @@ describe('parquet', () => {
       ])
     })
 
-    it('keeps a data set of an earlier run, and begins a file anew when the columns are others', async () => {
+    it('keeps a data set of earlier runs, to which each run adds files of its own, also of other columns', async () => {
       const first = await open<object>('rows', { partition: ['s'] })
       await first.write([{ s: 'a', n: 1 }])
       await first.close()
+      const before = await readFile(folder.file('rows/s=a/part-0.parquet'))
       const second = await open<object>('rows', { partition: ['s'] })
       await second.write([{ s: 'a', n: 2 }])
       await second.close()
       const third = await open<object>('rows', { partition: ['s'] })
       await third.write([{ s: 'a', m: 3 }])
       await third.close()
-      expect((await readdir(folder.file('rows/s=a'))).sort()).to.deep.equal(['part-0.000001.parquet', 'part-0.parquet'])
+      expect((await readdir(folder.file('rows/s=a'))).sort()).to.deep.equal([
+        'part-0.parquet',
+        'part-1.parquet',
+        'part-2.parquet',
+      ])
+      expect((await readFile(folder.file('rows/s=a/part-0.parquet'))).equals(before)).to.equal(true)
       const found = await query(
         `SELECT n, m FROM read_parquet(${sqlText(folder.file('rows/*/*.parquet'))}, union_by_name = true) ORDER BY n`,
       )
@@ -517,6 +559,96 @@ describe('parquet', () => {
         { n: 2, m: null },
         { n: null, m: 3 },
       ])
+    })
+
+    describe('that several runs write', () => {
+      const options = { partition: ['side'], partitionsOpen: 1 }
+      const valuesOf = (day: string) => Array.from({ length: 6 }, (_, n) => ({ day, n, side: n % 2 ? 'buy' : 'sell' }))
+      const found = async () =>
+        (
+          await query(
+            `SELECT day, n FROM read_parquet(${sqlText(folder.file('rows/**/*.parquet'))}, hive_partitioning = true, union_by_name = true) ORDER BY day, n`,
+          )
+        ).map(({ day, n }) => `${String(day)} ${String(n)}`)
+      const wanted = (...days: string[]) => days.flatMap((day) => valuesOf(day).map(({ n }) => `${day} ${n}`))
+
+      /** As a pipeline does it: what stands there already is not offered. */
+      async function run(day: string, { upTo = 6, name = 'trades' } = {}): Promise<Sink<object>> {
+        const sink = await open<object>('rows', { ...options, name }, { run: day })
+        for (let at = sink.position!(); at < upTo; at++) {
+          await sink.write(valuesOf(day).slice(at, at + 1), { run: day, from: at, to: at + 1 })
+        }
+        return sink
+      }
+
+      it('has each row once, when a run is repeated after others have written', async () => {
+        await (await run('monday')).close()
+        await (await run('tuesday')).close()
+        const files = (await readdir(folder.file('rows'), { recursive: true })).sort()
+        for (const day of ['monday', 'tuesday', 'monday']) await (await run(day)).close()
+        expect(await found()).to.deep.equal(wanted('monday', 'tuesday'))
+        expect((await readdir(folder.file('rows'), { recursive: true })).sort()).to.deep.equal(files)
+      })
+
+      it('has each row once, when a run was killed, another ran, and the first is repeated', async () => {
+        // Not closed: its process was killed.
+        await run('monday', { upTo: 4 })
+        await (await run('tuesday')).close()
+        const again = await run('monday')
+        expect(again.counters.written).to.equal(2)
+        await again.close()
+        expect(await found()).to.deep.equal(wanted('monday', 'tuesday'))
+      })
+
+      it('has each row once, when the note beside the folders is lost', async () => {
+        await (await run('monday')).close()
+        await (await run('tuesday')).close()
+        for (const name of await readdir(folder.file('rows'))) {
+          if (name.startsWith('.position')) await rm(folder.file(`rows/${name}`))
+        }
+        const again = await run('monday')
+        expect(again.counters.written).to.equal(0)
+        await again.close()
+        expect(await found()).to.deep.equal(wanted('monday', 'tuesday'))
+      })
+
+      it('gives writers at the same time files of their own', async () => {
+        const sinks = await Promise.all(['a', 'b', 'c', 'd'].map(() => open<object>('rows', options)))
+        await Promise.all(sinks.map((sink, at) => sink.write([{ day: 'none', n: at, side: 'buy' }])))
+        const other = await run('monday')
+        const more = await run('monday', { name: 'the same trades again' })
+        for (const sink of [...sinks, other, more]) await sink.close()
+        expect(await found()).to.deep.equal([
+          ...wanted('monday').flatMap((row) => [row, row]),
+          ...[0, 1, 2, 3].map((n) => `none ${n}`),
+        ])
+        const names = await readdir(folder.file('rows/side=buy'))
+        expect(names).to.have.length(6)
+        // Who begins in the same moment may leave a number out.
+        expect(names.filter((name) => /^part-\d{1,3}\.parquet$/.test(name))).to.have.length(4)
+      })
+
+      it('keeps no more beside the folders than how far runs with a name have come, and the last number', async () => {
+        for (let at = 0; at < 5; at++) await (await open<object>('rows', options)).close()
+        await (await run('monday')).close()
+        const beside = (await readdir(folder.file('rows'))).filter((name) => name.startsWith('.'))
+        expect(beside.map((name) => name.replace(/[0-9a-f]{16}/, 'id')).sort()).to.deep.equal([
+          '.position-id.json',
+          '.run-4',
+        ])
+      })
+
+      it('removes what a killed run has left out of sight, once it is an hour old', async () => {
+        await (await run('monday')).close()
+        const [left, busy] = ['rows/side=buy/.part-9.parquet.a', 'rows/side=buy/.part-10.parquet.a']
+        for (const name of [left, busy]) await writeFile(folder.file(name), 'half')
+        const { mtimeMs } = await stat(folder.file(busy))
+        await utimes(folder.file(left), mtimeMs / 1_000, mtimeMs / 1_000 - 2 * 3_600)
+        await (await run('tuesday')).close()
+        const names = await readdir(folder.file('rows/side=buy'))
+        expect(names).to.include('.part-10.parquet.a')
+        expect(names).to.not.include('.part-9.parquet.a')
+      })
     })
 
     it('writes to more partitions than it holds ready', async () => {

@@ -126,7 +126,7 @@ export class IndexFile {
   }
 }
 
-/** Of 256 KiB of text, or ten seconds, each. */
+/** Of at least 256 KiB of text, or ten seconds, each. */
 const BLOCKS_AT_ONCE = 8
 
 function headerBlock(bytes: Buffer): RecordingBlock {

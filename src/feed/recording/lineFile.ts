@@ -6,8 +6,9 @@
  * `flushBytes`, whichever is less (a machine that loses its power may lose more: nothing is forced to the disk).
  *
  * Chunks make blocks: gzip members of whole lines, each of which can be unpacked, checked and found without the others.
- * A block is ended by `blockBytes` of text or, where lines come slowly, by its age, so that a day is some ten thousand
- * blocks, compressed as well as a whole file would be. What a block holds goes into the index beside the file.
+ * A block is ended by the chunk with which it has `blockBytes` of text or, where lines come slowly, by its age, so that a
+ * day is some ten thousand blocks, compressed as well as a whole file would be. What a block holds goes into the index
+ * beside the file.
  *
  * Holds   at most `queueBytesMax` of text. When it is full, lines are lost, counted, and stood for by one `gap` line as
  *         soon as half of it is free again: in one run rather than every other line
@@ -306,7 +307,7 @@ export class LineFile {
       level: this.options.level,
       memLevel: 9,
       flush: constants.Z_SYNC_FLUSH,
-      chunkSize: 64 * 1_024,
+      chunkSize: PACKED_ROOM,
     })
     gzip.on('data', (bytes: Buffer) => this.packed.push(bytes))
     gzip.on('error', () => undefined) // whoever waits for the write is told
@@ -493,6 +494,8 @@ type LineKind = SessionRecord['dir'] | 'in-binary'
 
 /** Chunks' memory that is kept for the next ones. */
 const SPARE_MAX = 2
+/** For what comes of a chunk of 1 MiB: each time that it does not suffice is another way to the other thread and back. */
+const PACKED_ROOM = 256 * 1_024
 /** A chunk is longer than `flushBytes` by its last line. */
 const LINE_ROOM = 16 * 1_024
-const CHUNK_ROOM_MAX = 256 * 1_024
+const CHUNK_ROOM_MAX = 1_024 * 1_024

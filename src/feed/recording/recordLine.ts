@@ -7,7 +7,7 @@
  *        that the recorder had no room for; of all connections where it has no `c`).
  */
 import { isUtf8 } from 'node:buffer'
-import { textOf, type RecordTime, type RestRole, type SessionRecord } from '../record'
+import { textOf, type InRecord, type RecordTime, type RestRole, type SessionRecord } from '../record'
 import { LineBytes } from './lineBytes'
 import { redactUrl } from './redactUrl'
 
@@ -18,6 +18,15 @@ import { redactUrl } from './redactUrl'
  * @returns      true when what was received is written as bytes, because it is no text
  */
 export function writeLine(out: LineBytes, record: SessionRecord, venue: string | undefined): boolean {
+  // Of a thousand lines all but a few.
+  if (
+    record.dir === 'in' &&
+    venue === undefined &&
+    isText(record) &&
+    out.frame(record, record.connection, record.data)
+  ) {
+    return false
+  }
   out.ascii('{"t":"')
   writeTime(out, record)
   out.ascii(HEADS[record.dir])
@@ -31,7 +40,7 @@ export function writeLine(out: LineBytes, record: SessionRecord, venue: string |
   switch (record.dir) {
     case 'in': {
       const { data } = record
-      if (record.isText === true && typeof data !== 'string' && isUtf8(data) && writeQuoted(out, data)) break
+      if (typeof data !== 'string' && isText(record) && isUtf8(data) && writeQuoted(out, data)) break
       const text = textOf(record)
       binary = text === undefined
       if (text === undefined) out.ascii(`,"b64":"${base64(record.data as Uint8Array)}"`)
@@ -60,6 +69,11 @@ export function writeLine(out: LineBytes, record: SessionRecord, venue: string |
   }
   out.ascii('}\n')
   return binary
+}
+
+/** That it says so of itself: bytes may be no UTF-8 all the same. */
+function isText({ isText: isSaid, data }: InRecord): boolean {
+  return isSaid === true || typeof data === 'string'
 }
 
 /** As {@link writeLine}, as text. */

@@ -23,9 +23,10 @@ import { WholeLines } from './wholeLines'
 /**
  * One block: a gzip member, or of a file that is not compressed the lines that begin in one window of 256 KiB.
  *
- * What this version writes has the header in block 0, alone, and about 256 KiB of text in each of the others. Files of
- * others may be one block from beginning to end: they can be read and verified, and sought only from the start. Members
- * that end within a line are one block with those that follow, up to the one that ends with a line.
+ * What this version writes has the header in block 0, alone, and 256 KiB of text, or up to a MiB where it came fast, in
+ * each of the others. Files of others may be one block from beginning to end: they can be read and verified, and sought
+ * only from the start. Members that end within a line are one block with those that follow, up to the one that ends with
+ * a line.
  */
 export interface RecordingBlock {
   /** Counts from 0, in the order of the file: of gzip members, or of windows. */

@@ -4,7 +4,9 @@
  * Files     session lines in the file that was asked for, REST answers in its sibling (`x.rest.ndjson.gz`), which is
  *           created by the first of them; beside each that is compressed its index (`x.ndjson.gz.index`). What was there
  *           before is replaced
- * Loop      a line is one string; compressing and writing happen on other threads
+ * Loop      a line is written once, in the memory of the kernel, and no string is made of it; compressing and writing happen
+ *           on other threads, to which text goes four times a second, or a MiB at a time: each way there and back costs
+ *           the loop as much as some hundred lines
  * Secrets   values of query parameters that are named like secrets are left out of addresses; headers are not recorded
  * Errors    `write` never throws and never waits. Lost lines, a failing disk and a missed deadline are faults, and the
  *           summary says what is missing
@@ -55,13 +57,16 @@ export interface RecordingWriterOptions {
   readonly onFault: (fault: Fault) => void
   /** Text that may wait for the disk, for each of the two files, in bytes. Default 64 MiB. */
   readonly queueBytesMax?: number | undefined
-  /** The most that a killed process loses: this time, or these bytes of text if they come sooner. Default 250 ms, 128 KiB. */
+  /** The most that a killed process loses: this time, or these bytes of text if they come sooner. Default 250 ms, 1 MiB. */
   readonly flushEveryMs?: number | undefined
   readonly flushBytes?: number | undefined
-  /** A block is this many bytes of text, or what came in this time where that is less. Default 256 KiB, 10 s. */
+  /**
+   * A block ends with the flush by which it has this many bytes of text, or, where lines come slowly, this age. Default
+   * 256 KiB, 10 s: so where more than 256 KiB come between two flushes, each flush is a block.
+   */
   readonly blockBytes?: number | undefined
   readonly blockEveryMs?: number | undefined
-  /** Of gzip, 1 to 9. Default 1: a quarter larger than 6, and a third of its time. */
+  /** Of gzip, 1 to 9. Default 1: a third larger than 6, and a third of its time. */
   readonly level?: number | undefined
   /** How long closing may take. Default 5 s. */
   readonly closeWithinMs?: number | undefined
@@ -220,7 +225,7 @@ function checked(file: string, header: RecordingWriterHeader, options: Recording
     onFault,
     queueBytesMax = 64 * 1_024 * 1_024,
     flushEveryMs = 250,
-    flushBytes = 128 * 1_024,
+    flushBytes = 1_024 * 1_024,
     blockBytes = 256 * 1_024,
     blockEveryMs = 10_000,
     level = 1,

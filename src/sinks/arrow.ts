@@ -2,7 +2,7 @@ import type * as Arrow from 'apache-arrow'
 import type { Clock } from '../clock/clock'
 import { Fault } from '../model/fault'
 import { fileFault } from '../model/fileFault'
-import { END_OF_STREAM, findStream, MessageEncoder, type FoundStream } from './arrow/messages'
+import { END_OF_STREAM, findStream, MessageEncoder, type FoundStream, type Rows } from './arrow/messages'
 import { StreamFile } from './arrow/streamFile'
 import { BatchOffsets } from './tables/batchOffsets'
 import { addCells } from './tables/cellColumns'
@@ -10,8 +10,8 @@ import { highestNumber, numbered } from './files/numberedFiles'
 import { loadPart } from './optionalPart'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
 import { reachedIn, RUN_NOTE, runNotes } from './tables/earlierRuns'
-import { fieldOf, type Cell, type ColumnTypes } from './tables/table'
-import { decodeColumns, encodeColumns, TableChoice } from './tables/tableChoice'
+import { fieldOf, type Cell, type Column, type ColumnTypes } from './tables/table'
+import { decodeColumns, encodeColumns, TableChoice, type ChosenTable } from './tables/tableChoice'
 import { nextTurn } from './turn'
 
 export interface ArrowOptions {
@@ -198,8 +198,8 @@ class ArrowSink<T> implements Sink<T> {
   }
 
   /** Looks at all values before any is written: one that does not fit is refused first. */
-  private async slicesOf(batch: readonly T[]): Promise<Cell[][][]> {
-    const slices: Cell[][][] = []
+  private async slicesOf(batch: readonly T[]): Promise<Rows[]> {
+    const slices: Rows[] = []
     try {
       for (let from = 0; from < batch.length;) {
         if (from > 0) await nextTurn()
@@ -207,7 +207,9 @@ class ArrowSink<T> implements Sink<T> {
         const to = this.sliceEnd(batch, from)
         const cells: Cell[][] = rows.table.columns.map(() => [])
         addCells(rows, batch, from, to, cells)
-        slices.push(cells)
+        this.encoder ??= this.newEncoder()
+        // At once: cells kept until all have been looked at take many times the room.
+        slices.push(this.encoder.rows(cells))
         from = to
       }
     } catch (fault) {
@@ -220,10 +222,13 @@ class ArrowSink<T> implements Sink<T> {
   private sliceEnd(batch: readonly T[], from: number): number {
     const end = Math.min(batch.length, from + MESSAGE_ROWS)
     let levels = 0
+    let lists: readonly Column[] = []
+    let known: ChosenTable | undefined
     for (let at = from; at < end; at++) {
-      const { columns } = this.tables.of(batch, at).rows.table
-      for (const { name, type } of columns) {
-        if (type !== 'levels') continue
+      const chosen = this.tables.of(batch, at)
+      if (chosen !== known) lists = chosen.rows.table.columns.filter(({ type }) => type === 'levels')
+      known = chosen
+      for (const { name } of lists) {
         const book = fieldOf(batch[at], name)
         if (Array.isArray(book)) levels += book.length
       }
@@ -233,7 +238,7 @@ class ArrowSink<T> implements Sink<T> {
   }
 
   private async putMessages(
-    slices: readonly Cell[][][],
+    slices: readonly Rows[],
     offsets: readonly number[] | undefined,
     { from, to }: { readonly from: number; readonly to: number },
   ): Promise<void> {
@@ -242,17 +247,17 @@ class ArrowSink<T> implements Sink<T> {
     const encoder = (this.encoder ??= this.newEncoder())
     const pieces = file.length === 0 ? [encoder.schemaBytes] : []
     let rows = 0
-    for (const [at, cells] of slices.entries()) {
-      rows += cells[0]!.length
+    for (const [at, slice] of slices.entries()) {
+      await nextTurn()
+      rows += slice.length
       // A message that is there without those behind it says how far it goes itself.
       const reached = at === slices.length - 1 ? to : (offsets?.[rows] ?? from)
       pieces.push(
-        encoder.rows(
-          cells,
+        encoder.message(
+          slice,
           new Map(runNotes({ sink: this.name, run: this.run, to: reached }, this.isNamedRun, this.notesBefore)),
         ),
       )
-      if (at < slices.length - 1) await nextTurn()
     }
     const before = file.length
     await file.put(pieces)

@@ -7,7 +7,7 @@ import { EVENT_FIELDS } from '../../src/sinks/eventFields'
 import type { Sink, SinkContext } from '../../src/sinks/sink'
 import { cellOf } from '../../src/sinks/tables/table'
 import { arrowRows, hardEvents } from './columns'
-import { conformsAsSink, rows, type Row } from './conformance'
+import { conformsAsSink, row, rows, type Row } from './conformance'
 import { TestFolder, VirtualClock, faultOf } from './support'
 
 conformsAsSink('arrow', {
@@ -101,6 +101,15 @@ describe('arrow', () => {
       expect(await numbers('rows.arrows')).to.deep.equal(rows(count).map(({ n }) => n))
     }
     expect(sink.counters).to.include({ written: count, bytes: (await stat(folder.file('rows.arrows'))).size })
+  })
+
+  it('writes more messages than one writer of the library is used for', async () => {
+    const sink = await open<Row>('rows.arrows')
+    for (let count = 0; count < 1_100; count++) await sink.write([row(count)])
+    await sink.close()
+    const table = tableFromIPC(await readFile(folder.file('rows.arrows')))
+    expect(table.batches).to.have.length(1_100)
+    expect(await numbers('rows.arrows')).to.deep.equal(rows(1_100).map(({ n }) => n))
   })
 
   it('splits books into messages of bounded size', async () => {

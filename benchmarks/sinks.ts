@@ -3,23 +3,28 @@
  *
  * Why      a pipeline's last step is a file, and a sink that cannot keep up holds back the sockets
  * Input    a million trades in batches of 512, each offered when the one before it is safe; a new file for each repetition
- * Variants of `sinks`, `sinks.csv`, and their gzip files
- *          `plain`            the library's own best: an encoder compiled by fast-json-stringify (for CSV: written out by
+ * Variants of `sinks`, `sinks.csv`, their gzip files, and `sinks.report`, which is one list of all rows that takes the place of
+ *          the report before it
+ *          `plain`            the platform's own best: `JSON.stringify` of a literal of one shape (for CSV: written out by
  *                             hand, no field quoted), 512 rows a chunk, a `WriteStream`, waiting for `drain`; nothing is acknowledged
  *          `stringifyStream`  `JSON.stringify` and a `WriteStream`, row by row: as one would write it
- *          `jsonLines`, `csv` our sinks, through their queue, acknowledged
+ *          `jsonLines`, `csv`, `jsonReport`   our sinks, through their queue, acknowledged
  * Measures `time` ns a row, until the file is closed; `cpu` ns a row of all threads; `size` bytes a row; `loopDelay` milliseconds by which the loop was late
  * Baseline `plain`. The aim is a ratio above 0.77: no more than 1.3 times its time
  */
 import { once } from 'node:events'
 import { createWriteStream, mkdirSync } from 'node:fs'
+import { rename } from 'node:fs/promises'
 import path from 'node:path'
 import { createGzip } from 'node:zlib'
+import { of } from 'rxjs'
 import type { Trade } from '../src/model/events'
 import { csv } from '../src/sinks/csv'
+import { drain } from '../src/sinks/drain'
 import { jsonLines } from '../src/sinks/jsonLines'
-import { compiledJson } from './kit/compiledJson'
-import { batchesOf, perRowInFile, ROW_MEASURES, sinkIntoFile } from './kit/tradeRows'
+import { jsonReport } from '../src/sinks/jsonReport'
+import { plainJson } from './kit/plainJson'
+import { BATCHES, batchesOf, CLOSE_WITHIN_MS, perRowInFile, ROW_MEASURES, sinkIntoFile } from './kit/tradeRows'
 import { measure, type Sample } from './kit/variants'
 
 type Encode = (trade: Trade) => string
@@ -43,6 +48,41 @@ function streamed(encode: Encode, end: string, packed = false): Promise<Sample> 
     into.end()
     await once(disk, 'close')
     return file
+  })
+}
+
+/** A report in pieces of 512 rows, laid out as ours is, into a stream of a new file, which is flushed and renamed. */
+function plainReport(): Promise<Sample> {
+  return perRowInFile(async (folder, rows) => {
+    mkdirSync(folder)
+    const file = path.join(folder, 'report.json')
+    const temporary = `${file}.tmp`
+    const stream = createWriteStream(temporary, { flush: true })
+    const [begin, end] = ['{\n  "rows": [', '\n  ]\n}']
+    let between = begin
+    for (const batch of batchesOf(rows)) {
+      const piece = JSON.stringify({ rows: batch }, null, 2).slice(begin.length, -end.length)
+      if (!stream.write(between + piece)) await once(stream, 'drain')
+      between = ','
+    }
+    stream.end(`${end}\n`)
+    await once(stream, 'close')
+    await rename(temporary, file)
+    return file
+  })
+}
+
+function ourReport(): Promise<Sample> {
+  const all = BATCHES.flat()
+  return perRowInFile(async (folder, rows) => {
+    const { written } = await drain(of({ rows: all.slice(0, rows) }), jsonReport('report.json', { everyMs: 0 }), {
+      ...{ capacity: 1, batchMax: 1, onFull: 'block', outDir: folder, closeWithinMs: CLOSE_WITHIN_MS },
+      onFault: (fault) => {
+        throw fault
+      },
+    })
+    if (written !== 1) throw new Error(`${written} reports were written.`)
+    return path.join(folder, 'report.json')
   })
 }
 
@@ -71,7 +111,7 @@ void measure(__filename, [
     measures: ROW_MEASURES,
     baseline: 'plain',
     variants: [
-      { name: 'plain', run: () => streamed(compiledJson(), '\n') },
+      { name: 'plain', run: () => streamed(plainJson, '\n') },
       { name: 'stringifyStream', run: stringifyStream },
       { name: 'jsonLines', run: lines('trades.jsonl') },
     ],
@@ -82,7 +122,7 @@ void measure(__filename, [
     baseline: 'plain',
     again: false,
     variants: [
-      { name: 'plain', run: () => streamed(compiledJson(), '\n', true) },
+      { name: 'plain', run: () => streamed(plainJson, '\n', true) },
       { name: 'jsonLines', run: lines('trades.jsonl.gz') },
     ],
   },
@@ -104,6 +144,16 @@ void measure(__filename, [
     variants: [
       { name: 'plain', run: () => streamed(compiledCsv, '\r\n', true) },
       { name: 'csv', run: csvRows('trades.csv.gz') },
+    ],
+  },
+  {
+    name: 'sinks.report',
+    measures: ROW_MEASURES,
+    baseline: 'plain',
+    again: false,
+    variants: [
+      { name: 'plain', run: plainReport },
+      { name: 'jsonReport', run: ourReport },
     ],
   },
 ])

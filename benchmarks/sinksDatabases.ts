@@ -75,10 +75,17 @@ const SQL_TYPES: Partial<Record<FieldType, string>> = {
   boolean: 'boolean',
 }
 
-/** Microseconds as PostgreSQL reads them in text. */
+let second = NaN
+let secondText = ''
+
+/** Microseconds as PostgreSQL reads them in text; most are of the second of those before them. */
 function timeText(timeUs = 0): string {
-  const text = new Date(timeUs / 1_000).toISOString()
-  return `${text.slice(0, 19)}.${String(timeUs % 1_000_000).padStart(6, '0')}Z`
+  const of = Math.floor(timeUs / 1_000_000)
+  if (of !== second) {
+    second = of
+    secondText = new Date(of * 1_000).toISOString().slice(0, 19)
+  }
+  return `${secondText}.${String(timeUs % 1_000_000).padStart(6, '0')}Z`
 }
 
 const copyText = (trade: Trade): string =>

@@ -3,7 +3,7 @@
  *
  * Why      what is sent to others must not hold back the sockets it came from
  * Input    a million trades in batches of 512, to a process on the same machine that reads and keeps nothing
- * Variants of `sinks.http`, `sinks.websocket`; texts are made by an encoder of fast-json-stringify in all of them
+ * Variants of `sinks.http`, `sinks.websocket`; texts are made by `JSON.stringify` in all of them, in ours by `encodeEvent`
  *          `plain`            one request a batch over a kept connection of node:http, the next when it was answered; a
  *                             `WebSocketServer` of ws and a `send` a row
  *          `http`, `websocketServer`   our sinks, through their queue
@@ -16,17 +16,17 @@ import { once } from 'node:events'
 import { Agent, request, type IncomingMessage } from 'node:http'
 import { WebSocketServer, type WebSocket } from 'ws'
 import type { Trade } from '../src/model/events'
+import { encodeEvent } from '../src/sinks/encode'
 import { http } from '../src/sinks/http'
 import type { Sink } from '../src/sinks/sink'
 import { websocketServer } from '../src/sinks/websocketServer'
-import { compiledJson } from './kit/compiledJson'
 import { OtherSide } from './kit/otherSide'
+import { plainJson } from './kit/plainJson'
 import { BATCH, batchesOf, perRow, ROW_MEASURES, throughDrain } from './kit/tradeRows'
 import { measure, type Sample } from './kit/variants'
 
 /** Rows that are sent and not yet seen at the other side, at most, within a batch. */
 const UNDER_WAY = 16_384
-const encode = compiledJson()
 
 async function plainHttp(): Promise<Sample> {
   const receiver = await OtherSide.start('http')
@@ -40,7 +40,7 @@ async function plainHttp(): Promise<Sample> {
   }
   try {
     return await received(receiver, async (rows) => {
-      for (const batch of batchesOf(rows)) await post(`[${batch.map(encode).join(',')}]`)
+      for (const batch of batchesOf(rows)) await post(`[${batch.map(plainJson).join(',')}]`)
     })
   } finally {
     agent.destroy()
@@ -52,7 +52,7 @@ async function ourHttp(): Promise<Sample> {
   const receiver = await OtherSide.start('http')
   try {
     return await received(receiver, (rows) =>
-      throughDrain(http<Trade>(`http://127.0.0.1:${receiver.port}/`, { encode }), rows, {}),
+      throughDrain(http<Trade>(`http://127.0.0.1:${receiver.port}/`, { encode: encodeEvent }), rows, {}),
     )
   } finally {
     await receiver.stop()
@@ -78,7 +78,7 @@ async function plainWebsocket(): Promise<Sample> {
   try {
     return await received(reader, async (rows) => {
       for (const batch of batchesOf(rows)) {
-        for (const trade of batch) socket.send(encode(trade))
+        for (const trade of batch) socket.send(plainJson(trade))
         await flow.sent(batch.length)
       }
       await flow.end()
@@ -91,7 +91,12 @@ async function plainWebsocket(): Promise<Sample> {
 
 async function ourWebsocket(): Promise<Sample> {
   return perRow(async (rows) => {
-    const server = websocketServer<Trade>({ port: 0, capacity: 2 * UNDER_WAY, onFull: 'disconnect', encode })
+    const server = websocketServer<Trade>({
+      port: 0,
+      capacity: 2 * UNDER_WAY,
+      onFull: 'disconnect',
+      encode: encodeEvent,
+    })
     let reader: OtherSide | undefined
     let flow: Flow | undefined
     let bytes = 0

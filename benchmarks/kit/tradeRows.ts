@@ -22,7 +22,7 @@ import type { Sample } from './variants'
 export const ROWS = isQuick() ? 20_000 : 1_000_000
 export const WARM_UP_ROWS = isQuick() ? 5_000 : 100_000
 export const BATCH = 512
-const CLOSE_WITHIN_MS = 60_000
+export const CLOSE_WITHIN_MS = 60_000
 const RESOLUTION_MS = 1
 
 /** What is measured of each writer, and in which unit. */

@@ -65,7 +65,7 @@ export class BookPrinter {
     const end = memory.code.viewText(room, at, nameAt, nameLength, bids, asks, epoch.headerAddress(position))
     if (memory.words[(at + BOOK_SLOTS_LACKED) >> 2] !== 0) this.makeSlots(levels)
     if (end === 0) return undefined
-    const text = memory.bytes.toString('latin1', room, end)
+    const text = latinText(memory.bytes, room, end)
     return nameLength === 0 ? nameText + text : text
   }
 
@@ -102,6 +102,15 @@ export class BookPrinter {
     memory.words[(at + BOOK_SLOTS) >> 2] = slots
     memory.words[(at + BOOK_SLOT_CAPACITY) >> 2] = wanted
   }
+}
+
+type LatinText = (this: Buffer, from: number, to: number) => string
+
+/** What `toString('latin1', from, to)` comes down to in Node; it first looks at what it was given, which a small text feels. */
+const { latin1Slice } = Buffer.prototype as unknown as { readonly latin1Slice?: LatinText }
+
+function latinText(bytes: Buffer, from: number, to: number): string {
+  return latin1Slice === undefined ? bytes.toString('latin1', from, to) : latin1Slice.call(bytes, from, to)
 }
 
 /** The first address from one on at which a slot may begin. */

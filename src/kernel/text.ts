@@ -163,8 +163,7 @@ function sideText(start: i32, book: i32, side: i32, count: i32): i32 {
     const decimals = load32(level + PLACE_DECIMALS)
     if ((decimals & TEXT_IS_KEPT) !== 0) at = copyLevel(at, slots + load32(level + PLACE_SLOT) * SLOT_BYTES)
     else {
-      const price = priceOf(book, side, base + toF64(place))
-      at = newLevel(at, price, loadF64(level), book, load32(level + PLACE_SLOT))
+      at = newLevel(at, book, side, base + toF64(place), loadF64(level), load32(level + PLACE_SLOT))
       if (at === 0) return 0
       store32(level + PLACE_SLOT, lastSlot)
       store32(level + PLACE_DECIMALS, decimals | lastKept)
@@ -182,8 +181,7 @@ function sideText(start: i32, book: i32, side: i32, count: i32): i32 {
       const kept = load32(words + index * 4)
       if ((kept & TEXT_IS_KEPT) !== 0) at = copyLevel(at, slots + (kept >>> REST_SLOT_SHIFT) * SLOT_BYTES)
       else {
-        const price = priceOf(book, side, loadF64(ticks + index * 8))
-        at = newLevel(at, price, loadF64(sizes + index * 8), book, kept >>> REST_SLOT_SHIFT)
+        at = newLevel(at, book, side, loadF64(ticks + index * 8), loadF64(sizes + index * 8), kept >>> REST_SLOT_SHIFT)
         if (at === 0) return 0
         store32(words + index * 4, (kept & DECIMALS_MASK) | lastKept | (lastSlot << REST_SLOT_SHIFT))
       }
@@ -211,10 +209,10 @@ let lastSlot: i32 = 0
 let lastKept: i32 = 0
 
 /** Prints a level, of whose text the price may be in its slot (0: it has none yet), and keeps it there. */
-function newLevel(start: i32, price: f64, size: f64, book: i32, number: i32): i32 {
+function newLevel(start: i32, book: i32, side: i32, tick: f64, size: f64, number: i32): i32 {
   lastSlot = number !== 0 ? number : takeSlot(book)
   lastKept = 0
-  if (lastSlot === 0) return printLevel(start, price, size)
+  if (lastSlot === 0) return printLevel(start, priceOf(book, side, tick), size)
   const slot = load32(book + BOOK_SLOTS) + lastSlot * SLOT_BYTES
   let at = start
   if (load8(slot + SLOT_PRICE_LENGTH) !== 0) {
@@ -223,7 +221,7 @@ function newLevel(start: i32, price: f64, size: f64, book: i32, number: i32): i3
     copy8(at + 16, slot + 16)
     at += load8(slot + SLOT_PRICE_LENGTH)
   } else {
-    at = printNumber(at, price)
+    at = printNumber(at, priceOf(book, side, tick))
     if (at === 0) return 0
     store8(at, COMMA)
     at++

@@ -1,4 +1,4 @@
-import { wholeText } from '../model/wholeText'
+import { numberText } from '../model/numberText'
 import { compileRow } from './files/compileRows'
 import { encodeValue } from './encode'
 import { EVENT_FIELDS, ENGINE_FIELDS, eventKindOf } from './eventFields'
@@ -140,7 +140,7 @@ function fieldsOf(value: unknown): string[] {
 function cellText(cell: unknown): string {
   switch (typeof cell) {
     case 'number':
-      return Number.isFinite(cell) ? wholeText(cell) : ''
+      return Number.isFinite(cell) ? numberText(cell) : ''
     case 'string':
       return quoted(cell)
     case 'boolean':

@@ -16,6 +16,7 @@ import type buildEncoder from 'fast-json-stringify'
 import { EVENT_KINDS, type MarketEvent } from '../model/events'
 import { Fault, messageOf } from '../model/fault'
 import { ENGINE_FIELDS, EVENT_FIELDS, eventKindOf, type FieldType } from './eventFields'
+import { tradeText } from './tradeText'
 
 /** A JSON schema as plain data. It comes from a pipeline's code, never from outside: it is compiled to code. */
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -25,6 +26,8 @@ export type JsonSchema = Readonly<Record<string, unknown>>
  * as null is; a value of another type than its field's is written as what it is.
  */
 export function encodeEvent(event: MarketEvent): string {
+  const text = event.kind === 'trade' ? tradeText(event) : undefined
+  if (text !== undefined) return text
   const written = writtenOf(event)
   if (event.kind === 'notice') return encodeValue(written)
   try {

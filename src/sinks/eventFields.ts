@@ -84,5 +84,7 @@ export function eventKindOf(value: unknown): MarketEvent['kind'] | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const { kind, exchange } = value as { readonly kind?: unknown; readonly exchange?: unknown }
   if (typeof kind !== 'string' || typeof exchange !== 'string') return undefined
-  return Object.hasOwn(EVENT_FIELDS, kind) ? (kind as MarketEvent['kind']) : undefined
+  return KINDS.has(kind) ? (kind as MarketEvent['kind']) : undefined
 }
+
+const KINDS: ReadonlySet<string> = new Set(Object.keys(EVENT_FIELDS))

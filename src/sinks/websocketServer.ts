@@ -9,6 +9,7 @@ import { compileEncoder, encodeValue, type JsonSchema } from './encode'
 import { encodeBatch } from './files/encodeBatch'
 import { LatestByKey } from './wires/latestByKey'
 import { sinkCounters, type Sink } from './sink'
+import { nextTurn } from './turn'
 import type * as websocketAudience from './wires/websocketAudience'
 import type { ClientLook } from './wires/clientLook'
 
@@ -141,7 +142,7 @@ export function websocketServer<T>(options: WebsocketServerOptions<T>): Websocke
       const outgoing = encoded(batch)
       let begin = 0
       while (begin < outgoing.length) {
-        if (begin > 0) await new Promise((resolve) => setImmediate(resolve)) // sockets get rid of what they were given
+        if (begin > 0) await nextTurn() // sockets get rid of what they were given
         begin = audience.offer(outgoing, begin)
       }
       for (const { data } of outgoing) {
@@ -151,6 +152,8 @@ export function websocketServer<T>(options: WebsocketServerOptions<T>): Websocke
         digest.update('\n')
       }
       counters.written += batch.length
+      // Nothing was waited for: of a queue that is never empty, batch after batch would be sent without anyone else's turn.
+      await nextTurn()
     },
     close: () => audience?.close() ?? Promise.resolve(),
     enableDigest: () => digest.enable(),

@@ -341,6 +341,24 @@ describe('duckdb', () => {
     await sink.write(rows(1))
   })
 
+  it('lets DuckDB compute with one thread, or as many as it is told', async () => {
+    for (const [options, threads] of [
+      [{ table: 'one' }, 1],
+      [{ table: 'three', threadsMax: 3 }, 3],
+    ] as const) {
+      const sink = sinkOf<Row>(options)
+      await sink.open(context)
+      await sink.write([row(1)])
+      expect(await sink.query("SELECT current_setting('threads') AS threads")).to.deep.equal([{ threads }])
+      await sink.close()
+    }
+    for (const threadsMax of [0, 1.5, NaN]) {
+      expect(() => sinkOf({ threadsMax }))
+        .to.throw('threadsMax')
+        .with.property('code', 'OPTION_INVALID')
+    }
+  })
+
   it('refuses a file that is no database, and a path outside the output folder', async () => {
     await mkdir(folder.outDir, { recursive: true })
     await writeFile(folder.file('market.duckdb'), 'no database '.repeat(1_000))

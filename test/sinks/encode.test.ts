@@ -296,6 +296,29 @@ describe('JSON in pieces', () => {
     expect(pieces([], 2)).to.deep.equal(['[]'])
   })
 
+  it('is that also for long lists, at any depth, of rows with something else among them', () => {
+    const elements: readonly unknown[] = [
+      ...[{ price: 1.5, id: 'a', none: undefined, call: () => 1 }, { size: NaN }, [1, 2], 'text', null, undefined, -0],
+      ...[{ deep: { er: [1] } }, { text: 'x'.repeat(5_000) }, new Date(0), new Map([['a', 1n]]), {}, [], Symbol('s')],
+      { toJSON: (key: string) => `at ${key}` },
+    ]
+    fc.assert(
+      fc.property(
+        fc.array(fc.nat(elements.length - 1), { minLength: 1, maxLength: 40 }),
+        fc.nat(5),
+        fc.nat(3),
+        (order, depth, indent) => {
+          const list: unknown[] = []
+          for (let round = 0; round < 20; round++) list.push(...order.map((at) => elements[at]))
+          let value: unknown = list
+          for (let level = 0; level < depth; level++) value = level % 2 === 0 ? { list: value } : [value]
+          expect(pieces(value, indent, 65_536).join('')).to.equal(encodeValue(value, indent))
+        },
+      ),
+      { seed: 2, numRuns: 200 },
+    )
+  })
+
   it('comes in pieces of about the size that was asked for', () => {
     const value = new Array(10_000).fill({ price: 1.5, size: 2 })
     for (const piece of pieces(value, 2).slice(0, -1)) expect(piece.length).to.be.within(1_000, 1_200)

@@ -172,6 +172,21 @@ describe('websocketServer', () => {
       expect(sink.clients()).to.deep.equal([])
     })
 
+    it('have their turn of the loop after each batch, however many wait for theirs', async () => {
+      const sink = await sinkOf()
+      let turns = 0
+      const turn = (): void => {
+        turns++
+        if (turns < 100) setImmediate(turn)
+      }
+      setImmediate(turn)
+      for (let batch = 0; batch < 5; batch++) {
+        const before = turns
+        await sink.write(rows(batch))
+        expect(turns).to.be.above(before)
+      }
+    })
+
     it('can be looked at', async () => {
       const clock = new VirtualClock(5_000_000)
       const sink = await sinkOf({ clock, key: 'n' })

@@ -173,7 +173,7 @@ class Hop<T, R> {
         new WorkerEdge(
           entry,
           options,
-          { clock, random, ledger, ringBytes, hasThread, placement: placementOf(options, clock) },
+          { clock, random, ledger, ringBytes, hasThread, placement: placementOf(options) },
           output,
         ),
     )
@@ -224,10 +224,10 @@ class Hop<T, R> {
 }
 
 /** What is measured differs from run to run: only threads that are real are worth measuring. */
-function placementOf<T, R>({ placement = 'worker' }: OnWorkerOptions<T, R>, clock: Clock): PlacementRule {
+function placementOf<T, R>({ placement = 'worker' }: OnWorkerOptions<T, R>): PlacementRule {
   if (placement !== 'auto') return fixedPlacement(placement)
   if (currentSpawn() !== spawnWorker) return fixedPlacement('worker')
-  return new MeasuredPlacement(threadTimeUs, () => clock.nowUs())
+  return new MeasuredPlacement(threadTimeUs)
 }
 
 /** A source that several queues hold back goes on when the last of them lets it. */

@@ -23,10 +23,16 @@ export type Place = 'loop' | 'worker'
 export interface PlacementRule {
   /** True while batches are worked on here: then a value need not wait for others to travel with. */
   readonly isHere: boolean
-  /** Where the next batch goes. @param canHop  false while there is no worker: then everything is done here, if it can be */
-  next(canHop: boolean): Place
+  /**
+   * Where the next batch goes. Whoever asks has looked at the clock for the batch anyway: looking costs a tenth of what is
+   * done with a small one.
+   *
+   * @param nowUs   time as it passes
+   * @param canHop  false while there is no worker: then everything is done here, if it can be
+   */
+  next(nowUs: number, canHop: boolean): Place
   /** A batch has come back from there, at which so much of the loop's time was measured. */
-  spent(place: Place, us: number, values: number): void
+  spent(nowUs: number, place: Place, us: number, values: number): void
 }
 
 export function fixedPlacement(place: Place): PlacementRule {
@@ -84,38 +90,32 @@ export class MeasuredPlacement implements PlacementRule {
   private lastUs = 0
   private silences = 0
 
-  /**
-   * @param threadTimeUs  the time of this thread on a processor; undefined where nobody knows it
-   * @param nowUs         time as it passes
-   */
-  constructor(
-    private readonly threadTimeUs: () => number | undefined,
-    private readonly nowUs: () => number,
-  ) {}
+  /** @param threadTimeUs  the time of this thread on a processor; undefined where nobody knows it */
+  constructor(private readonly threadTimeUs: () => number | undefined) {}
 
-  next(canHop: boolean): Place {
+  next(nowUs: number, canHop: boolean): Place {
     const place = canHop ? this.place : 'loop'
-    if (this.look?.fromUs !== undefined && this.nowUs() - this.lastUs > SILENCE_US) {
+    if (this.look?.fromUs !== undefined && nowUs - this.lastUs > SILENCE_US) {
       this.look = undefined
       this.silences++
     }
     if (this.look === undefined && this.isLookWanted(place)) {
       const fromUs = this.silences < SILENCES ? this.threadTimeUs() : undefined
       this.look = { place, fromUs, measuredUs: 0, dueUs: MEASURED_US, batches: 0, values: 0 }
-      this.lastUs = this.nowUs()
+      this.lastUs = nowUs
       this.batchesBetween = 0
     }
     return place
   }
 
-  spent(place: Place, us: number, values: number): void {
+  spent(nowUs: number, place: Place, us: number, values: number): void {
     if (place === this.better) {
       this.values += values
       this.batchesBetween++
     }
     const { look } = this
     if (look === undefined) return
-    this.lastUs = this.nowUs()
+    this.lastUs = nowUs
     if (look.place !== place) {
       if (look.fromUs !== undefined) look.fromUs += us // it is not what is looked at
       return
@@ -130,12 +130,12 @@ export class MeasuredPlacement implements PlacementRule {
       return
     }
     if (look.measuredUs < look.dueUs) return
-    const nowUs = this.threadTimeUs()
-    if (nowUs !== undefined && look.fromUs !== undefined && look.measuredUs < MEASURED_US_MAX) {
+    const threadUs = this.threadTimeUs()
+    if (threadUs !== undefined && look.fromUs !== undefined && look.measuredUs < MEASURED_US_MAX) {
       look.dueUs = look.measuredUs + MEASURED_US
-      if (nowUs - look.fromUs < LOOK_US) return
+      if (threadUs - look.fromUs < LOOK_US) return
     }
-    this[place].add(look, nowUs)
+    this[place].add(look, threadUs)
     this.silences = 0
     this.look = undefined
     if (this.tried === place) this.tried = undefined
@@ -214,15 +214,15 @@ class Costs {
     return this.seen >= WARM_UP + LOOKS
   }
 
-  add({ fromUs, measuredUs, batches, values }: Look, nowUs: number | undefined): void {
+  add({ fromUs, measuredUs, batches, values }: Look, threadUs: number | undefined): void {
     if (!this.isKnown) this.seen++
     if (this.seen <= WARM_UP) return
     const isLoop = this.place === 'loop'
     const of = isLoop ? measuredUs : batches
     const most = isLoop ? COLLECTING_MAX - 1 : WAKE_UP_US_MAX
     let us = measuredUs + this.unseen * of
-    if (fromUs !== undefined && nowUs !== undefined && nowUs - fromUs <= measuredUs + most * of) {
-      us = nowUs - fromUs
+    if (fromUs !== undefined && threadUs !== undefined && threadUs - fromUs <= measuredUs + most * of) {
+      us = threadUs - fromUs
       this.unseen = Math.max(0, us - measuredUs) / of
     }
     if (this.last.length === LOOKS) this.last.shift()

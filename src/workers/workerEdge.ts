@@ -150,7 +150,7 @@ export class WorkerEdge<T, R> {
     if (this.again.length > 0) {
       if (worker === undefined || this.away > 0) return false
       this.alone = true
-      this.offer(worker, this.again.shift()!)
+      this.offer(worker, this.again.shift()!, this.clock.nowUs())
       return true
     }
     if (this.alone && this.away > 0) return false
@@ -160,7 +160,8 @@ export class WorkerEdge<T, R> {
       return false
     }
     if (this.sent.length >= this.concurrency || this.queue.size === 0) return false
-    const place = this.placement.next(worker !== undefined)
+    const startedUs = this.clock.nowUs()
+    const place = this.placement.next(startedUs, worker !== undefined)
     if (place === 'worker' && worker === undefined) return false
     const batch: Batch<T, R> = {
       values: this.queue.take(this.options.batchMax),
@@ -170,14 +171,13 @@ export class WorkerEdge<T, R> {
       spentUs: 0,
     }
     this.sent.push(batch)
-    if (place === 'worker') this.offer(worker!, batch)
-    else this.doHere(batch)
+    if (place === 'worker') this.offer(worker!, batch, startedUs)
+    else this.doHere(batch, startedUs)
     return true
   }
 
-  private offer(worker: WorkerHandle<EntryApi>, batch: Batch<T, R>): void {
+  private offer(worker: WorkerHandle<EntryApi>, batch: Batch<T, R>, startedUs: number): void {
     const { encode } = this.options
-    const startedUs = this.clock.nowUs()
     let sending: WorkerMessage
     try {
       sending = encode === undefined ? { message: batch.values } : encode(batch.values)
@@ -212,9 +212,10 @@ export class WorkerEdge<T, R> {
     try {
       batch.results = [...decode(reply, batch.values)]
       const { readUs = 0 } = worker
-      const us = batch.spentUs + readUs - this.readUs + this.clock.nowUs() - startedUs
+      const nowUs = this.clock.nowUs()
+      const us = batch.spentUs + readUs - this.readUs + nowUs - startedUs
       this.readUs = readUs
-      this.placement.spent('worker', us, batch.values.length)
+      this.placement.spent(nowUs, 'worker', us, batch.values.length)
       batch.state = 'back'
       this.release()
     } catch (error) {
@@ -223,11 +224,11 @@ export class WorkerEdge<T, R> {
     this.send()
   }
 
-  private doHere(batch: Batch<T, R>): void {
-    const startedUs = this.clock.nowUs()
+  private doHere(batch: Batch<T, R>, startedUs: number): void {
     try {
       batch.results = [...this.options.here!(batch.values)]
-      this.placement.spent('loop', this.clock.nowUs() - startedUs, batch.values.length)
+      const nowUs = this.clock.nowUs()
+      this.placement.spent(nowUs, 'loop', nowUs - startedUs, batch.values.length)
       batch.state = 'back'
       this.release()
     } catch (error) {

@@ -3,10 +3,7 @@ import { fixedPlacement, MeasuredPlacement, type Place } from '../../src/workers
 
 /** A placement, and the time of the thread that it looks at. */
 class Tried {
-  readonly placement = new MeasuredPlacement(
-    () => this.threadTimeUs,
-    () => this.nowUs,
-  )
+  readonly placement = new MeasuredPlacement(() => this.threadTimeUs)
   private threadTimeUs = 0
   private nowUs = 0
 
@@ -16,17 +13,18 @@ class Tried {
   /** Where so many batches went, each of as many values, when a batch costs so much at each place. */
   run(batches: number, costUs: Readonly<Record<Place, number>>, values = 1): Place[] {
     return Array.from({ length: batches }, () => {
-      const place = this.placement.next(true)
+      const place = this.placement.next(this.nowUs, true)
       this.threadTimeUs += costUs[place]
       this.nowUs += costUs[place]
-      this.placement.spent(place, place === 'loop' ? costUs.loop : costUs.worker - this.wakeUpUs, values)
+      const us = place === 'loop' ? costUs.loop : costUs.worker - this.wakeUpUs
+      this.placement.spent(this.nowUs, place, us, values)
       return place
     })
   }
 }
 
-/** A clock by which nothing is ever silent. */
-const still = (): number => 0
+/** The time of a clock by which nothing is ever silent. */
+const STILL = 0
 
 function countOf(places: readonly Place[], place: Place): number {
   return places.filter((each) => each === place).length
@@ -34,8 +32,8 @@ function countOf(places: readonly Place[], place: Place): number {
 
 describe('placement', () => {
   it('that is fixed stays where it is', () => {
-    expect(fixedPlacement('worker').next(false)).to.equal('worker')
-    expect(fixedPlacement('loop').next(true)).to.equal('loop')
+    expect(fixedPlacement('worker').next(0, false)).to.equal('worker')
+    expect(fixedPlacement('loop').next(0, true)).to.equal('loop')
     expect(fixedPlacement('loop').isHere).to.equal(true)
     expect(fixedPlacement('worker').isHere).to.equal(false)
   })
@@ -87,10 +85,10 @@ describe('placement', () => {
       [20, 'loop'],
       [30, 'worker'],
     ] as const) {
-      const placement = new MeasuredPlacement(() => undefined, still)
+      const placement = new MeasuredPlacement(() => undefined)
       for (let batch = 0; batch < 10_000; batch++) {
-        const place = placement.next(true)
-        placement.spent(place, place === 'loop' ? loop : 10, 1)
+        const place = placement.next(STILL, true)
+        placement.spent(STILL, place, place === 'loop' ? loop : 10, 1)
       }
       expect(placement.better).to.equal(better)
     }
@@ -98,12 +96,12 @@ describe('placement', () => {
 
   it('does not take for its own what else the loop does meanwhile', () => {
     let threadTimeUs = 0
-    const placement = new MeasuredPlacement(() => threadTimeUs, still)
+    const placement = new MeasuredPlacement(() => threadTimeUs)
     for (let batch = 0; batch < 10_000; batch++) {
-      const place = placement.next(true)
+      const place = placement.next(STILL, true)
       // While it waits for the worker, the loop works on other streams for most of a millisecond.
       threadTimeUs += place === 'loop' ? 200 : 800
-      placement.spent(place, place === 'loop' ? 200 : 10, 1)
+      placement.spent(STILL, place, place === 'loop' ? 200 : 10, 1)
     }
     expect(placement.better).to.equal('worker')
   })
@@ -117,19 +115,16 @@ describe('placement', () => {
       let threadTimeUs = 0
       let nowUs = 0
       let batch = 0
-      const placement = new MeasuredPlacement(
-        () => threadTimeUs,
-        () => nowUs,
-      )
+      const placement = new MeasuredPlacement(() => threadTimeUs)
       const run = (batches: number): Place[] =>
         Array.from({ length: batches }, () => {
-          const place = placement.next(true)
+          const place = placement.next(nowUs, true)
           // Two thousand batches in a row, then as much time again for four other streams.
           if (++batch % 2_000 === 0) threadTimeUs += 160_000
           nowUs = threadTimeUs
           const us = place === 'loop' ? loop : worker
           threadTimeUs += us
-          placement.spent(place, place === 'loop' ? us : us - 8, 1)
+          placement.spent(nowUs, place, place === 'loop' ? us : us - 8, 1)
           return place
         })
       run(100_000)
@@ -160,27 +155,24 @@ describe('placement', () => {
       [40, 'worker'],
     ] as const) {
       let nowUs = 0
-      const placement = new MeasuredPlacement(
-        () => nowUs,
-        () => nowUs,
-      )
+      const placement = new MeasuredPlacement(() => nowUs)
       for (let batch = 0; batch < 20_000; batch++) {
         nowUs += 5_000 // in which the loop works for others
-        const place = placement.next(true)
+        const place = placement.next(nowUs, true)
         const us = place === 'loop' ? loop : 12
         nowUs += us
-        placement.spent(place, us, 1)
+        placement.spent(nowUs, place, us, 1)
       }
       expect(placement.better).to.equal(better)
     }
   })
 
   it('counts by the value, since batches differ', () => {
-    const placement = new MeasuredPlacement(() => undefined, still)
+    const placement = new MeasuredPlacement(() => undefined)
     for (let batch = 0; batch < 3_000; batch++) {
-      const place = placement.next(true)
-      if (place === 'loop') placement.spent('loop', 100, 1)
-      else placement.spent('worker', 400, 10)
+      const place = placement.next(STILL, true)
+      if (place === 'loop') placement.spent(STILL, 'loop', 100, 1)
+      else placement.spent(STILL, 'worker', 400, 10)
     }
     expect(placement.better).to.equal('worker')
   })
@@ -199,6 +191,6 @@ describe('placement', () => {
     const tried = new Tried()
     tried.run(60_000, { loop: 2_000, worker: 30 })
     expect(tried.placement.better).to.equal('worker')
-    expect(tried.placement.next(false)).to.equal('loop')
+    expect(tried.placement.next(0, false)).to.equal('loop')
   })
 })

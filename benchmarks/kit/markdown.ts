@@ -120,10 +120,10 @@ const HEADLINES: readonly Headline[] = [
   },
   {
     title: 'Rows into files',
-    against: 'x a compiled encoder and a stream',
+    against: 'x `JSON.stringify` and a stream',
     rows: [
-      ['sinks.time.plain', 'fast-json-stringify and a write stream, 512 rows a chunk'],
-      ['sinks.time.stringifyStream', '`JSON.stringify` and a write stream'],
+      ['sinks.time.plain', '`JSON.stringify` and a write stream, 512 rows a chunk'],
+      ['sinks.time.stringifyStream', '`JSON.stringify` and a write stream, row by row'],
       ['sinks.time.jsonLines', '`drain` into `jsonLines`'],
     ],
   },
@@ -134,6 +134,7 @@ const HEADLINES: readonly Headline[] = [
       ['sinks.gzip.time.jsonLines', '`jsonLines`, gzip'],
       ['sinks.csv.time.csv', '`csv`'],
       ['sinks.csvGzip.time.csv', '`csv`, gzip'],
+      ['sinks.report.time.jsonReport', '`jsonReport`, one of all rows'],
       ['sinks.parquet.time.parquet', '`parquet`; hyparquet-writer'],
       ['sinks.arrow.time.arrow', '`arrow`; apache-arrow'],
       ['sinks.duckdb.time.duckdb', '`duckdb`; its appender'],

@@ -16,7 +16,10 @@ import type buildEncoder from 'fast-json-stringify'
 import { EVENT_KINDS, type MarketEvent } from '../model/events'
 import { Fault, messageOf } from '../model/fault'
 import { ENGINE_FIELDS, EVENT_FIELDS, eventKindOf, type FieldType } from './eventFields'
-import { tradeText } from './tradeText'
+import type * as trades from './tradeText'
+
+const load = createRequire(__filename)
+let textOfTrade: typeof trades.tradeText | undefined
 
 /** A JSON schema as plain data. It comes from a pipeline's code, never from outside: it is compiled to code. */
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -26,8 +29,12 @@ export type JsonSchema = Readonly<Record<string, unknown>>
  * as null is; a value of another type than its field's is written as what it is.
  */
 export function encodeEvent(event: MarketEvent): string {
-  const text = event.kind === 'trade' ? tradeText(event) : undefined
-  if (text !== undefined) return text
+  if (event.kind === 'trade') {
+    // An import of millrace costs what it loads: this is left to who writes trades.
+    textOfTrade ??= (load('./tradeText') as typeof trades).tradeText
+    const text = textOfTrade(event)
+    if (text !== undefined) return text
+  }
   const written = writtenOf(event)
   if (event.kind === 'notice') return encodeValue(written)
   try {
@@ -182,7 +189,7 @@ export function compileEncoder(schema: JsonSchema): (value: unknown) => string {
 function compile(schema: JsonSchema, numbersAs: 'numbers' | 'anything'): (value: unknown) => string {
   try {
     // Loading the compiler takes 80 ms, which a run without schemas need not pay.
-    loaded ??= createRequire(__filename)('fast-json-stringify') as typeof buildEncoder
+    loaded ??= load('fast-json-stringify') as typeof buildEncoder
     return loaded(widen(schema, numbersAs) as Parameters<typeof buildEncoder>[0])
   } catch (cause) {
     throw new Fault(

@@ -1,6 +1,8 @@
 import { compileEncoder, encodeAny, type JsonSchema } from './encode'
 import { FileAppender, type AppendOptions } from './files/fileAppender'
 import { sinkCounters, type Sink } from './sink'
+// Loaded with the sink, not with the first trade.
+import './tradeText'
 
 export interface JsonLinesOptions<T> extends AppendOptions<T> {
   /** Value to JSON text. Default: market events as `encodeEvent` writes them, everything else as any JSON. */

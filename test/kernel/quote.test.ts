@@ -21,10 +21,16 @@ const controlText = fc
 
 for (const language of ['wasm', 'typescript'] as const) {
   describe(`Quoting in the kernel in ${language}`, () => {
-    const kernel = new Kernel(language)
-    const from = kernel.allocate(TEXT_BYTES_MAX * 4 + 32)
     const room = TEXT_BYTES_MAX * 8 + LINE_BYTES
-    const to = kernel.allocate(room)
+    let kernel: Kernel
+    let from: number
+    let to: number
+
+    before(() => {
+      kernel = new Kernel(language)
+      from = kernel.allocate(TEXT_BYTES_MAX * 4 + 32)
+      to = kernel.allocate(room)
+    })
 
     /** What is written, and whether it is said to be ASCII; undefined when it was left to others. */
     function written(

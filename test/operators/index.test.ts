@@ -11,7 +11,9 @@ describe('the operators', () => {
     'heap',
     'index',
     'instrumentStates',
+    'main',
     'options',
+    'sharedRetryBudget',
     'streamAlarm',
     'subscribeWhileOpen',
   ]

@@ -9,7 +9,7 @@ import { addCells } from './tables/cellColumns'
 import { highestNumber, numbered } from './files/numberedFiles'
 import { loadPart } from './optionalPart'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
-import { reachedIn, RUN_NOTE, runNotes } from './tables/earlierRuns'
+import { reachedAtOpening, runNotes } from './tables/earlierRuns'
 import { fieldOf, type Cell, type Column, type ColumnTypes } from './tables/table'
 import { decodeColumns, encodeColumns, TableChoice, type ChosenTable } from './tables/tableChoice'
 import { nextTurn } from './turn'
@@ -156,10 +156,10 @@ class ArrowSink<T> implements Sink<T> {
     await file.forget()
     const found = await findStream(this.apache!, await file.ready())
     const notes = found.length > 0 ? found.lastNotes : await this.latestNotes()
-    const there = resume || this.isNamedRun ? reachedIn(notes, this.name, this.run) : undefined
     const isContinued = resume || this.options.append === true
-    const isLatest = notes.get(RUN_NOTE.run) === this.run && notes.get(RUN_NOTE.sink) === this.name
-    const isOurs = there !== undefined && (isContinued || isLatest)
+    const ours = { sink: this.name, run: this.run }
+    const there = reachedAtOpening(notes, ours, { mayGoOn: resume || this.isNamedRun, isContinued })
+    const isOurs = there !== undefined
     if (isOurs) this.reached = there
     this.notesBefore = isOurs || isContinued ? notes : new Map()
     if (isOurs || isContinued) await this.continueStream(found)

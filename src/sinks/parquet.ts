@@ -12,7 +12,7 @@ import { checkPartition, partitioning, type Partitioning } from './parquet/parti
 import { claimRunNumber } from './parquet/runNumber'
 import { removeStrays } from './parquet/strays'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
-import { reachedIn, RUN_NOTE, runNotes } from './tables/earlierRuns'
+import { reachedAtOpening, reachedIn, runNotes } from './tables/earlierRuns'
 import type { Cell, Column, ColumnTypes } from './tables/table'
 import { decodeColumns, encodeColumns, sameColumns, TableChoice, type ChosenTable } from './tables/tableChoice'
 import { nextTurn } from './turn'
@@ -223,10 +223,10 @@ class ParquetSink<T> implements Sink<T> {
   private async openFile(resume: boolean): Promise<void> {
     let part = await this.partFile(this.location)
     const notes = await part.latestNotes()
-    const there = resume || this.isNamedRun ? reachedIn(notes, this.name, this.run) : undefined
     const isContinued = resume || this.options.append === true
-    // A file that is replaced at each run knows only of the latest, and of those it was continued by before.
-    const isOurs = there !== undefined && (isContinued || this.isOurRun(notes))
+    const ours = { sink: this.name, run: this.run }
+    const there = reachedAtOpening(notes, ours, { mayGoOn: resume || this.isNamedRun, isContinued })
+    const isOurs = there !== undefined
     if (isOurs) {
       this.reached = there
     } else if (!isContinued && part.exists) {
@@ -420,10 +420,6 @@ class ParquetSink<T> implements Sink<T> {
       }
       seen.add(folded)
     }
-  }
-
-  private isOurRun(notes: ReadonlyMap<string, string>): boolean {
-    return notes.get(RUN_NOTE.run) === this.run && notes.get(RUN_NOTE.sink) === this.name
   }
 
   /** Says what may be ahead before it is: for a repetition of the run, which only one that has a name can be. */

@@ -28,6 +28,21 @@ export function reachedIn(notes: ReadonlyMap<string, string>, sink: string, run:
   return runsIn(notes).find((each) => each.sink === sink && each.run === run)?.to
 }
 
+/**
+ * The same for a run that opens the file; undefined where it begins with its first value.
+ *
+ * @param mayGoOn      false of a run that nobody can repeat
+ * @param isContinued  the file is added to, whoever wrote it: one that each run replaces knows only of the latest
+ */
+export function reachedAtOpening(
+  notes: ReadonlyMap<string, string>,
+  { sink, run }: Pick<WrittenRun, 'sink' | 'run'>,
+  { mayGoOn, isContinued }: { readonly mayGoOn: boolean; readonly isContinued: boolean },
+): number | undefined {
+  const isLatest = notes.get(RUN_NOTE.run) === run && notes.get(RUN_NOTE.sink) === sink
+  return mayGoOn && (isContinued || isLatest) ? reachedIn(notes, sink, run) : undefined
+}
+
 /** The notes of a file after a run has written: with the other runs that those of before know of. */
 export function runNotes(
   { sink, run, to }: WrittenRun,

@@ -503,7 +503,7 @@ export function sizeOf(book: i32, asks: i32, levels: i32): f64 {
 }
 
 /** The next best place under one; -1 when there is none. */
-function nextBelow(bits: i32, place: i32): i32 {
+export function nextBelow(bits: i32, place: i32): i32 {
   const word = load32(bits + ((place >> 5) << 2)) & ((1 << (place & 31)) - 1)
   if (word !== 0) return (place & -32) + 31 - leadingZeros(word)
   return bestBelow(bits, (place & -32) - 1)

@@ -35,6 +35,7 @@ import {
   REST_LEVEL_BYTES,
   SIDE_BEST_PRICE,
   SIDE_BEST_SIZE,
+  SIDE_IS_CHANGED,
   SIDE_LADDER,
   SIDE_LADDER_BITS,
   SIDE_LADDER_COUNT,
@@ -116,7 +117,9 @@ export class KernelBook implements LoggedBook {
     const { held, memory } = this
     if (held !== undefined && held.crcs.at === 0) {
       held.crcs = { at: memory.allocateCrcs(), bytes: CRCS_BYTES }
-      memory.words[(this.at + BOOK_CRCS) >> 2] = held.crcs.at
+      const { words } = memory
+      words[(this.at + BOOK_CRCS) >> 2] = held.crcs.at
+      for (const asks of [false, true]) words[(this.sideOf(asks) + SIDE_IS_CHANGED) >> 2] = 1
     }
     return this.at
   }

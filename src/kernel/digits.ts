@@ -14,6 +14,7 @@ import {
   CRC,
   CRCS_COUNT,
   CRCS_HEAD_BYTES,
+  CRCS_JOINED,
   CRCS_SET_BYTES,
   CRCS_SIDE_BYTES,
   CRCS_TURN,
@@ -32,6 +33,7 @@ import {
   SCRATCH,
   SIDE_BASE,
   SIDE_BEST,
+  SIDE_IS_CHANGED,
   SIDE_LADDER,
   SIDE_LADDER_BITS,
   SIDE_REST_COUNT,
@@ -76,21 +78,14 @@ const BEFORE_COLON: i32 = -258633757
  * @returns CRC32 as unsigned 32 bits; -1 when a number has more digits than are printed here, or the book has no table of CRCs
  */
 export function krakenChecksum(book: i32, levels: i32): f64 {
+  // Most changes are of one side.
+  const areOtherAsks = load32(book + BOOK_ASKS + SIDE_IS_CHANGED) !== 0
   const asks = gather(book, true, levels, false)
   const bids = gather(book, false, levels, false)
   if (asks < 0 || bids < 0) return -1.0
-  let crc = ALL_BITS
-  let entry = gathered(book, true)
-  for (let left = asks; left > 0; left--) {
-    crc = joined(crc, entry)
-    entry += CRC_ENTRY_BYTES
-  }
-  entry = gathered(book, false)
-  for (let left = bids; left > 0; left--) {
-    crc = joined(crc, entry)
-    entry += CRC_ENTRY_BYTES
-  }
-  return unsigned(~crc)
+  const joinedAsks = entriesOf(book, true) + CRCS_JOINED
+  if (areOtherAsks) store32(joinedAsks, joinedAll(ALL_BITS, gathered(book, true), asks))
+  return unsigned(~joinedAll(load32(joinedAsks), gathered(book, false), bids))
 }
 
 /**
@@ -131,6 +126,14 @@ function joined(crc: i32, entry: i32): i32 {
   )
 }
 
+/** The same with those of so many entries. */
+function joinedAll(before: i32, first: i32, count: i32): i32 {
+  let crc = before
+  const end = first + count * CRC_ENTRY_BYTES
+  for (let entry = first; entry < end; entry += CRC_ENTRY_BYTES) crc = joined(crc, entry)
+  return crc
+}
+
 /** A book's entries of a side. */
 function entriesOf(book: i32, asks: boolean): i32 {
   return load32(book + BOOK_CRCS) + (asks ? CRCS_SIDE_BYTES : 0)
@@ -154,14 +157,18 @@ let knownEnd: i32 = 0
 function gather(book: i32, asks: boolean, levels: i32, asSent: boolean): i32 {
   if (load32(book + BOOK_CRCS) === 0) return -1
   const own = entriesOf(book, asks)
+  const side = book + (asks ? BOOK_ASKS : BOOK_BIDS)
+  if (load32(side + SIDE_IS_CHANGED) === 0) return load32(own + CRCS_COUNT)
   const turn = load32(own + CRCS_TURN)
   known = gathered(book, asks)
   knownEnd = known + load32(own + CRCS_COUNT) * CRC_ENTRY_BYTES
   const start = own + CRCS_HEAD_BYTES + (turn !== 0 ? 0 : CRCS_SET_BYTES)
-  const end = fillSet(start, start + levels * CRC_ENTRY_BYTES, book, book + (asks ? BOOK_ASKS : BOOK_BIDS), asSent)
+  const end = fillSet(start, start + levels * CRC_ENTRY_BYTES, book, side, asSent)
   const count = end === 0 ? 0 : ((end - start) / CRC_ENTRY_BYTES) | 0
   store32(own + CRCS_TURN, turn ^ 1)
   store32(own + CRCS_COUNT, count)
+  // What cannot be printed is tried again.
+  if (end !== 0) store32(side + SIDE_IS_CHANGED, 0)
   return end === 0 ? -1 : count
 }
 

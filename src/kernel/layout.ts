@@ -87,9 +87,13 @@ export const CRC_DECIMALS: i32 = 16
 export const CRC_VALUE: i32 = 20
 export const CRC_LENGTH: i32 = 24
 export const CRC_ENTRY_BYTES: i32 = 32
-/** Of each side there are two sets, the best level first: which of them was written last (0 or 1), and how many entries it has. */
+/**
+ * Of each side there are two sets, the best level first: which of them was written last (0 or 1), how many entries it has, and the
+ * CRC of a text that begins with them, where it was computed.
+ */
 export const CRCS_TURN: i32 = 0
 export const CRCS_COUNT: i32 = 4
+export const CRCS_JOINED: i32 = 8
 export const CRCS_HEAD_BYTES: i32 = 16
 export const CRCS_SET_BYTES: i32 = OKX_LEVELS * CRC_ENTRY_BYTES
 export const CRCS_SIDE_BYTES: i32 = CRCS_HEAD_BYTES + 2 * CRCS_SET_BYTES
@@ -121,6 +125,8 @@ export const SIDE_BASE: i32 = 48
 /** NaN on an empty side. */
 export const SIDE_BEST_PRICE: i32 = 56
 export const SIDE_BEST_SIZE: i32 = 64
+/** Not 0 when levels of the side have changed since their CRCs were gathered. */
+export const SIDE_IS_CHANGED: i32 = 72
 
 /**
  * A place of a ladder: its size as a double (0: no level), its decimals and the slot of its text (0: none) as a word each. They lie

@@ -24,6 +24,7 @@ import {
   REST_LEVEL_BYTES,
   SIDE_BEST_PRICE,
   SIDE_BEST_SIZE,
+  SIDE_IS_CHANGED,
   SIDE_LADDER,
   SIDE_LADDER_BITS,
   SIDE_LADDER_COUNT,
@@ -132,6 +133,7 @@ export class BareBook {
   forgetCrcs(): void {
     const crcs = this.kernel.words[(this.at + BOOK_CRCS) >> 2]!
     this.kernel.bytes.fill(0, crcs, crcs + CRCS_BYTES)
+    for (const asks of [false, true]) this.kernel.words[(this.sideOf(asks) + SIDE_IS_CHANGED) >> 2] = 1
   }
 
   private logged(): number[] {

@@ -94,16 +94,23 @@ for (const language of ['wasm', 'typescript'] as const) {
 
     it('are the same from one change of a book to the next, with what is known from the last at hand', function () {
       this.timeout(60_000)
-      const change = fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 40 }), fc.oneof(sizeText, fc.constant('0')))
+      const change = fc.tuple(
+        fc.boolean(),
+        fc.integer({ min: 1, max: 40 }),
+        fc.oneof(sizeText, fc.constant('0')),
+        fc.integer({ min: 1, max: 100 }),
+      )
       fc.assert(
         fc.property(fc.array(change, { minLength: 5, maxLength: 120 }), fc.boolean(), (changes, isKraken) => {
           const ours = bookOf([], [])
           const other = bookOf([], [])
           const checksum = isKraken ? 'krakenChecksum' : 'okxChecksum'
-          for (const [asks, ticks, size] of changes) {
+          for (const [asks, ticks, size, depth] of changes) {
             const level = levelOf([decimal(10_000_000 + (asks ? ticks : -ticks), PRICE_DECIMALS), size])
             ours.change(asks, [level])
             other.change(asks, [level])
+            ours.cut(!asks, depth)
+            other.cut(!asks, depth)
             const levels = isKraken ? 10 : 25
             other.forgetCrcs()
             expect(kernel.code[checksum](ours.at, levels)).to.equal(kernel.code[checksum](other.at, levels))

@@ -150,7 +150,8 @@ export class EventTime<T> {
   /** All rows older than this have been released. */
   watermarkUs = -Infinity
   private readonly waiting = new Heap<Timed<T>>(isBefore)
-  private readonly marks = new Set<Mark<T>>()
+  /** In the order in which they were made. */
+  private marks: Mark<T>[] = []
   /** Sources that are waited for from when the first row of anything has come. */
   private readonly unheard: Mark<T>[] = []
   private readonly inputs: EventTimeInput<T>[] = []
@@ -160,14 +161,20 @@ export class EventTime<T> {
   private readonly sourcesMax: number
   private readonly onFull: EventTimeFull
   private readonly latenessUs: number
+  private readonly inOrder: boolean
   private nowUs = -Infinity
   /** When the watermark was looked at last. */
   private advancedUs = -Infinity
-  private stampUs: number | undefined
+  /** The stamp that was heard last of a batch; NaN before one was. */
+  private stampUs = NaN
   /** No source becomes idle before this; -Infinity while all are. */
   private nextIdleUs = Infinity
   /** While all sources are idle: the watermark that the clock gives, now. */
   private idleMarkUs = -Infinity
+  /** The least that an active source is known to, when the watermark was looked at last. */
+  private activeUs = Infinity
+  /** Marks have changed in a way that may change the watermark, or when the next source becomes idle. */
+  private marksMoved = true
   private arrivals = 0
   private begun = false
   /** The row that is being released, where none is kept. */
@@ -183,6 +190,7 @@ export class EventTime<T> {
     this.sourcesMax = options.sourcesMax ?? SOURCES_MAX
     this.onFull = options.onFull ?? 'fail'
     this.latenessUs = setting.latenessUs ?? 0
+    this.inOrder = setting.inOrder ?? true
     this.alarm = new StreamAlarm(options.clock ?? currentClock(), () => this.guarded(() => this.moment()))
   }
 
@@ -192,7 +200,7 @@ export class EventTime<T> {
     for (const source of input.expected) this.unheard.push(this.newMark(input, source))
     if (awaited && input.marks.size === 0) {
       input.placeholder = { input, source: undefined, us: -Infinity, heardUs: Infinity }
-      this.marks.add(input.placeholder)
+      this.addToMarks(input.placeholder)
       this.unheard.push(input.placeholder)
     }
   }
@@ -203,8 +211,8 @@ export class EventTime<T> {
   }
 
   receive(input: EventTimeInput<T>, batch: Batch<T>): void {
-    this.guarded(() => {
-      this.hear(undefined)
+    try {
+      this.hearClock()
       for (const row of batch) {
         input.ledger.in++
         try {
@@ -216,7 +224,9 @@ export class EventTime<T> {
         if (this.hooks.isOver()) return
       }
       this.moment()
-    })
+    } catch (error) {
+      this.hooks.failed(error)
+    }
   }
 
   /** A row that was released has reached its place. */
@@ -230,8 +240,9 @@ export class EventTime<T> {
   end(input: EventTimeInput<T>): void {
     this.guarded(() => {
       input.ended = true
-      for (const mark of this.marks) if (mark.input === input) this.marks.delete(mark)
-      input.marks.clear()
+      this.marks = this.marks.filter((mark) => mark.input !== input)
+      this.marksMoved = true
+      input.forgetMarks()
       if (this.inputs.every(({ ended }) => ended)) {
         for (let next = this.waiting.pop(); next !== undefined; next = this.waiting.pop()) {
           this.hooks.release(next, true)
@@ -249,7 +260,8 @@ export class EventTime<T> {
       ledger.dropped += pending
       ledger.inFlight -= pending
     }
-    this.marks.clear()
+    this.marks = []
+    this.marksMoved = true
   }
 
   /** Drops a row that was released, because a bound was reached behind it. */
@@ -287,7 +299,7 @@ export class EventTime<T> {
       return
     }
     const source = input.source(row)
-    const mark = input.marks.get(source) ?? this.addMark(input, source)
+    const mark = input.markOf(source) ?? this.addMark(input, source)
     if (mark === undefined) {
       this.drop(input, row, 'dropNewest')
       return
@@ -296,12 +308,16 @@ export class EventTime<T> {
     if (this.begun && this.unheard.length > 0) {
       for (const each of this.unheard.splice(0)) if (each !== mark) this.heard(each)
     }
-    if (timeUs - input.outOfOrderUs > mark.us) mark.us = timeUs - input.outOfOrderUs
+    const markUs = timeUs - input.outOfOrderUs
+    if (markUs > mark.us) {
+      if (mark.us <= this.activeUs) this.marksMoved = true
+      mark.us = markUs
+    }
     if (this.isLate(timeUs)) {
       this.late(input, row)
       return
     }
-    const inOrder = this.setting.inOrder ?? true
+    const { inOrder } = this
     if (inOrder && this.rows >= this.rowsMax) {
       if (!this.makeRoom()) {
         this.drop(input, row, 'dropNewest')
@@ -336,9 +352,18 @@ export class EventTime<T> {
   }
 
   private heard(mark: Mark<T>): void {
-    mark.heardUs = this.nowUs
-    const idleAtUs = this.nowUs + this.idleUs
-    if (idleAtUs < this.nextIdleUs || this.nextIdleUs === -Infinity) this.nextIdleUs = idleAtUs
+    const { nowUs, nextIdleUs } = this
+    if (mark.heardUs !== nowUs) {
+      const wasIdleAtUs = mark.heardUs + this.idleUs
+      // It was idle, or would have been the next.
+      if (wasIdleAtUs <= nowUs || wasIdleAtUs <= nextIdleUs) this.marksMoved = true
+      mark.heardUs = nowUs
+    }
+    const idleAtUs = nowUs + this.idleUs
+    if (idleAtUs < nextIdleUs || nextIdleUs === -Infinity) {
+      this.nextIdleUs = idleAtUs
+      this.marksMoved = true
+    }
   }
 
   private get rows(): number {
@@ -361,9 +386,9 @@ export class EventTime<T> {
   }
 
   private addMark(input: EventTimeInput<T>, source: string): Mark<T> | undefined {
-    if (this.marks.size >= this.sourcesMax && !this.forgetSource()) return undefined
+    if (this.marks.length >= this.sourcesMax && !this.forgetSource()) return undefined
     if (input.placeholder !== undefined) {
-      this.marks.delete(input.placeholder)
+      this.takeFromMarks(input.placeholder)
       input.placeholder = undefined
     }
     return this.newMark(input, source)
@@ -372,8 +397,20 @@ export class EventTime<T> {
   private newMark(input: EventTimeInput<T>, source: string): Mark<T> {
     const mark = { input, source, us: -Infinity, heardUs: Infinity }
     input.marks.set(source, mark)
-    this.marks.add(mark)
+    this.addToMarks(mark)
     return mark
+  }
+
+  private addToMarks(mark: Mark<T>): void {
+    this.marks.push(mark)
+    this.marksMoved = true
+  }
+
+  private takeFromMarks(mark: Mark<T>): void {
+    // One that stands for sources may have been forgotten already.
+    const at = this.marks.indexOf(mark)
+    if (at !== -1) this.marks.splice(at, 1)
+    this.marksMoved = true
   }
 
   /** Forgets the source that has been silent for longest; one that is not idle only in a hurry. */
@@ -382,10 +419,10 @@ export class EventTime<T> {
     for (const mark of this.marks) if (silent === undefined || mark.heardUs < silent.heardUs) silent = mark
     if (silent === undefined) return false
     const idle = this.nowUs >= silent.heardUs + this.idleUs
-    if (!idle && this.onFull === 'fail') throw this.full('active sources', 'sourcesMax', this.marks.size)
+    if (!idle && this.onFull === 'fail') throw this.full('active sources', 'sourcesMax', this.marks.length)
     if (!idle && this.onFull === 'dropNewest') return false
-    this.marks.delete(silent)
-    if (silent.source !== undefined) silent.input.marks.delete(silent.source)
+    this.takeFromMarks(silent)
+    if (silent.source !== undefined) silent.input.forgetMark(silent.source)
     return true
   }
 
@@ -404,11 +441,17 @@ export class EventTime<T> {
     return true
   }
 
-  /** Stream time has come to a stamp, or to what the clock says. */
-  private hear(stampUs: number | undefined): void {
-    this.stampUs = stampUs
-    if (stampUs !== undefined) this.alarm.arrive(stampUs)
+  /** Stream time has come to what the clock says. */
+  private hearClock(): void {
+    this.stampUs = NaN
     this.nowUs = this.alarm.nowUs()
+    if (this.nowUs >= this.nextIdleUs) this.moment()
+  }
+
+  /** Stream time has come to a stamp. */
+  private hear(stampUs: number): void {
+    this.stampUs = stampUs
+    this.nowUs = this.alarm.arrive(stampUs)
     if (this.nowUs >= this.nextIdleUs) this.moment()
   }
 
@@ -423,6 +466,11 @@ export class EventTime<T> {
 
   private advance(): void {
     const { nowUs, idleUs } = this
+    // As it was, then, is how it is: no source has become idle, and none that matters has come further.
+    if (!this.marksMoved && nowUs < this.nextIdleUs && nowUs >= this.advancedUs) {
+      this.advancedUs = nowUs
+      return
+    }
     let watermarkUs = -Infinity
     if (nowUs >= this.nextIdleUs && this.nextIdleUs > -Infinity) {
       // Sources have fallen silent since: one after another, as timers that were never late would have seen it.
@@ -434,6 +482,7 @@ export class EventTime<T> {
     }
     watermarkUs = Math.max(watermarkUs, this.watermarkAt(nowUs))
     this.advancedUs = nowUs
+    this.marksMoved = false
     if (watermarkUs > this.watermarkUs) this.passTo(watermarkUs)
   }
 
@@ -463,6 +512,7 @@ export class EventTime<T> {
       } else if (us > -Infinity && us + (nowUs - idleAtUs) < idleMarkUs) idleMarkUs = us + (nowUs - idleAtUs)
     }
     this.nextIdleUs = allIdle ? -Infinity : nextIdleUs
+    this.activeUs = activeUs
     this.idleMarkUs = allIdle && idleMarkUs < Infinity ? idleMarkUs : -Infinity
     return allIdle ? this.idleMarkUs : activeUs
   }
@@ -492,6 +542,8 @@ export class EventTime<T> {
 /** One stream of rows among those that share a time. */
 export class EventTimeInput<T> {
   readonly marks = new Map<string, Mark<T>>()
+  /** The one that was asked for last: rows of one source mostly follow one another. */
+  private lastMark: Mark<T> | undefined
   /** Stands for its sources until the first of them is heard. */
   placeholder: Mark<T> | undefined
   /** Rows of this subscription that are in flight: the ledger may be shared. */
@@ -522,6 +574,21 @@ export class EventTimeInput<T> {
     this.aheadUs = Math.round((options.aheadMs ?? AHEAD_MS) * 1_000)
     this.onDropped = options.onDropped
     this.side = options.late
+  }
+
+  markOf(source: string): Mark<T> | undefined {
+    const { lastMark } = this
+    return lastMark !== undefined && lastMark.source === source ? lastMark : (this.lastMark = this.marks.get(source))
+  }
+
+  forgetMark(source: string): void {
+    this.marks.delete(source)
+    this.lastMark = undefined
+  }
+
+  forgetMarks(): void {
+    this.marks.clear()
+    this.lastMark = undefined
   }
 
   passLate(): void {
@@ -586,23 +653,39 @@ function defaultSource(row: unknown): string {
  * made are kept: joining the texts for each row, and hashing what was joined, costs more than all else that is done with it.
  */
 export function instrumentKeys(): (row: unknown) => string {
-  const known = new Map<string, Map<string, string>>()
+  const placeOf = instrumentPlaces((key) => ({ key }))
+  return (row) => placeOf(row).key
+}
+
+/**
+ * What is kept with the key of a row's instrument. Two instruments may have the same key, and now and then all is made anew.
+ *
+ * @param make  what is kept with a key at first
+ */
+export function instrumentPlaces<P>(make: (key: string) => P): (row: unknown) => P {
+  const known = new Map<string, Map<string, P>>()
   let size = 0
+  // Rows of one exchange mostly follow one another.
+  let lastExchange: string | undefined
+  let lastPlaces: Map<string, P> | undefined
   return (row) => {
     const { exchange, instrument, symbol } = row as OfInstrument
     const name = instrument ?? symbol
-    let ofExchange = known.get(exchange)
-    let key = ofExchange?.get(name)
-    if (key === undefined) {
+    let places = lastPlaces
+    if (places === undefined || exchange !== lastExchange) places = known.get(exchange)
+    let place = places?.get(name)
+    if (place === undefined) {
       if (size++ >= KEYS_KEPT_MAX) {
         known.clear()
-        ofExchange = undefined
+        places = undefined
         size = 1
       }
-      if (ofExchange === undefined) known.set(exchange, (ofExchange = new Map<string, string>()))
-      ofExchange.set(name, (key = `${exchange} ${name}`))
+      if (places === undefined) known.set(exchange, (places = new Map<string, P>()))
+      places.set(name, (place = make(`${exchange} ${name}`)))
     }
-    return key
+    lastExchange = exchange
+    lastPlaces = places
+    return place
   }
 }
 

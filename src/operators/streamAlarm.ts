@@ -32,9 +32,9 @@ export class StreamAlarm {
     return this.byEventsAlone ? this.latestUs : Math.max(this.latestUs, this.clock.nowUs())
   }
 
-  /** To be called with the receive stamp of each event before the event is looked at. */
-  arrive(receiveTimeUs: number): void {
-    if (receiveTimeUs === this.latestUs) return // the events of a frame share their stamp
+  /** To be called with the receive stamp of each event before the event is looked at; gives what time it is then. */
+  arrive(receiveTimeUs: number): number {
+    if (receiveTimeUs === this.latestUs) return this.nowUs() // the events of a frame share their stamp
     if (receiveTimeUs > this.latestUs) this.latestUs = receiveTimeUs
     // The clock never goes back: when it was of another time than this event already, it still is.
     if (this.clockUs - receiveTimeUs <= ANOTHER_TIME_US) this.clockUs = this.clock.nowUs()
@@ -44,10 +44,12 @@ export class StreamAlarm {
       this.arm()
     }
     if (this.latestUs >= this.dueUs) this.rings()
+    return anotherTime ? this.latestUs : Math.max(this.latestUs, this.clockUs)
   }
 
   /** Infinity turns the alarm off. */
   set(dueUs: number): void {
+    if (dueUs === this.dueUs) return
     this.dueUs = dueUs
     this.arm()
   }

@@ -18,7 +18,7 @@ import {
   defaultEventTimeUs,
   EventTime,
   EventTimeInput,
-  instrumentKeys,
+  instrumentPlaces,
   isBefore,
   requireWait,
   type EventTimeInputOptions,
@@ -285,31 +285,39 @@ interface WindowKind<T> {
 }
 
 function timeWindows<T, A, R>(store: WindowStore<T, A, R>, everyUs: number, lengthUs: number): WindowKind<T> {
+  const overlap = lengthUs > everyUs
+  const missingIn = (lane: Lane<T, A> | undefined, timeUs: number): number => {
+    let windowsMissing = 0
+    for (let openUs = Math.floor(timeUs / everyUs) * everyUs; openUs + lengthUs > timeUs; openUs -= everyUs) {
+      if (lane === undefined || lane.windows[placeOf(lane.windows, openUs)]?.openUs !== openUs) windowsMissing++
+    }
+    return windowsMissing
+  }
   return {
     put(timed, inOrder) {
-      const key = store.keyOf(timed.row)
+      const place = store.placeOf(timed.row)
       const { timeUs } = timed
-      const lastOpenUs = Math.floor(timeUs / everyUs) * everyUs
-      const missingIn = (lane: Lane<T, A> | undefined): number => {
-        let windowsMissing = 0
-        for (let openUs = lastOpenUs; openUs + lengthUs > timeUs; openUs -= everyUs) {
-          if (lane === undefined || lane.windows[placeOf(lane.windows, openUs)]?.openUs !== openUs) windowsMissing++
-        }
-        return windowsMissing
+      let lane = store.lane(place)
+      // Most rows fall into windows that are open, and where these do not overlap into the last one.
+      const last = overlap ? undefined : lane?.windows[lane.windows.length - 1]
+      if (last !== undefined && last.openUs <= timeUs && timeUs < last.closeUs) {
+        store.add(last, timed, store.keepRow(lane!, timed, inOrder))
+        store.changed(last)
+        store.placed(timed)
+        return
       }
-      let lane = store.lane(key)
-      // Most rows fall into windows that are open.
-      if (lane === undefined || missingIn(lane) > 0) {
-        if (!store.makeRoom(() => missingIn(store.lane(key)), timed)) return
-        lane = store.laneFor(key)
+      if (lane === undefined || missingIn(lane, timeUs) > 0) {
+        if (!store.makeRoom(() => missingIn(store.lane(place), timeUs), timed)) return
+        lane = store.laneFor(place)
       }
       const appended = store.keepRow(lane, timed, inOrder)
-      for (let openUs = lastOpenUs; openUs + lengthUs > timeUs; openUs -= everyUs) {
-        const place = placeOf(lane.windows, openUs)
-        let window = lane.windows[place]
+      for (let openUs = Math.floor(timeUs / everyUs) * everyUs; openUs + lengthUs > timeUs; openUs -= everyUs) {
+        const at = placeOf(lane.windows, openUs)
+        let window = lane.windows[at]
         if (window?.openUs !== openUs) {
           window = store.open(lane, openUs, openUs + lengthUs, openUs + everyUs)
-          lane.windows.splice(place, 0, window)
+          if (at === lane.windows.length) lane.windows.push(window)
+          else lane.windows.splice(at, 0, window)
         }
         store.add(window, timed, appended)
         store.changed(window)
@@ -322,15 +330,15 @@ function timeWindows<T, A, R>(store: WindowStore<T, A, R>, everyUs: number, leng
 function sessionWindows<T, A, R>(store: WindowStore<T, A, R>, gapUs: number): WindowKind<T> {
   return {
     put(timed, inOrder) {
-      const key = store.keyOf(timed.row)
+      const place = store.placeOf(timed.row)
       const { timeUs } = timed
       const missing = (): number => {
-        const sessions = store.lane(key)?.windows ?? []
+        const sessions = store.lane(place)?.windows ?? []
         const [from, to] = touching(sessions, timeUs, gapUs)
         return from === to ? 1 : 0
       }
       if (!store.makeRoom(missing, timed)) return
-      const lane = store.laneFor(key)
+      const lane = store.laneFor(place)
       const appended = store.keepRow(lane, timed, inOrder)
       const [from, to] = touching(lane.windows, timeUs, gapUs)
       if (from === to) lane.windows.splice(from, 0, store.open(lane, timeUs, timeUs + gapUs))
@@ -356,10 +364,10 @@ function touching<A>(sessions: readonly Window<A>[], timeUs: number, gapUs: numb
 function countWindows<T, A, R>(store: WindowStore<T, A, R>, rows: number, every: number): WindowKind<T> {
   return {
     put(timed) {
-      const key = store.keyOf(timed.row)
-      const opens = (): boolean => (store.lane(key)?.seen ?? 0) % every === 0
+      const place = store.placeOf(timed.row)
+      const opens = (): boolean => (store.lane(place)?.seen ?? 0) % every === 0
       if (!store.makeRoom(() => (opens() ? 1 : 0), timed)) return
-      const lane = store.laneFor(key)
+      const lane = store.laneFor(place)
       if (opens()) lane.windows.push(store.open(lane, timed.timeUs, timed.timeUs))
       lane.seen++
       for (const window of lane.windows) {
@@ -380,9 +388,9 @@ function volumeWindows<T, A, R>(
 ): WindowKind<T> {
   return {
     put(timed) {
-      const key = store.keyOf(timed.row)
-      if (!store.makeRoom(() => (isEmpty(store.lane(key)) ? 1 : 0), timed)) return
-      const lane = store.laneFor(key)
+      const place = store.placeOf(timed.row)
+      if (!store.makeRoom(() => (isEmpty(store.lane(place)) ? 1 : 0), timed)) return
+      const lane = store.laneFor(place)
       if (lane.windows.length === 0) lane.windows.push(store.open(lane, timed.timeUs, timed.timeUs))
       const window = lane.windows[0]!
       window.closeUs = timed.timeUs
@@ -405,6 +413,15 @@ interface Lane<T, A> {
   size: number
   /** Rows so far: it counts windows of rows. */
   seen: number
+  /** It was without a window for long, and its key would get a new one. */
+  isForgotten: boolean
+}
+
+/** Where the lane of a key is found. */
+interface LanePlace<T, A> {
+  readonly key: string
+  /** Undefined, or forgotten, where it is to be looked for. */
+  lane: Lane<T, A> | undefined
 }
 
 interface Window<A> {
@@ -423,7 +440,7 @@ interface Window<A> {
   /** -1 before it was emitted. */
   revision: number
   /** The openings under which it, or a session that is in it now, was emitted. */
-  openings: number[]
+  openings: readonly number[]
   /** When the agenda looks at it. */
   agendaUs: number
   over: boolean
@@ -463,13 +480,16 @@ class WindowStore<T, A, R> {
   private newest: Window<A> | undefined
   private size = 0
   private agenda = new Heap<Agenda<A>>(isDueBefore)
+  /** When the first window of the agenda is due, Infinity without one; NaN when it is to be looked up: it is asked for with each row. */
+  private firstDueUs = Infinity
   private readonly revised = new Set<Window<A>>()
   private finished: Windowed<R>[] = []
   /** Windows that end by then have been emitted. */
   private passedUs = -Infinity
   private readonly aggregate: Aggregate<T, A, R>
   private readonly windowsMax: number
-  readonly keyOf: (row: T) => string
+  /** Of a row's key. */
+  readonly placeOf: (row: T) => LanePlace<T, A>
 
   constructor(
     private readonly options: WindowOptions<T, A, R>,
@@ -477,17 +497,23 @@ class WindowStore<T, A, R> {
   ) {
     this.aggregate = options.aggregate
     this.windowsMax = options.windowsMax ?? WINDOWS_MAX
-    this.keyOf = options.key ?? instrumentKeys()
+    const keyOf = options.key
+    this.placeOf =
+      keyOf === undefined
+        ? instrumentPlaces((key) => ({ key, lane: undefined }))
+        : (row) => ({ key: keyOf(row), lane: undefined })
   }
 
-  lane(key: string): Lane<T, A> | undefined {
-    return this.lanes.get(key)
+  lane(place: LanePlace<T, A>): Lane<T, A> | undefined {
+    const { lane } = place
+    return lane !== undefined && !lane.isForgotten ? lane : (place.lane = this.lanes.get(place.key))
   }
 
-  laneFor(key: string): Lane<T, A> {
-    let lane = this.lanes.get(key)
+  laneFor(place: LanePlace<T, A>): Lane<T, A> {
+    let lane = this.lane(place)
     if (lane === undefined) {
-      lane = { key, windows: [], rows: [], size: 0, seen: 0 }
+      const { key } = place
+      lane = place.lane = { key, windows: [], rows: [], size: 0, seen: 0, isForgotten: false }
       this.lanes.set(key, lane)
       this.emptyLanes++
     }
@@ -525,7 +551,7 @@ class WindowStore<T, A, R> {
       stale: false,
       dirty: false,
       revision: -1,
-      openings: [],
+      openings: NONE,
       agendaUs: Infinity,
       over: false,
       older: this.newest,
@@ -584,7 +610,7 @@ class WindowStore<T, A, R> {
       earliest.closeUs = earliest.freesUs = Math.max(earliest.closeUs, other.closeUs)
       earliest.count += other.count
       earliest.revision = Math.max(earliest.revision, other.revision)
-      earliest.openings.push(...other.openings)
+      earliest.openings = earliest.openings.concat(other.openings)
       this.remove(other)
     }
     return earliest
@@ -593,6 +619,7 @@ class WindowStore<T, A, R> {
   /** Time has passed: emits the windows that are over, and forgets those that can no longer be revised. */
   advance(toUs: number): void {
     if (toUs > this.passedUs) this.passedUs = toUs
+    if (toUs < this.firstDueUs) return
     for (let next = this.agenda.peek(); next !== undefined && next.dueUs <= toUs; next = this.agenda.peek()) {
       const { window, dueUs } = next
       this.agenda.pop()
@@ -606,6 +633,11 @@ class WindowStore<T, A, R> {
   }
 
   nextUs(): number {
+    if (Number.isNaN(this.firstDueUs)) this.firstDueUs = this.lookUpFirstDue()
+    return this.firstDueUs
+  }
+
+  private lookUpFirstDue(): number {
     for (let next = this.agenda.peek(); next !== undefined; next = this.agenda.peek()) {
       if (!next.window.over && next.window.agendaUs === next.dueUs) return next.dueUs
       this.agenda.pop()
@@ -640,7 +672,7 @@ class WindowStore<T, A, R> {
     const { finished } = this
     if (finished.length === 0) return finished
     this.finished = []
-    return finished.sort(byClose)
+    return finished.length === 1 ? finished : finished.sort(byClose)
   }
 
   clear(): void {
@@ -648,6 +680,7 @@ class WindowStore<T, A, R> {
     this.emptyLanes = this.size = 0
     this.oldest = this.newest = undefined
     this.agenda.clear()
+    this.firstDueUs = Infinity
     this.revised.clear()
     this.rows = 0
   }
@@ -655,23 +688,22 @@ class WindowStore<T, A, R> {
   private emit(window: Window<A>, closed: boolean): void {
     const { aggregate } = this
     if (window.stale) this.addAgain(window)
-    const bounds: WindowBounds = {
-      key: window.lane.key,
-      openTimeUs: window.openUs,
-      closeTimeUs: window.closeUs,
-      count: window.count,
-    }
+    const { lane, openUs, closeUs, count } = window
     // Without `result` the value is the state, and the types say so: R is A.
     const value =
-      aggregate.result === undefined ? (window.state as unknown as R) : aggregate.result(window.state, bounds)
-    const replaced = window.openings.filter((openUs) => openUs !== window.openUs)
+      aggregate.result === undefined
+        ? (window.state as unknown as R)
+        : aggregate.result(window.state, { key: lane.key, openTimeUs: openUs, closeTimeUs: closeUs, count })
     window.revision++
     this.finished.push({
       kind: 'window',
-      ...bounds,
+      key: lane.key,
+      openTimeUs: openUs,
+      closeTimeUs: closeUs,
+      count,
       value,
       revision: window.revision,
-      replaces: replaced.length > 0 ? replaced.sort((a, b) => a - b) : undefined,
+      replaces: replacedBy(window),
       closed,
     })
     window.openings = [window.openUs]
@@ -689,6 +721,8 @@ class WindowStore<T, A, R> {
   }
 
   private schedule(window: Window<A>, dueUs: number): void {
+    if (window.agendaUs <= this.firstDueUs) this.firstDueUs = dueUs <= this.firstDueUs ? dueUs : NaN
+    else if (dueUs < this.firstDueUs) this.firstDueUs = dueUs
     window.agendaUs = dueUs
     this.agenda.push({ dueUs, window })
     if (this.agenda.size <= 2 * this.size + AGENDA_SLACK) return
@@ -702,7 +736,8 @@ class WindowStore<T, A, R> {
 
   private forget(window: Window<A>, keptFromUs: number): void {
     const lane = window.lane as Lane<T, A>
-    lane.windows.splice(lane.windows.indexOf(window), 1)
+    if (lane.windows[0] === window) lane.windows.shift()
+    else lane.windows.splice(lane.windows.indexOf(window), 1)
     this.remove(window)
     if (lane.rows.length === 0) return
     const useless = lane.size === 0 ? lane.rows.length : firstFrom(lane.rows, keptFromUs)
@@ -713,13 +748,14 @@ class WindowStore<T, A, R> {
   private remove(window: Window<A>): void {
     const { lane, older, newer } = window
     window.over = true
+    if (window.agendaUs <= this.firstDueUs) this.firstDueUs = NaN
     if (older === undefined) this.oldest = newer
     else older.newer = newer
     if (newer === undefined) this.newest = older
     else newer.older = older
     window.older = window.newer = undefined
     this.size--
-    this.revised.delete(window)
+    if (this.revised.size > 0) this.revised.delete(window)
     if (--lane.size > 0) return
     lane.seen = 0
     this.emptyLanes++
@@ -727,7 +763,11 @@ class WindowStore<T, A, R> {
   }
 
   private forgetEmptyLanes(): void {
-    for (const [key, lane] of this.lanes) if (lane.size === 0) this.lanes.delete(key)
+    for (const [key, lane] of this.lanes) {
+      if (lane.size > 0) continue
+      lane.isForgotten = true
+      this.lanes.delete(key)
+    }
     this.emptyLanes = 0
   }
 }
@@ -738,6 +778,15 @@ const OVERLAP_MAX = 10_000
 const AGENDA_SLACK = 64
 /** Keys without a window that are kept for their next one. */
 const EMPTY_LANES_MAX = 1_024
+
+const NONE: readonly number[] = []
+
+/** The openings under which it was emitted that are not its own any more. */
+function replacedBy({ openings, openUs }: Window<unknown>): readonly number[] | undefined {
+  if (openings.length === 0 || (openings.length === 1 && openings[0] === openUs)) return undefined
+  const replaced = openings.filter((each) => each !== openUs)
+  return replaced.length > 0 ? replaced.sort((a, b) => a - b) : undefined
+}
 
 function isDueBefore<A>(a: Agenda<A>, b: Agenda<A>): boolean {
   return a.dueUs < b.dueUs

@@ -37,8 +37,8 @@ export interface LoggedBook {
   length(asks: boolean): number
   /** The best `n` levels, best first. */
   top(asks: boolean, n: number): Level[]
-  /** Sum of the sizes of the best `n` levels. */
-  sizeOf(asks: boolean, n: number): number
+  /** Writes the sums of the sizes of the best `n` levels, of bids and of asks, from a place on. */
+  copyDepths(to: Float64Array, at: number, n: number): void
   /** The JSON text of a view, with at most `depth` levels a side; undefined when it has to be put together outside. */
   textAt(epoch: Epoch, position: number, depth: number): string | undefined
 }
@@ -54,6 +54,14 @@ export interface Story {
   /** Where its views are written that are read late, once one was. */
   late: LateBook | undefined
 }
+
+/** The six numbers of `BookView.copyTop`. */
+export const TOP_BID_PRICE = 0
+export const TOP_BID_SIZE = 1
+export const TOP_ASK_PRICE = 2
+export const TOP_ASK_SIZE = 3
+export const TOP_BID_DEPTH = 4
+export const TOP_ASK_DEPTH = 5
 
 /** Levels that are worked out at least: most readers want some of the best, and not only one. */
 const LEVELS_READ = 10
@@ -176,6 +184,17 @@ export class Epoch {
     return price > 0 ? { price, size: doubles[this.askAt + 1]! } : this.nobody()
   }
 
+  /** What `BookView.copyTop` writes, while the book is as it was. */
+  copyTopNow(top: Float64Array, n: number): void {
+    const { doubles } = this.memory
+    const { bidAt, askAt } = this
+    top[TOP_BID_PRICE] = doubles[bidAt]!
+    top[TOP_BID_SIZE] = doubles[bidAt + 1]!
+    top[TOP_ASK_PRICE] = doubles[askAt]!
+    top[TOP_ASK_SIZE] = doubles[askAt + 1]!
+    this.book.copyDepths(top, TOP_BID_DEPTH, n)
+  }
+
   private nobody(): PriceLevel | undefined {
     return undefined
   }
@@ -286,6 +305,12 @@ export class UndoneSide implements FrozenSide {
     let sum = 0
     for (let index = 0; index < Math.min(n, this.length); index++) sum += this.sizes[index]!
     return sum
+  }
+
+  /** Writes price and size of the best level, NaN without one. */
+  copyBest(to: Float64Array, at: number): void {
+    to[at] = this.length === 0 ? NaN : this.prices[0]!
+    to[at + 1] = this.length === 0 ? NaN : this.sizes[0]!
   }
 
   price(index: number): number {

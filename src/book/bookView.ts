@@ -1,5 +1,5 @@
 import type { Level } from '../model/events'
-import type { Epoch, UndoneSide } from './bookLog'
+import { TOP_ASK_DEPTH, TOP_ASK_PRICE, TOP_BID_DEPTH, TOP_BID_PRICE, type Epoch, type UndoneSide } from './bookLog'
 import type { Level2Book } from './level2Book'
 import { EXCHANGE_TIME, RECEIVE_TIME, SEQ } from './logRecords'
 
@@ -118,8 +118,29 @@ export class BookView implements BookViewHead {
   depthOf(n: number): readonly [bids: number, asks: number] {
     const levels = Math.min(n, this.depthMax)
     const now = this.epoch.now(this.position)
-    if (now !== undefined) return [now.sizeOf(false, levels), now.sizeOf(true, levels)]
+    if (now !== undefined) {
+      const depths = new Float64Array(2)
+      now.copyDepths(depths, 0, levels)
+      return [depths[0]!, depths[1]!]
+    }
     return [this.side(false, levels).sizeOf(levels), this.side(true, levels).sizeOf(levels)]
+  }
+
+  /**
+   * Writes what most readers want to know into six numbers: price and size of the best bid, of the best ask, and the sizes
+   * of the best `n` levels summed, of bids and of asks. Price and size of an empty side are NaN.
+   */
+  copyTop(top: Float64Array, n: number): void {
+    const { epoch, position } = this
+    const levels = Math.min(n, this.depthMax)
+    if (epoch.isNow(position)) epoch.copyTopNow(top, levels)
+    else {
+      const [bids, asks] = [this.side(false, levels), this.side(true, levels)]
+      bids.copyBest(top, TOP_BID_PRICE)
+      asks.copyBest(top, TOP_ASK_PRICE)
+      top[TOP_BID_DEPTH] = bids.sizeOf(levels)
+      top[TOP_ASK_DEPTH] = asks.sizeOf(levels)
+    }
   }
 
   /** Copies the best `n` levels of a side into columns, best first; returns how many there were. */

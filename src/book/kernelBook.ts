@@ -26,6 +26,7 @@ import {
   BOOK_UNIT,
   CRCS_BYTES,
   DECIMALS,
+  DEPTHS,
   LADDER_BYTES,
   LEVELS_MAX,
   LOG_RECORD_BYTES,
@@ -63,6 +64,8 @@ const LOG_RECORDS_MAX = 1_024
 /** Changes of a book that should find room in its log, should they all be as large as the one that found none. */
 const LOG_CHANGES = 16
 const REST_LEVELS_MIN = 256
+/** The largest number that the kernel takes for a count. */
+const WHOLE_MAX = 2_147_483_647
 /** Epochs behind the book that its late one may stand: of what was logged since it keeps all. */
 const EPOCHS_KEPT = 16
 /** Words of a book that are zero when it begins. */
@@ -143,9 +146,15 @@ export class KernelBook implements LoggedBook {
     return this.at === 0 ? NaN : this.memory.doubles[(this.sideOf(asks) + SIDE_BEST_SIZE) >> 3]!
   }
 
-  /** Sum of the sizes of the best `n` levels. */
-  sizeOf(asks: boolean, n: number): number {
-    return this.at === 0 ? 0 : this.memory.code.sizeOf(this.at, asks ? 1 : 0, Math.min(n, this.length(asks)))
+  copyDepths(to: Float64Array, at: number, n: number): void {
+    const { memory } = this
+    if (this.at === 0) to[at] = to[at + 1] = 0
+    else {
+      memory.code.depths(this.at, Math.min(n, WHOLE_MAX))
+      const { doubles } = memory
+      to[at] = doubles[DEPTHS >> 3]!
+      to[at + 1] = doubles[(DEPTHS + 8) >> 3]!
+    }
   }
 
   /** The best `n` levels, best first. */

@@ -348,7 +348,7 @@ const NO_LOG: LoggedBook = {
   sideNow: () => new PlainSide(1).share(),
   length: () => 0,
   top: () => [],
-  sizeOf: () => 0,
+  copyDepths: (to, at) => void to.fill(0, at, at + 2),
   textAt: () => undefined,
 }
 

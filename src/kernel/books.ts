@@ -22,6 +22,7 @@ import {
   BOOK_UNIT,
   DECIMALS,
   DECIMALS_MASK,
+  DEPTHS,
   LADDER_BYTES,
   LOG_AFTER,
   LOG_BEFORE,
@@ -485,8 +486,14 @@ export function best(book: i32, asks: i32, skip: i32, atMost: i32): i32 {
   return count
 }
 
+/** Leaves the sums of the sizes of the best levels, of each side, in DEPTHS. */
+export function depths(book: i32, levels: i32): void {
+  storeF64(DEPTHS, sizeOf(book, 0, levels))
+  storeF64(DEPTHS + 8, sizeOf(book, 1, levels))
+}
+
 /** Sum of the sizes of the best levels of a side. */
-export function sizeOf(book: i32, asks: i32, levels: i32): f64 {
+function sizeOf(book: i32, asks: i32, levels: i32): f64 {
   const side = book + (asks !== 0 ? BOOK_ASKS : BOOK_BIDS)
   const ladder = load32(side + SIDE_LADDER)
   const bits = load32(side + SIDE_LADDER_BITS)

@@ -45,7 +45,7 @@ export interface KernelCode {
   logEnd(): number
   reset(book: number, asks: number, tick: number): void
   best(book: number, asks: number, skip: number, atMost: number): number
-  sizeOf(book: number, asks: number, levels: number): number
+  depths(book: number, levels: number): void
   krakenChecksum(book: number, levels: number): number
   okxChecksum(book: number, levels: number): number
   levelsText(at: number, asks: number, levels: number): number

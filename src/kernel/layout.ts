@@ -175,6 +175,8 @@ export const WORD_RAW: i32 = WORDS + 9 * WORD_BYTES
 export const LINE_BYTES: i32 = 128
 /** What a view says beside its levels, where that stands in a log outside of this memory. */
 export const VIEW_HEADER: i32 = WORDS + 10 * WORD_BYTES
+/** What the best levels of a book come to, of bids and of asks, as doubles. */
+export const DEPTHS: i32 = WORDS + 12 * WORD_BYTES
 
 // ── The log: what each change replaced ──────────────────────────────────────────────────────────────────────────────
 /** A record is the price (negative for asks), the size that was there before, and the one that is there from then on (0: none). */

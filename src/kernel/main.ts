@@ -1,5 +1,5 @@
 /** What the kernel exports, to TypeScript and to WebAssembly. */
-export { best, change, cut, logEnd, reset, sizeOf, update } from './books'
+export { best, change, cut, depths, logEnd, reset, update } from './books'
 export { krakenChecksum, okxChecksum } from './digits'
 export { frameLine, quote } from './quote'
 export { hashOf, scan } from './scan'

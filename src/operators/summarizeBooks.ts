@@ -1,5 +1,6 @@
 import { Observable, type OperatorFunction } from 'rxjs'
 import { bpsOf, imbalanceOf } from '../book/bookMath'
+import { TOP_ASK_DEPTH, TOP_ASK_PRICE, TOP_ASK_SIZE, TOP_BID_DEPTH, TOP_BID_PRICE, TOP_BID_SIZE } from '../book/bookLog'
 import type { BookView } from '../book/bookView'
 import type { Batch } from '../model/events'
 import { requireCount } from './options'
@@ -51,9 +52,14 @@ export function summarizeBooks({
     new Observable((out) => {
       subscribeWhileOpen(source, out, {
         next: (views) => {
-          const summaries: BookSummary[] = []
-          for (const view of views) summaries.push(summarizeBook(view, { levels }))
-          if (summaries.length > 0) out.next(summaries)
+          // Mostly it is one: a list that begins empty makes room for more than a dozen.
+          let summaries: BookSummary[] | undefined
+          for (const view of views) {
+            const summary = summaryOf(view, levels)
+            if (summaries === undefined) summaries = [summary]
+            else summaries.push(summary)
+          }
+          if (summaries !== undefined) out.next(summaries)
         },
         error: (error) => out.error(error),
         complete: () => out.complete(),
@@ -63,12 +69,21 @@ export function summarizeBooks({
 
 /** One view as one row: best prices, spread, depth and imbalance over the best `levels` of a side. */
 export function summarizeBook(view: BookView, { levels }: SummarizeBooksOptions): BookSummary {
-  const bid = view.bestBid()
-  const ask = view.bestAsk()
-  const twoSided = bid !== undefined && ask !== undefined
-  const mid = twoSided ? (bid.price + ask.price) / 2 : undefined
-  const spread = twoSided ? ask.price - bid.price : undefined
-  const [bidDepth, askDepth] = view.depthOf(levels)
+  return summaryOf(view, levels)
+}
+
+/** What is read of a view: between calls nothing of it is used. */
+const top = new Float64Array(6)
+
+function summaryOf(view: BookView, levels: number): BookSummary {
+  view.copyTop(top, levels)
+  const bidPrice = top[TOP_BID_PRICE]!
+  const askPrice = top[TOP_ASK_PRICE]!
+  const bidDepth = top[TOP_BID_DEPTH]!
+  const askDepth = top[TOP_ASK_DEPTH]!
+  if (!(bidPrice > 0 && askPrice > 0 && bidDepth + askDepth > 0)) return unusualSummary(view)
+  const mid = (bidPrice + askPrice) / 2
+  const spread = askPrice - bidPrice
   return {
     kind: 'summary',
     exchange: view.exchange,
@@ -76,10 +91,38 @@ export function summarizeBook(view: BookView, { levels }: SummarizeBooksOptions)
     instrument: view.instrument,
     exchangeTimeUs: view.exchangeTimeUs,
     receiveTimeUs: view.receiveTimeUs,
-    bidPrice: bid?.price,
-    bidSize: bid?.size,
-    askPrice: ask?.price,
-    askSize: ask?.size,
+    bidPrice,
+    bidSize: top[TOP_BID_SIZE],
+    askPrice,
+    askSize: top[TOP_ASK_SIZE],
+    mid,
+    spread,
+    spreadBps: (spread / mid) * 10_000,
+    bidDepth,
+    askDepth,
+    imbalance: (bidDepth - askDepth) / (bidDepth + askDepth),
+  }
+}
+
+/** Of what has been read of a book with an empty side. By itself: where numbers may be missing, each of them costs more. */
+function unusualSummary(view: BookView): BookSummary {
+  const [bidPrice, bidSize] = [known(top[TOP_BID_PRICE]!), known(top[TOP_BID_SIZE]!)]
+  const [askPrice, askSize] = [known(top[TOP_ASK_PRICE]!), known(top[TOP_ASK_SIZE]!)]
+  const [bidDepth, askDepth] = [top[TOP_BID_DEPTH]!, top[TOP_ASK_DEPTH]!]
+  const twoSided = bidPrice !== undefined && askPrice !== undefined
+  const mid = twoSided ? (bidPrice + askPrice) / 2 : undefined
+  const spread = twoSided ? askPrice - bidPrice : undefined
+  return {
+    kind: 'summary',
+    exchange: view.exchange,
+    symbol: view.symbol,
+    instrument: view.instrument,
+    exchangeTimeUs: view.exchangeTimeUs,
+    receiveTimeUs: view.receiveTimeUs,
+    bidPrice,
+    bidSize,
+    askPrice,
+    askSize,
     mid,
     spread,
     spreadBps: twoSided ? bpsOf(spread!, mid!) : undefined,
@@ -87,4 +130,8 @@ export function summarizeBook(view: BookView, { levels }: SummarizeBooksOptions)
     askDepth,
     imbalance: imbalanceOf(bidDepth, askDepth),
   }
+}
+
+function known(number: number): number | undefined {
+  return Number.isNaN(number) ? undefined : number
 }

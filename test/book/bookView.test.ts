@@ -42,6 +42,80 @@ describe('BookView', () => {
     expect(view.crossed).to.equal(false)
   })
 
+  describe('copyTop', () => {
+    const topOf = (view: BookView, levels: number): number[] => {
+      const top = new Float64Array(6)
+      view.copyTop(top, levels)
+      return [...top]
+    }
+
+    it('writes the best prices and sizes, and what the best levels come to', () => {
+      expect(topOf(viewOf(bids, asks), 2)).to.deep.equal([99, 1, 101, 4, 3, 9])
+      expect(topOf(viewOf(bids, asks), Infinity)).to.deep.equal([99, 1, 101, 4, 6, 9])
+    })
+
+    it('sums no more levels than the view shows', () => {
+      expect(topOf(viewOf(bids, asks, {}, 1), 5)).to.deep.equal([99, 1, 101, 4, 1, 4])
+    })
+
+    it('has no prices and no sizes of an empty side, and a depth of 0', () => {
+      expect(topOf(viewOf([], asks), 5)).to.deep.equal([NaN, NaN, 101, 4, 0, 9])
+      expect(topOf(viewOf(bids, []), 5)).to.deep.equal([99, 1, NaN, NaN, 6, 0])
+      expect(topOf(viewOf([], []), 5)).to.deep.equal([NaN, NaN, NaN, NaN, 0, 0])
+    })
+
+    it('says the same late as at once, whatever has become of the book', () => {
+      const book = new Level2Book()
+      const at = (): BookView =>
+        BookView.of(
+          { exchange: 'kraken', symbol: 'BTC/USD', instrument: 'BTC-USD', exchangeTimeUs: 1, receiveTimeUs: 2, seq: 3 },
+          book,
+          Infinity,
+        )
+      const moments: [BookView, number[]][] = []
+      const look = (): void => {
+        const view = at()
+        moments.push([view, topOf(view, 2)])
+      }
+      book.snapshot(
+        snapshot(
+          [
+            ['99', '1'],
+            ['98', '2'],
+            ['97', '3'],
+          ],
+          [
+            ['101', '4'],
+            ['102', '5'],
+          ],
+        ),
+      )
+      look()
+      const better = [
+        ['99', '0'],
+        ['98.5', '7'],
+      ] as const
+      book.delta(delta(better, [['100', '2']]))
+      look()
+      book.delta(
+        delta(
+          ['98.5', '98', '97'].map((price) => [price, '0'] as const),
+          [],
+        ),
+      )
+      look()
+      book.clear()
+      look()
+      expect(moments.map(([, top]) => top)).to.deep.equal([
+        [99, 1, 101, 4, 3, 9],
+        [98.5, 7, 100, 2, 9, 6],
+        [NaN, NaN, 100, 2, 0, 6],
+        [NaN, NaN, NaN, NaN, 0, 0],
+      ])
+      for (const [view, top] of moments) expect(topOf(view, 2)).to.deep.equal(top)
+    })
+  })
+
   it('shows no more levels than its depth, however it is asked', () => {
     const view = viewOf(bids, asks, {}, 1)
     expect(view.bids()).to.deep.equal([[99, 1]])

@@ -2,7 +2,7 @@ import { droppedOf, supersededOf } from '../actors/ledger'
 import type { LatencyHistogram } from '../metrics/histogram'
 import type { RunningGraph } from '../pipeline/graph'
 import type { InstrumentRow } from '../pipeline/monitor'
-import type { RunStatus } from '../pipeline/runSummary'
+import type { Glance } from '../pipeline/runSummary'
 import type { FaultLook, LatencyLook } from '../sinks/runLook'
 import type {
   ConnectionPart,
@@ -17,7 +17,6 @@ import type {
   SinkPart,
 } from './liveFormat'
 import { LiveRows } from './liveRows'
-import type { Look } from './lookAt'
 
 /** Letters of a fault's sentence that are told; the fault itself stands in the report. */
 const SENTENCE_MAX = 500
@@ -35,17 +34,18 @@ export class LiveParts {
   /** Messages of this tick by what they begin from: most pages have seen the tick before. */
   private readonly made = new Map<string, string>()
 
-  update(tick: number, { status, graph, health }: Look): void {
+  update(tick: number, glance: Glance): void {
+    const { graph, health } = glance
     this.made.clear()
-    this.set(tick, 'run', runPart(status))
+    this.set(tick, 'run', runPart(glance))
     this.set(tick, 'graph', graphPart(graph))
-    this.set(tick, 'nodes', nodeParts(graph, status))
+    this.set(tick, 'nodes', nodeParts(glance))
     this.set(tick, 'edges', edgeParts(graph))
-    this.set(tick, 'connections', connectionParts(status))
-    this.set(tick, 'sinks', sinkParts(status))
-    this.set(tick, 'latency', latencyPart(status.receiveToSink))
+    this.set(tick, 'connections', connectionParts(glance))
+    this.set(tick, 'sinks', sinkParts(glance))
+    this.set(tick, 'latency', latencyPart(glance.receiveToSink))
     this.set(tick, 'health', healthPart(health))
-    this.updateFaults(tick, status)
+    this.updateFaults(tick, glance)
   }
 
   /** Reads so many of the rows; true when all were read. Until then nothing may be told of this tick. */
@@ -93,7 +93,7 @@ export class LiveParts {
     }
   }
 
-  private updateFaults(tick: number, { faults, latestFaults }: RunStatus): void {
+  private updateFaults(tick: number, { faults, latestFaults }: Glance): void {
     const text = JSON.stringify(faults)
     if (text === this.faultsText) return
     this.faultsText = text
@@ -109,8 +109,8 @@ export class LiveParts {
   }
 }
 
-function runPart(status: RunStatus): RunPart {
-  const { seconds, records, events, streamTimeUs, held, progress } = status
+function runPart(glance: Glance): RunPart {
+  const { seconds, records, events, streamTimeUs, held, progress } = glance
   return {
     seconds: Math.round(seconds * 10) / 10,
     records,
@@ -119,11 +119,11 @@ function runPart(status: RunStatus): RunPart {
     heldTimes: held.times,
     heldSeconds: held.seconds,
     progress: progress === undefined ? null : Math.round(progress.share * 1_000) / 1_000,
-    ended: status.phase === 'ended',
+    ended: glance.phase === 'ended',
   }
 }
 
-function healthPart({ level, reasons, reactions }: Look['health']): HealthPart {
+function healthPart({ level, reasons, reactions }: Glance['health']): HealthPart {
   return { level, reasons, reactions: reactions.flatMap(({ does, inForce }) => (inForce ? [does] : [])) }
 }
 
@@ -142,7 +142,7 @@ function graphPart({ nodes, edges }: RunningGraph): GraphPart {
   }
 }
 
-function nodeParts({ nodes }: RunningGraph, { stages }: RunStatus): NodePart[] {
+function nodeParts({ graph: { nodes }, stages }: Glance): NodePart[] {
   const lastFaults = new Map(stages.map(({ name, lastFault }) => [name, lastFault]))
   return nodes.map(({ name, state, restarts, failures, quarantined }) => [
     state,
@@ -160,7 +160,7 @@ function edgeParts({ edges }: RunningGraph): EdgePart[] {
   })
 }
 
-function connectionParts({ connections }: RunStatus): ConnectionPart[] {
+function connectionParts({ connections }: Glance): ConnectionPart[] {
   return connections.map(({ exchange, url, state, sinceUs, attempts, trouble }) => ({
     exchange,
     url,
@@ -171,7 +171,7 @@ function connectionParts({ connections }: RunStatus): ConnectionPart[] {
   }))
 }
 
-function sinkParts({ sinks }: RunStatus): SinkPart[] {
+function sinkParts({ sinks }: Glance): SinkPart[] {
   return sinks.map(({ name, written, bytes, failed, retries, deadLettered = 0 }) => [
     ...([name, written, bytes, failed, retries, deadLettered] as const),
   ])

@@ -13,12 +13,12 @@ import { observeLoop } from '../metrics/loopBeat'
 import { processMetrics } from '../metrics/processMetrics'
 import type { ProcessSample } from '../metrics/processSample'
 import type { InstrumentRow } from '../pipeline/monitor'
-import type { RunStatus } from '../pipeline/runSummary'
+import type { Glance } from '../pipeline/runSummary'
 import { LiveClient, type BookOfTick, type Told } from './liveClient'
 import { LIVE_FORMAT, type HelloMessage, type ProcessPart } from './liveFormat'
 import { LiveParts } from './liveParts'
 import { bookPartOf } from './liveRows'
-import { lookAt, type WatchedRun } from './lookAt'
+import type { WatchedRun } from './watchedRun'
 
 const TICK_EVERY_MS = 250
 const TICK_EVERY_MS_MAX = 1_000
@@ -33,7 +33,7 @@ export class LiveStream implements Told {
   private readonly clients = new Set<LiveClient>()
   private readonly parts = new LiveParts()
   private readonly hello: string
-  private status: RunStatus | undefined
+  private rows: Glance['rows'] | undefined
   private timer: Timer | undefined
   private samples: Subscription | undefined
   private unobserve: (() => void) | undefined
@@ -95,7 +95,7 @@ export class LiveStream implements Told {
   }
 
   book(exchange: string, name: string): BookOfTick | undefined {
-    const row = this.status?.rows.get(`${exchange} ${name}`)
+    const row = this.rows?.get(`${exchange} ${name}`)
     if (row === undefined) return undefined
     return { version: row.state === 'live' ? row.view?.receiveTimeUs : row.state, part: () => bookPartOf(row) }
   }
@@ -113,11 +113,11 @@ export class LiveStream implements Told {
     const beganUs = this.clock.nowUs()
     this.tick++
     this.atMs = Math.floor(beganUs / 1_000)
-    const look = lookAt(this.run)
-    this.status = look.status
-    this.parts.update(this.tick, look)
+    const glance = this.run.glance()
+    this.rows = glance.rows
+    this.parts.update(this.tick, glance)
     this.isReading = true
-    this.readRows(look.status.rows.values(), beganUs, 0)
+    this.readRows(glance.rows.values(), beganUs, 0)
   }
 
   /** A part of the rows in each turn of the event loop: many thousands must not hold it up. */

@@ -24,7 +24,7 @@ import { openQuarantine } from './quarantine'
 import { ReplayMarket } from './replayMarket'
 import { Run } from './run'
 import { notBegun } from './runHealth'
-import type { RunMode, RunStatus, RunSummary } from './runSummary'
+import type { Glance, RunMode, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
 import { tellStalls } from './stallFaults'
 import { supervisionTree } from './supervisionTree'
@@ -73,7 +73,9 @@ export function startRun(description: PipelineDescription, options: RunOptions):
 
   const served = (how: NonNullable<RunOptions['serve']>): Promise<RunServer> => {
     const { serve } = load('../dashboard/serve') as typeof serving
-    return serve(handle, how, { clock: liveClock, env: liveHost.env, onFault })
+    const { ready, status, graph, health, metrics } = handle
+    const glance = (): Glance => run?.glance() ?? { ...status(), graph: graph(), health: health() }
+    return serve({ ready, status, health, metrics, glance }, how, { clock: liveClock, env: liveHost.env, onFault })
   }
 
   const live = async (tracer?: FrameTracer): Promise<RunSummary> => {

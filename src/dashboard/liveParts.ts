@@ -1,6 +1,6 @@
 import { droppedOf, supersededOf } from '../actors/ledger'
 import type { LatencyHistogram } from '../metrics/histogram'
-import type { RunningGraph } from '../pipeline/graph'
+import type { GraphEdge, GraphNode, RunningGraph } from '../pipeline/graph'
 import type { InstrumentRow } from '../pipeline/monitor'
 import type { Glance } from '../pipeline/runSummary'
 import type { FaultLook, LatencyLook } from '../sinks/runLook'
@@ -28,6 +28,7 @@ const SENTENCE_MAX = 500
 export class LiveParts {
   private readonly parts = new Map<string, { text: string; changedAt: number }>()
   private readonly rows = new LiveRows()
+  private graph: RunningGraph | undefined
   private faults: FaultsPart = { counts: {}, total: 0, latest: [] }
   private faultsText = ''
   private faultsChangedAt = 0
@@ -38,7 +39,7 @@ export class LiveParts {
     const { graph, health } = glance
     this.made.clear()
     this.set(tick, 'run', runPart(glance))
-    this.set(tick, 'graph', graphPart(graph))
+    this.updateGraph(tick, graph)
     this.set(tick, 'nodes', nodeParts(glance))
     this.set(tick, 'edges', edgeParts(graph))
     this.set(tick, 'connections', connectionParts(glance))
@@ -93,6 +94,12 @@ export class LiveParts {
     }
   }
 
+  /** The shape of a pipeline hardly ever changes: to see that it has not costs less than to write it. */
+  private updateGraph(tick: number, graph: RunningGraph): void {
+    if (this.graph === undefined || !isSameShape(graph, this.graph)) this.set(tick, 'graph', graphPart(graph))
+    this.graph = graph
+  }
+
   private updateFaults(tick: number, { faults, latestFaults }: Glance): void {
     const text = JSON.stringify(faults)
     if (text === this.faultsText) return
@@ -125,6 +132,35 @@ function runPart(glance: Glance): RunPart {
 
 function healthPart({ level, reasons, reactions }: Glance['health']): HealthPart {
   return { level, reasons, reactions: reactions.flatMap(({ does, inForce }) => (inForce ? [does] : [])) }
+}
+
+function isSameShape(one: RunningGraph, other: RunningGraph): boolean {
+  return (
+    one.nodes.length === other.nodes.length &&
+    one.edges.length === other.edges.length &&
+    one.nodes.every((node, index) => isSameNode(node, other.nodes[index]!)) &&
+    one.edges.every((edge, index) => isSameEdge(edge, other.edges[index]!))
+  )
+}
+
+function isSameNode(one: GraphNode, other: GraphNode): boolean {
+  return (
+    one.name === other.name &&
+    one.kind === other.kind &&
+    one.group === other.group &&
+    one.deadLetters === other.deadLetters
+  )
+}
+
+function isSameEdge(one: GraphEdge, other: GraphEdge): boolean {
+  return (
+    one.from === other.from &&
+    one.to === other.to &&
+    one.kind === other.kind &&
+    one.capacity === other.capacity &&
+    one.onFull === other.onFull &&
+    one.feedback === other.feedback
+  )
 }
 
 function graphPart({ nodes, edges }: RunningGraph): GraphPart {

@@ -117,10 +117,14 @@ export class LiveStream implements Told {
     this.rows = glance.rows
     this.parts.update(this.tick, glance)
     this.isReading = true
-    this.readRows(glance.rows.values(), beganUs, 0)
+    this.readLater(glance.rows.values(), this.clock.nowUs() - beganUs)
   }
 
-  /** A part of the rows in each turn of the event loop: many thousands must not hold it up. */
+  /** In turns of their own: neither what was read before, nor many thousands of them, must hold up the event loop. */
+  private readLater(left: Iterator<InstrumentRow>, tookUs: number): void {
+    this.timer = this.clock.after(0, () => this.readRows(left, this.clock.nowUs(), tookUs))
+  }
+
   private readRows(left: Iterator<InstrumentRow>, beganUs: number, tookUs: number): void {
     const isWhole = this.parts.updateRows(this.tick, left, ROWS_PER_TURN)
     if (isWhole) {
@@ -131,11 +135,12 @@ export class LiveStream implements Told {
     }
     const nowUs = this.clock.nowUs()
     const allUs = tookUs + nowUs - beganUs
-    this.timer = isWhole
-      ? this.clock.after(Math.max(TICK_EVERY_MS, Math.min(TICK_EVERY_MS_MAX, allUs / 1_000 / SHARE_MAX)), () =>
-          this.next(),
-        )
-      : this.clock.after(0, () => this.readRows(left, this.clock.nowUs(), allUs))
+    if (!isWhole) {
+      this.readLater(left, allUs)
+      return
+    }
+    const restMs = Math.max(TICK_EVERY_MS, Math.min(TICK_EVERY_MS_MAX, allUs / 1_000 / SHARE_MAX))
+    this.timer = this.clock.after(restMs, () => this.next())
   }
 
   private leave(client: LiveClient): void {

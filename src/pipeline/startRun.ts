@@ -73,9 +73,8 @@ export function startRun(description: PipelineDescription, options: RunOptions):
 
   const served = (how: NonNullable<RunOptions['serve']>): Promise<RunServer> => {
     const { serve } = load('../dashboard/serve') as typeof serving
-    const { ready, status, graph, health, metrics } = handle
-    const glance = (): Glance => run?.glance() ?? { ...status(), graph: graph(), health: health() }
-    return serve({ ready, status, health, metrics, glance }, how, { clock: liveClock, env: liveHost.env, onFault })
+    const glance = (): Glance => run?.glance() ?? { ...handle.status(), graph: handle.graph(), health: handle.health() }
+    return serve({ ...handle, glance }, how, { clock: liveClock, env: liveHost.env, onFault })
   }
 
   const live = async (tracer?: FrameTracer): Promise<RunSummary> => {

@@ -18,6 +18,7 @@ export class FakeRun implements ServedRun, WatchedRun {
   connections: RunStatus['connections'] = []
   families: readonly MetricFamily[] = []
   state: RunHealth = { timeUs: T_US, level: 'healthy', reasons: [], checks: [], reactions: [] }
+  nodes: RunningGraph['nodes'] = []
   readonly rows = new Map<string, FakeRow>()
   readonly faults: Record<string, number> = {}
   readonly latestFaults: { timeUs: number; code: string; message: string }[] = []
@@ -61,7 +62,7 @@ export class FakeRun implements ServedRun, WatchedRun {
   }
 
   private graph(): RunningGraph {
-    return { format: 'millrace-graph/1', running: true, pipeline: 'fake', nodes: [], edges: [] }
+    return { format: 'millrace-graph/1', running: true, pipeline: 'fake', nodes: this.nodes, edges: [] }
   }
 
   status(): RunStatus {

@@ -22,8 +22,9 @@ import {
   BOOK_SLOTS_LACKED,
   BOOK_SLOT_CAPACITY,
   BOOK_SLOT_NEXT,
-  BOOK_TEXTS,
+  BOOK_CRCS,
   BOOK_UNIT,
+  CRCS_BYTES,
   DECIMALS,
   LADDER_BYTES,
   LEVELS_MAX,
@@ -34,6 +35,7 @@ import {
   REST_LEVEL_BYTES,
   SIDE_BEST_PRICE,
   SIDE_BEST_SIZE,
+  SIDE_IS_CHANGED,
   SIDE_LADDER,
   SIDE_LADDER_BITS,
   SIDE_LADDER_COUNT,
@@ -44,8 +46,6 @@ import {
   SIDE_REST_TICKS,
   SIDE_SIGN,
   SIZES,
-  TEXTS_BYTES,
-  TEXTS_HEAD_BYTES,
   TICKS_MAX,
   WINDOW,
 } from '../kernel/layout'
@@ -66,7 +66,7 @@ const REST_LEVELS_MIN = 256
 /** Epochs behind the book that its late one may stand: of what was logged since it keeps all. */
 const EPOCHS_KEPT = 16
 /** Words of a book that are zero when it begins. */
-const NOTHING_YET = [BOOK_TEXTS, BOOK_SLOTS, BOOK_SLOT_CAPACITY, BOOK_SLOT_NEXT, BOOK_SLOTS_LACKED] as const
+const NOTHING_YET = [BOOK_CRCS, BOOK_SLOTS, BOOK_SLOT_CAPACITY, BOOK_SLOT_NEXT, BOOK_SLOTS_LACKED] as const
 /** Words of a side that say where its own things are. */
 const SIDE_POINTERS = [
   SIDE_LADDER,
@@ -88,7 +88,7 @@ interface Held extends PrinterBlocks {
   at: number
   rests: [bids: Block, asks: Block]
   log: Block
-  texts: Block
+  crcs: Block
 }
 
 const forgotten = new FinalizationRegistry<Held>((held) => giveBack(held))
@@ -112,13 +112,14 @@ export class KernelBook implements LoggedBook {
     return this.at
   }
 
-  /** As `address`, for whoever computes checksums again and again: from the first on the book keeps texts for it. */
+  /** As `address`, for whoever computes checksums again and again: from the first on the book keeps the CRCs of its levels. */
   get checksumAddress(): number {
     const { held, memory } = this
-    if (held !== undefined && held.texts.at === 0) {
-      held.texts = { at: memory.allocate(TEXTS_BYTES), bytes: TEXTS_BYTES }
-      memory.words.fill(0, held.texts.at >> 2, (held.texts.at + TEXTS_HEAD_BYTES) >> 2)
-      memory.words[(this.at + BOOK_TEXTS) >> 2] = held.texts.at
+    if (held !== undefined && held.crcs.at === 0) {
+      held.crcs = { at: memory.allocateCrcs(), bytes: CRCS_BYTES }
+      const { words } = memory
+      words[(this.at + BOOK_CRCS) >> 2] = held.crcs.at
+      for (const asks of [false, true]) words[(this.sideOf(asks) + SIDE_IS_CHANGED) >> 2] = 1
     }
     return this.at
   }
@@ -551,7 +552,7 @@ export class KernelBook implements LoggedBook {
     this.at = memory.allocate(BOOK_BYTES)
     this.logAt = this.logStop = 0
     const none = (): Block => ({ at: 0, bytes: 0 })
-    this.held = { at: this.at, rests: [none(), none()], log: none(), texts: none(), slots: none(), name: none() }
+    this.held = { at: this.at, rests: [none(), none()], log: none(), crcs: none(), slots: none(), name: none() }
     this.printer = undefined
     for (const word of NOTHING_YET) memory.words[(this.at + word) >> 2] = 0
     forgotten.register(this, this.held, this)
@@ -715,7 +716,7 @@ function forgetLate(story: Story): void {
 function giveBack({ at, rests, ...blocks }: Held): void {
   const memory = kernel()
   memory.release(at, BOOK_BYTES)
-  for (const block of [...rests, blocks.log, blocks.texts, blocks.slots, blocks.name]) {
+  for (const block of [...rests, blocks.log, blocks.crcs, blocks.slots, blocks.name]) {
     if (block.at !== 0) memory.release(block.at, block.bytes)
   }
 }

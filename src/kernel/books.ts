@@ -36,6 +36,7 @@ import {
   SIDE_BEST,
   SIDE_BEST_PRICE,
   SIDE_BEST_SIZE,
+  SIDE_IS_CHANGED,
   SIDE_LADDER,
   SIDE_LADDER_BITS,
   SIDE_LADDER_COUNT,
@@ -199,6 +200,7 @@ function put(book: i32, asks: i32, from: i32, to: i32, log: i32): i32 {
 
   store32(side + SIDE_BEST, best)
   store32(side + SIDE_LADDER_COUNT, held)
+  store32(side + SIDE_IS_CHANGED, 1)
   // A ladder whose upper half has emptied follows the touch down, while there is something below to be had.
   if (load32(side + SIDE_REST_COUNT) > 0 && best < (WINDOW - WINDOW_BELOW) >> 1) {
     moveLadder(side, best >= 0 ? loadF64(side + SIDE_BASE) + toF64(best) : bestOfRest(side))
@@ -384,6 +386,7 @@ export function cut(book: i32, asks: i32, depth: i32, log: i32): void {
   const rest = load32(side + SIDE_REST_COUNT)
   let surplus = rest + load32(side + SIDE_LADDER_COUNT) - depth
   if (surplus <= 0) return
+  store32(side + SIDE_IS_CHANGED, 1)
   const ofRest = surplus < rest ? surplus : rest
   if (ofRest > 0) {
     const ticks = load32(side + SIDE_REST_TICKS)
@@ -434,6 +437,7 @@ export function reset(book: i32, asks: i32, tick: f64): void {
   store32(side + SIDE_LADDER_COUNT, 0)
   store32(side + SIDE_REST_COUNT, 0)
   store32(side + SIDE_BEST, -1)
+  store32(side + SIDE_IS_CHANGED, 1)
   storeF64(side + SIDE_BASE, tick - toF64(WINDOW_BELOW))
   publish(book, side)
 }
@@ -503,7 +507,7 @@ export function sizeOf(book: i32, asks: i32, levels: i32): f64 {
 }
 
 /** The next best place under one; -1 when there is none. */
-function nextBelow(bits: i32, place: i32): i32 {
+export function nextBelow(bits: i32, place: i32): i32 {
   const word = load32(bits + ((place >> 5) << 2)) & ((1 << (place & 31)) - 1)
   if (word !== 0) return (place & -32) + 31 - leadingZeros(word)
   return bestBelow(bits, (place & -32) - 1)

@@ -1,229 +1,245 @@
 /**
  * Checksums over a book's best levels, from the digits of the wire: a level's price and size are whole numbers of their last
  * decimal, so their digits are there without a text having been kept.
+ *
+ * From one checksum to the next few levels change. The CRC of a text that is joined from others is known from theirs: what is
+ * behind another text adds to it what it is by itself, after as many zero bytes have gone over what was before. So of each level the
+ * CRC of its text is kept, and no text is written but of a level that has changed.
  */
-import { best } from './books'
+import { nextBelow, priceOf } from './books'
 import {
-  ASKS,
-  BIDS,
-  BOOK_TEXTS,
+  BOOK_ASKS,
+  BOOK_BIDS,
+  BOOK_CRCS,
   CRC,
-  DECIMALS,
-  MARK_BITS,
+  CRCS_COUNT,
+  CRCS_HEAD_BYTES,
+  CRCS_JOINED,
+  CRCS_SET_BYTES,
+  CRCS_SIDE_BYTES,
+  CRCS_TURN,
+  CRC_DECIMALS,
+  CRC_ENTRY_BYTES,
+  CRC_LENGTH,
+  CRC_SIZE,
+  CRC_TICK,
+  CRC_VALUE,
+  DECIMALS_MASK,
+  PLACE_BYTES,
+  PLACE_DECIMALS,
   POWERS,
   POWERS_MAX,
-  PRICES,
   QUADS,
   SCRATCH,
-  SIZES,
-  TEXTS_ASKS,
-  TEXTS_AT,
-  TEXTS_BIDS,
-  TEXTS_HEAD_BYTES,
-  TEXTS_MARKS,
-  TEXTS_SET_BYTES,
-  TEXTS_SIDE_BYTES,
-  TEXTS_TURN,
-  TEXT_AT,
-  TEXT_BYTES,
-  TEXT_DECIMALS,
-  TEXT_LENGTH,
-  TEXT_PRICE,
-  TEXT_SIZE,
+  SIDE_BASE,
+  SIDE_BEST,
+  SIDE_IS_CHANGED,
+  SIDE_LADDER,
+  SIDE_LADDER_BITS,
+  SIDE_REST_COUNT,
+  SIDE_REST_DECIMALS,
+  SIDE_REST_SIZES,
+  SIDE_REST_TICKS,
+  ZEROS,
+  ZEROS_BYTES,
 } from './layout'
 import {
-  copy8,
-  wholePart,
+  copy32,
   load32,
   load8,
   loadF64,
+  nearestWhole,
   peek32,
   poke32,
-  nearestWhole,
-  smallWhole,
   store32,
   store8,
   storeF64,
   toF64,
   toI32,
   unsigned,
+  wholePart,
 } from './memory'
 
 const COLON: i32 = 58
 
 /** The largest number whose digits are printed here: fifteen. */
 const DIGITS_MAX: f64 = 999999999999999.0
-/** Decimals of a text as it was sent: with more a small number needs more characters than its digits, and than are kept. */
+/** Decimals of a text as it was sent: with more a small number needs more characters than its digits, and than have a place. */
 const PLACES_MAX: i32 = 14
+
+/** A CRC begins with all bits set; this is what a colon makes that of. */
+const ALL_BITS: i32 = -1
+const BEFORE_COLON: i32 = -258633757
 
 /**
  * Kraken: the best asks, then the best bids; of each level price and size without point and leading zeros.
  *
- * @returns CRC32 as unsigned 32 bits; -1 when a number has more digits than are printed here
+ * @param levels  at most OKX_LEVELS
+ * @returns CRC32 as unsigned 32 bits; -1 when a number has more digits than are printed here, or the book has no table of CRCs
  */
 export function krakenChecksum(book: i32, levels: i32): f64 {
-  const texts = load32(book + BOOK_TEXTS)
-  let at = beginText(texts)
-  let count: i32 = 0
-  let asksWritten: i32 = 0
-  for (let asks: i32 = 1; asks >= 0; asks--) {
-    count = best(book, asks, 0, levels)
-    for (let index: i32 = 0; index < count; index++) {
-      at = writeLevel(at, asks, index, false)
-      if (at === 0) return forgotten(texts)
-    }
-    if (asks !== 0) asksWritten = count
-  }
-  return endText(texts, at, count, asksWritten)
+  // Most changes are of one side.
+  const areOtherAsks = load32(book + BOOK_ASKS + SIDE_IS_CHANGED) !== 0
+  const asks = gather(book, true, levels, false)
+  const bids = gather(book, false, levels, false)
+  if (asks < 0 || bids < 0) return -1.0
+  const joinedAsks = entriesOf(book, true) + CRCS_JOINED
+  if (areOtherAsks) store32(joinedAsks, joinedAll(ALL_BITS, gathered(book, true), asks))
+  return unsigned(~joinedAll(load32(joinedAsks), gathered(book, false), bids))
 }
 
 /**
  * OKX: bids and asks in turn, of each price and size as sent, all joined by colons; a side that is shorter is left out.
  *
- * @returns CRC32 as unsigned 32 bits; -1 when a number has more digits than are printed here
+ * @param levels  at most OKX_LEVELS
+ * @returns CRC32 as unsigned 32 bits; -1 when a number has more digits than are printed here, or the book has no table of CRCs
  */
 export function okxChecksum(book: i32, levels: i32): f64 {
-  const texts = load32(book + BOOK_TEXTS)
-  const bids = best(book, 0, 0, levels)
-  const asks = best(book, 1, 0, levels)
-  const start = beginText(texts)
-  let at = start
+  const bids = gather(book, false, levels, true)
+  const asks = gather(book, true, levels, true)
+  if (asks < 0 || bids < 0) return -1.0
+  if (bids + asks === 0) return 0.0
+  // Each text begins with a colon: the first one's is taken back.
+  let crc = BEFORE_COLON
+  let bid = gathered(book, false)
+  let ask = gathered(book, true)
   const most = bids > asks ? bids : asks
   for (let index: i32 = 0; index < most; index++) {
-    for (let side: i32 = 0; side < 2; side++) {
-      if (index >= (side === 0 ? bids : asks)) continue
-      if (at !== start) {
-        store8(at, COLON)
-        at++
-      }
-      at = writeLevel(at, side, index, true)
-      if (at === 0) return forgotten(texts)
-    }
+    if (index < bids) crc = joined(crc, bid)
+    if (index < asks) crc = joined(crc, ask)
+    bid += CRC_ENTRY_BYTES
+    ask += CRC_ENTRY_BYTES
   }
-  return endText(texts, at, bids, asks)
+  return unsigned(~crc)
 }
 
-// ── Texts of levels ─────────────────────────────────────────────────────────────────────────────────────────────────
-// From one checksum to the next few levels change, so the text of the last is kept, with the levels that it is of: where a
-// level is as it was its text is copied, and as far as all of the text is the checksum is known too. There are two sets in
-// turn, since what is kept is read while it is written.
+/** The CRC of a text with that of an entry behind it. */
+// inline
+function joined(crc: i32, entry: i32): i32 {
+  const zeros = ZEROS + load32(entry + CRC_LENGTH) * ZEROS_BYTES
+  return (
+    load32(entry + CRC_VALUE) ^
+    load32(zeros + ((crc & 255) << 2)) ^
+    load32(zeros + 1024 + (((crc >>> 8) & 255) << 2)) ^
+    load32(zeros + 2048 + (((crc >>> 16) & 255) << 2)) ^
+    load32(zeros + 3072 + ((crc >>> 24) << 2))
+  )
+}
 
-/** The set that is read and the one that is written; 0: there are none. */
-let kept: i32 = 0
-let fresh: i32 = 0
-/** Where the text begins that is written, and how much of it is as it was. */
-let textStart: i32 = 0
-let same: i32 = 0
-/** Of each side how many levels are kept, and which of them comes next. */
-let keptBids: i32 = 0
-let keptAsks: i32 = 0
-let nextBid: i32 = 0
-let nextAsk: i32 = 0
+/** The same with those of so many entries. */
+function joinedAll(before: i32, first: i32, count: i32): i32 {
+  let crc = before
+  const end = first + count * CRC_ENTRY_BYTES
+  for (let entry = first; entry < end; entry += CRC_ENTRY_BYTES) crc = joined(crc, entry)
+  return crc
+}
+
+/** A book's entries of a side. */
+function entriesOf(book: i32, asks: boolean): i32 {
+  return load32(book + BOOK_CRCS) + (asks ? CRCS_SIDE_BYTES : 0)
+}
+
+/** The set of them that was gathered last. */
+function gathered(book: i32, asks: boolean): i32 {
+  const own = entriesOf(book, asks)
+  return own + CRCS_HEAD_BYTES + (load32(own + CRCS_TURN) !== 0 ? CRCS_SET_BYTES : 0)
+}
+
+/** Of the set that was gathered before: the next entry, and where it ends. */
+let known: i32 = 0
+let knownEnd: i32 = 0
 
 /**
- * @param texts  where the book keeps them; 0: nowhere
- * @returns where to write
+ * Gathers the entries of the best levels of a side: those of levels that are as they were are copied from the set before.
+ *
+ * @returns how many there are; -1 when the text of one cannot be printed, or the book has no table of CRCs
  */
-function beginText(texts: i32): i32 {
-  same = 0
-  nextBid = 0
-  nextAsk = 0
-  keptBids = 0
-  keptAsks = 0
-  kept = 0
-  fresh = 0
-  textStart = SCRATCH
-  if (texts !== 0) {
-    const first = texts + TEXTS_HEAD_BYTES
-    const isSecond = load32(texts + TEXTS_TURN) !== 0
-    kept = isSecond ? first + TEXTS_SET_BYTES : first
-    fresh = isSecond ? first : first + TEXTS_SET_BYTES
-    keptBids = load32(texts + TEXTS_BIDS)
-    keptAsks = load32(texts + TEXTS_ASKS)
-    textStart = fresh + TEXTS_AT
-  }
-  return textStart
+function gather(book: i32, asks: boolean, levels: i32, asSent: boolean): i32 {
+  if (load32(book + BOOK_CRCS) === 0) return -1
+  const own = entriesOf(book, asks)
+  const side = book + (asks ? BOOK_ASKS : BOOK_BIDS)
+  if (load32(side + SIDE_IS_CHANGED) === 0) return load32(own + CRCS_COUNT)
+  const turn = load32(own + CRCS_TURN)
+  known = gathered(book, asks)
+  knownEnd = known + load32(own + CRCS_COUNT) * CRC_ENTRY_BYTES
+  const start = own + CRCS_HEAD_BYTES + (turn !== 0 ? 0 : CRCS_SET_BYTES)
+  const end = fillSet(start, start + levels * CRC_ENTRY_BYTES, book, side, asSent)
+  const count = end === 0 ? 0 : ((end - start) / CRC_ENTRY_BYTES) | 0
+  store32(own + CRCS_TURN, turn ^ 1)
+  store32(own + CRCS_COUNT, count)
+  // What cannot be printed is tried again.
+  if (end !== 0) store32(side + SIDE_IS_CHANGED, 0)
+  return end === 0 ? -1 : count
 }
 
-/** The checksum of what has been written, which is what is kept from now on. */
-function endText(texts: i32, end: i32, bids: i32, asks: i32): f64 {
-  if (texts !== 0) {
-    store32(texts + TEXTS_TURN, load32(texts + TEXTS_TURN) ^ 1)
-    store32(texts + TEXTS_BIDS, bids)
-    store32(texts + TEXTS_ASKS, asks)
+/** Writes the entries of a side's best levels; returns where they end, 0 when the text of one cannot be printed. */
+function fillSet(start: i32, stop: i32, book: i32, side: i32, asSent: boolean): i32 {
+  const ladder = load32(side + SIDE_LADDER)
+  const bits = load32(side + SIDE_LADDER_BITS)
+  const base = loadF64(side + SIDE_BASE)
+  let entry = start
+  let place = load32(side + SIDE_BEST)
+  while (place >= 0 && entry < stop) {
+    const at = ladder + place * PLACE_BYTES
+    const decimals = load32(at + PLACE_DECIMALS) & DECIMALS_MASK
+    if (!put(entry, book, side, base + toF64(place), loadF64(at), decimals, asSent)) return 0
+    entry += CRC_ENTRY_BYTES
+    place = nextBelow(bits, place)
   }
-  return unsigned(crc32(textStart, end))
+  const ticks = load32(side + SIDE_REST_TICKS)
+  const sizes = load32(side + SIDE_REST_SIZES)
+  const words = load32(side + SIDE_REST_DECIMALS)
+  for (let index = load32(side + SIDE_REST_COUNT) - 1; index >= 0 && entry < stop; index--) {
+    const decimals = load32(words + index * 4) & DECIMALS_MASK
+    if (!put(entry, book, side, loadF64(ticks + index * 8), loadF64(sizes + index * 8), decimals, asSent)) return 0
+    entry += CRC_ENTRY_BYTES
+  }
+  return entry
 }
 
-/** The checksum cannot be computed, and nothing is kept. */
-function forgotten(texts: i32): f64 {
-  if (texts !== 0) {
-    store32(texts + TEXTS_BIDS, 0)
-    store32(texts + TEXTS_ASKS, 0)
+/** Writes the entry of a level; false when its text cannot be printed. */
+// inline
+function put(entry: i32, book: i32, side: i32, tick: f64, size: f64, decimals: i32, asSent: boolean): boolean {
+  // Levels that were better than this one are gone.
+  while (known < knownEnd && loadF64(known + CRC_TICK) > tick) known += CRC_ENTRY_BYTES
+  if (
+    known < knownEnd &&
+    loadF64(known + CRC_TICK) === tick &&
+    loadF64(known + CRC_SIZE) === size &&
+    load32(known + CRC_DECIMALS) === decimals
+  ) {
+    copy32(entry, known)
+    known += CRC_ENTRY_BYTES
+    return true
   }
-  return -1.0
+  return putAnew(entry, book, side, tick, size, decimals, asSent)
 }
 
-/** Writes the text of a level of the columns; returns where it ends, 0 when it has too many digits. */
-function writeLevel(at: i32, asks: i32, index: i32, asSent: boolean): i32 {
-  const level = (asks !== 0 ? ASKS : BIDS) + index * 8
-  if (fresh === 0) return printLevel(at, level, asSent)
-  const price = loadF64(level + PRICES)
-  const side = asks !== 0 ? TEXTS_SIDE_BYTES : 0
-  const count = asks !== 0 ? keptAsks : keptBids
-  let next = asks !== 0 ? nextAsk : nextBid
-  let known: i32 = 0
-  while (next < count) {
-    const other = kept + side + next * TEXT_BYTES
-    const otherPrice = loadF64(other + TEXT_PRICE)
-    // What is kept lies in the same order, the best first.
-    if (asks !== 0 ? otherPrice > price : otherPrice < price) break
-    next++
-    if (otherPrice === price) {
-      if (
-        loadF64(other + TEXT_SIZE) === loadF64(level + SIZES) &&
-        loadF64(other + TEXT_DECIMALS) === loadF64(level + DECIMALS)
-      ) {
-        known = other
-      }
-      break
-    }
-  }
-  if (asks !== 0) nextAsk = next
-  else nextBid = next
-  const own = fresh + side + index * TEXT_BYTES
-  storeF64(own + TEXT_PRICE, price)
-  storeF64(own + TEXT_SIZE, loadF64(level + SIZES))
-  storeF64(own + TEXT_DECIMALS, loadF64(level + DECIMALS))
-  store32(own + TEXT_AT, at - textStart)
-  let end: i32 = 0
-  if (known !== 0) {
-    const from = load32(known + TEXT_AT)
-    const length = load32(known + TEXT_LENGTH)
-    for (let done: i32 = 0; done < length; done += 8) copy8(at + done, kept + TEXTS_AT + from + done)
-    end = at + length
-    // Before it stands at most a colon.
-    if (from === at - textStart && from - same < 2) same = from + length
-  } else {
-    end = printLevel(at, level, asSent)
-    if (end === 0) return 0
-  }
-  store32(own + TEXT_LENGTH, end - at)
-  return end
+function putAnew(entry: i32, book: i32, side: i32, tick: f64, size: f64, decimals: i32, asSent: boolean): boolean {
+  const end = printLevel(SCRATCH, priceOf(book, side, tick), size, decimals, asSent)
+  if (end === 0) return false
+  storeF64(entry + CRC_TICK, tick)
+  storeF64(entry + CRC_SIZE, size)
+  store32(entry + CRC_DECIMALS, decimals)
+  store32(entry + CRC_VALUE, crcOf(SCRATCH, end))
+  store32(entry + CRC_LENGTH, end - SCRATCH)
+  return true
 }
 
-/** Price and size of a level: as they were sent, with a colon between them, or their digits alone. */
-function printLevel(start: i32, level: i32, asSent: boolean): i32 {
-  const places = smallWhole(loadF64(level + DECIMALS))
+/** Writes price and size of a level, as they were sent with a colon before each, or their digits alone; returns where they end, 0 when they have too many digits. */
+function printLevel(start: i32, price: f64, size: f64, decimals: i32, asSent: boolean): i32 {
   const most = asSent ? PLACES_MAX : POWERS_MAX
-  if (places >> 7 > most || (places & 127) > most) return 0
-  const price = nearestWhole(loadF64(level + PRICES) * loadF64(POWERS + (places >> 7) * 8))
-  const size = nearestWhole(loadF64(level + SIZES) * loadF64(POWERS + (places & 127) * 8))
-  if (price > DIGITS_MAX || size > DIGITS_MAX) return 0
-  if (!asSent) return writeDigits(writeDigits(start, price, 1), size, 1)
-  const middle = writeDecimal(start, price, places >> 7)
+  const pricePlaces = decimals >> 7
+  const sizePlaces = decimals & 127
+  if (pricePlaces > most || sizePlaces > most) return 0
+  const priceDigits = nearestWhole(price * loadF64(POWERS + pricePlaces * 8))
+  const sizeDigits = nearestWhole(size * loadF64(POWERS + sizePlaces * 8))
+  if (priceDigits > DIGITS_MAX || sizeDigits > DIGITS_MAX) return 0
+  if (!asSent) return writeDigits(writeDigits(start, priceDigits, 1), sizeDigits, 1)
+  store8(start, COLON)
+  const middle = writeDecimal(start + 1, priceDigits, pricePlaces)
   store8(middle, COLON)
-  return writeDecimal(middle + 1, size, places & 127)
+  return writeDecimal(middle + 1, sizeDigits, sizePlaces)
 }
 
 /** A whole number of its last decimal, as exchanges write it. */
@@ -284,18 +300,10 @@ function digitsOf(quad: i32): i32 {
   return quad >= 1000 ? 4 : quad >= 100 ? 3 : quad >= 10 ? 2 : 1
 }
 
-/** CRC32 (IEEE) of the bytes between two addresses, eight at a time, from the last mark before which they are as they were. */
-function crc32(from: i32, to: i32): i32 {
-  let crc: i32 = -1
+/** What bytes add to a CRC (IEEE): that of them alone, begun with no bit set. Eight at a time. */
+function crcOf(from: i32, to: i32): i32 {
+  let crc: i32 = 0
   let at = from
-  if (fresh !== 0) {
-    const marks = same >> MARK_BITS
-    for (let mark: i32 = 1; mark <= marks; mark++) {
-      store32(fresh + TEXTS_MARKS + mark * 4, load32(kept + TEXTS_MARKS + mark * 4))
-    }
-    if (marks > 0) crc = load32(kept + TEXTS_MARKS + marks * 4)
-    at += marks << MARK_BITS
-  }
   while (at + 8 <= to) {
     const a = crc ^ peek32(at)
     const b = peek32(at + 4)
@@ -309,13 +317,10 @@ function crc32(from: i32, to: i32): i32 {
       load32(CRC + 1024 + (((b >>> 16) & 255) << 2)) ^
       load32(CRC + ((b >>> 24) << 2))
     at += 8
-    if (fresh !== 0 && ((at - from) & ((1 << MARK_BITS) - 1)) === 0) {
-      store32(fresh + TEXTS_MARKS + ((at - from) >> MARK_BITS) * 4, crc)
-    }
   }
   while (at < to) {
     crc = load32(CRC + (((crc ^ load8(at)) & 255) << 2)) ^ (crc >>> 8)
     at++
   }
-  return ~crc
+  return crc
 }

@@ -8,10 +8,12 @@
 import * as portable from './main'
 import {
   CRC,
+  CRCS_BYTES,
   FRAME,
   FRAME_BYTES_MAX,
   FRAME_SLACK,
   HEAP,
+  LEVEL_CHARS_MAX,
   POWERS,
   POWERS_MAX,
   QUADS,
@@ -25,6 +27,8 @@ import {
   WORD_RECEIVED,
   WORD_RECEIVE_TIME,
   WORD_SEQ,
+  ZEROS,
+  ZEROS_BYTES,
 } from './layout'
 import { attach } from './memory'
 import { KERNEL_BASE64 } from './wasm'
@@ -152,6 +156,31 @@ export class Kernel {
     if (data.length > FRAME_BYTES_MAX) return -1
     this.bytes.set(data, FRAME)
     return data.length
+  }
+
+  /** A table for the CRCs of a book's levels; give it back with `release`. */
+  allocateCrcs(): number {
+    // Before they are written this is zero, and afterwards what no bytes make of 1.
+    if (this.words[(ZEROS >> 2) + 1] === 0) this.writeZeros()
+    const at = this.allocate(CRCS_BYTES)
+    this.bytes.fill(0, at, at + CRCS_BYTES)
+    return at
+  }
+
+  /** What zero bytes make of a CRC: a byte of it at a time, from what one fewer has made. */
+  private writeZeros(): void {
+    const { words } = this
+    const crc = CRC >> 2
+    for (let bits = 0; bits < 32; bits += 8) {
+      const table = (ZEROS >> 2) + bits * 32
+      for (let byte = 0; byte < 256; byte++) {
+        let value = byte << bits
+        for (let count = 0; count <= LEVEL_CHARS_MAX; count++) {
+          words[table + count * (ZEROS_BYTES >> 2) + byte] = value
+          value = words[crc + (value & 255)]! ^ (value >>> 8)
+        }
+      }
+    }
   }
 
   private writeTables(): void {

@@ -47,8 +47,13 @@ export const FRAME: i32 = SCRATCH + SCRATCH_BYTES
 export const FRAME_BYTES_MAX: i32 = 262_144
 /** Zeros behind a frame, so that reading a little past its end finds nothing. */
 export const FRAME_SLACK: i32 = 64
+/** The longest text of a level in a checksum: price and size of sixteen characters, and a colon before each. */
+export const LEVEL_CHARS_MAX: i32 = 34
+/** What so many zero bytes make of a CRC, 0 to LEVEL_CHARS_MAX of them: of each a table for each of its bytes. Written with the first table of CRCs. */
+export const ZEROS: i32 = FRAME + FRAME_BYTES_MAX + FRAME_SLACK
+export const ZEROS_BYTES: i32 = 4_096
 /** Everything else (programs, tables of keys, books, logs) is allocated from here on. */
-export const HEAP: i32 = FRAME + FRAME_BYTES_MAX + FRAME_SLACK
+export const HEAP: i32 = ZEROS + (LEVEL_CHARS_MAX + 1) * ZEROS_BYTES
 
 // ── A book ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 /**
@@ -63,8 +68,8 @@ export const BOOK_LOG_AT: i32 = 24
 export const BOOK_LOG_STOP: i32 = 28
 export const BOOK_BIDS: i32 = 32
 export const BOOK_ASKS: i32 = 112
-/** Where the texts of its best levels are kept between two checksums; 0: nowhere. */
-export const BOOK_TEXTS: i32 = 192
+/** Table of the CRCs of its levels' texts, for the checksums of one exchange; 0: it has none yet. */
+export const BOOK_CRCS: i32 = 192
 /** Slots for the texts of levels: where they are, how many there are, the next that is free, and how many more were wanted. */
 export const BOOK_SLOTS: i32 = 196
 export const BOOK_SLOT_CAPACITY: i32 = 200
@@ -75,27 +80,24 @@ export const BOOK_HEAD_BYTES: i32 = 216
 /** Levels a side that checksums are over. */
 export const KRAKEN_LEVELS: i32 = 10
 export const OKX_LEVELS: i32 = 25
-/** Levels a side whose texts are kept: as many as any checksum is over. */
-export const TEXTS_LEVELS: i32 = OKX_LEVELS
-/** Of a level: the numbers that its text is of, where in the text of all it stands, and how long it is. */
-export const TEXT_PRICE: i32 = 0
-export const TEXT_SIZE: i32 = 8
-export const TEXT_DECIMALS: i32 = 16
-export const TEXT_AT: i32 = 24
-export const TEXT_LENGTH: i32 = 28
-export const TEXT_BYTES: i32 = 32
-/** Of a set: its levels, the checksum after each 64 bytes of text, and the text: at most 34 characters a level. */
-export const TEXTS_SIDE_BYTES: i32 = TEXTS_LEVELS * TEXT_BYTES
-export const MARK_BITS: i32 = 6
-export const TEXTS_MARKS: i32 = 2 * TEXTS_SIDE_BYTES
-export const TEXTS_AT: i32 = TEXTS_MARKS + 128
-export const TEXTS_SET_BYTES: i32 = TEXTS_AT + 1_792
-/** There are two sets. Before them: which of them was written last (0 or 1), and how many levels a side it has. */
-export const TEXTS_TURN: i32 = 0
-export const TEXTS_BIDS: i32 = 4
-export const TEXTS_ASKS: i32 = 8
-export const TEXTS_HEAD_BYTES: i32 = 16
-export const TEXTS_BYTES: i32 = TEXTS_HEAD_BYTES + 2 * TEXTS_SET_BYTES
+/** Of an entry of a table of CRCs: the level whose text it is of, the CRC of that alone, and how many characters it has. */
+export const CRC_TICK: i32 = 0
+export const CRC_SIZE: i32 = 8
+export const CRC_DECIMALS: i32 = 16
+export const CRC_VALUE: i32 = 20
+export const CRC_LENGTH: i32 = 24
+export const CRC_ENTRY_BYTES: i32 = 32
+/**
+ * Of each side there are two sets, the best level first: which of them was written last (0 or 1), how many entries it has, and the
+ * CRC of a text that begins with them, where it was computed.
+ */
+export const CRCS_TURN: i32 = 0
+export const CRCS_COUNT: i32 = 4
+export const CRCS_JOINED: i32 = 8
+export const CRCS_HEAD_BYTES: i32 = 16
+export const CRCS_SET_BYTES: i32 = OKX_LEVELS * CRC_ENTRY_BYTES
+export const CRCS_SIDE_BYTES: i32 = CRCS_HEAD_BYTES + 2 * CRCS_SET_BYTES
+export const CRCS_BYTES: i32 = 2 * CRCS_SIDE_BYTES
 
 /** Prices of more ticks have no place: a double's product with a power of ten is not sure to be the right number any more. */
 export const TICKS_MAX: f64 = 999999999999999.0
@@ -123,6 +125,8 @@ export const SIDE_BASE: i32 = 48
 /** NaN on an empty side. */
 export const SIDE_BEST_PRICE: i32 = 56
 export const SIDE_BEST_SIZE: i32 = 64
+/** Not 0 when levels of the side have changed since their CRCs were gathered. */
+export const SIDE_IS_CHANGED: i32 = 72
 
 /**
  * A place of a ladder: its size as a double (0: no level), its decimals and the slot of its text (0: none) as a word each. They lie

@@ -8,13 +8,14 @@ import {
   BOOK_ASKS,
   BOOK_BIDS,
   BOOK_BYTES,
+  BOOK_CRCS,
   BOOK_HEAD_BYTES,
   BOOK_LOG_AT,
   BOOK_LOG_STOP,
   BOOK_PER_PRICE,
   BOOK_POWER,
-  BOOK_TEXTS,
   BOOK_UNIT,
+  CRCS_BYTES,
   DECIMALS,
   LADDER_BYTES,
   LOG_RECORD_BYTES,
@@ -23,6 +24,7 @@ import {
   REST_LEVEL_BYTES,
   SIDE_BEST_PRICE,
   SIDE_BEST_SIZE,
+  SIDE_IS_CHANGED,
   SIDE_LADDER,
   SIDE_LADDER_BITS,
   SIDE_LADDER_COUNT,
@@ -32,7 +34,6 @@ import {
   SIDE_REST_SIZES,
   SIDE_REST_TICKS,
   SIZES,
-  TEXTS_BYTES,
   WINDOW,
 } from '../../src/kernel/layout'
 
@@ -67,6 +68,8 @@ export class BareBook {
     kernel.doubles[(this.at + BOOK_UNIT) >> 3] = unit
     kernel.doubles[(this.at + BOOK_POWER) >> 3] = power
     kernel.doubles[(this.at + BOOK_PER_PRICE) >> 3] = power / unit
+    const crcs = kernel.allocateCrcs()
+    kernel.words[(this.at + BOOK_CRCS) >> 2] = crcs
     kernel.code.reset(this.at, 0, touch)
     kernel.code.reset(this.at, 1, -touch - 1)
   }
@@ -126,11 +129,11 @@ export class BareBook {
     return [...this.kernel.doubles.subarray(this.log >> 3, this.kernel.words[(this.at + BOOK_LOG_AT) >> 2]! >> 3)]
   }
 
-  /** Gives checksums a place for the texts of the last. */
-  keepTexts(): void {
-    const texts = this.kernel.allocate(TEXTS_BYTES)
-    this.kernel.bytes.fill(0, texts, texts + TEXTS_BYTES)
-    this.kernel.words[(this.at + BOOK_TEXTS) >> 2] = texts
+  /** Checksums know nothing of the last any more. */
+  forgetCrcs(): void {
+    const crcs = this.kernel.words[(this.at + BOOK_CRCS) >> 2]!
+    this.kernel.bytes.fill(0, crcs, crcs + CRCS_BYTES)
+    for (const asks of [false, true]) this.kernel.words[(this.sideOf(asks) + SIDE_IS_CHANGED) >> 2] = 1
   }
 
   private logged(): number[] {

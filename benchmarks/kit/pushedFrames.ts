@@ -1,17 +1,31 @@
 import { Subject } from 'rxjs'
+import type { BookView } from '../../src/book/bookView'
 import { exchangeById } from '../../src/exchanges/exchanges'
+import { BookKeeper } from '../../src/feed/bookKeeper'
 import { Sessions } from '../../src/feed/sessions'
 import type { Batch, MarketEvent } from '../../src/model/events'
 import type { DepthStream } from './depthStream'
 
-/** The road of `fromFrames` for frames that come one at a time: what a live feed does behind its socket. */
+/**
+ * The road of `fromFrames` for frames that come one at a time: what a live feed does behind its socket. As events, or, with
+ * `keepsBooks`, as the views that `toBooks` gives directly behind a feed.
+ */
 export class PushedFrames {
   readonly events = new Subject<Batch<MarketEvent>>()
+  readonly views = new Subject<Batch<BookView>>()
   private readonly sessions: Sessions
+  private readonly keeper: BookKeeper | undefined
 
-  constructor(private readonly stream: DepthStream) {
+  constructor(
+    private readonly stream: DepthStream,
+    { keepsBooks = false } = {},
+  ) {
     const protocol = exchangeById('binance')
-    this.sessions = new Sessions({ protocolOf: () => protocol })
+    this.keeper = keepsBooks ? new BookKeeper(Infinity) : undefined
+    this.sessions = new Sessions({
+      protocolOf: () => protocol,
+      ...(this.keeper !== undefined && { books: this.keeper }),
+    })
   }
 
   /** Gives the snapshots to whoever has subscribed by now. */
@@ -27,10 +41,12 @@ export class PushedFrames {
   }
 
   push(data: Uint8Array, timeUs: number): void {
-    this.emit(this.sessions.apply({ ns: 0, connection: 0, exchange: 'binance', dir: 'in', timeUs, data }))
+    this.emit(this.sessions.receive(0, data, timeUs))
   }
 
   private emit(events: readonly MarketEvent[]): void {
-    if (events.length > 0) this.events.next(events)
+    const views = this.keeper?.take()
+    if (views !== undefined) this.views.next(views)
+    else if (events.length > 0) this.events.next(events)
   }
 }

@@ -10,7 +10,7 @@ import { pageScript } from '../page/pageScript'
 import { BASE_STYLES } from '../page/styles'
 import { DASHBOARD_STYLES } from './dashboardStyles'
 import { LiveStream } from './liveStream'
-import type { WatchedRun } from './lookAt'
+import type { WatchedRun } from './watchedRun'
 import { PAGE_HTML } from './pageHtml'
 import type { HttpRoute, Routes } from './route'
 

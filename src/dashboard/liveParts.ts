@@ -1,8 +1,8 @@
 import { droppedOf, supersededOf } from '../actors/ledger'
 import type { LatencyHistogram } from '../metrics/histogram'
-import type { RunningGraph } from '../pipeline/graph'
+import type { GraphEdge, GraphNode, RunningGraph } from '../pipeline/graph'
 import type { InstrumentRow } from '../pipeline/monitor'
-import type { RunStatus } from '../pipeline/runSummary'
+import type { Glance } from '../pipeline/runSummary'
 import type { FaultLook, LatencyLook } from '../sinks/runLook'
 import type {
   ConnectionPart,
@@ -17,7 +17,6 @@ import type {
   SinkPart,
 } from './liveFormat'
 import { LiveRows } from './liveRows'
-import type { Look } from './lookAt'
 
 /** Letters of a fault's sentence that are told; the fault itself stands in the report. */
 const SENTENCE_MAX = 500
@@ -29,23 +28,25 @@ const SENTENCE_MAX = 500
 export class LiveParts {
   private readonly parts = new Map<string, { text: string; changedAt: number }>()
   private readonly rows = new LiveRows()
+  private graph: RunningGraph | undefined
   private faults: FaultsPart = { counts: {}, total: 0, latest: [] }
   private faultsText = ''
   private faultsChangedAt = 0
   /** Messages of this tick by what they begin from: most pages have seen the tick before. */
   private readonly made = new Map<string, string>()
 
-  update(tick: number, { status, graph, health }: Look): void {
+  update(tick: number, glance: Glance): void {
+    const { graph, health } = glance
     this.made.clear()
-    this.set(tick, 'run', runPart(status))
-    this.set(tick, 'graph', graphPart(graph))
-    this.set(tick, 'nodes', nodeParts(graph, status))
+    this.set(tick, 'run', runPart(glance))
+    this.updateGraph(tick, graph)
+    this.set(tick, 'nodes', nodeParts(glance))
     this.set(tick, 'edges', edgeParts(graph))
-    this.set(tick, 'connections', connectionParts(status))
-    this.set(tick, 'sinks', sinkParts(status))
-    this.set(tick, 'latency', latencyPart(status.receiveToSink))
+    this.set(tick, 'connections', connectionParts(glance))
+    this.set(tick, 'sinks', sinkParts(glance))
+    this.set(tick, 'latency', latencyPart(glance.receiveToSink))
     this.set(tick, 'health', healthPart(health))
-    this.updateFaults(tick, status)
+    this.updateFaults(tick, glance)
   }
 
   /** Reads so many of the rows; true when all were read. Until then nothing may be told of this tick. */
@@ -93,7 +94,13 @@ export class LiveParts {
     }
   }
 
-  private updateFaults(tick: number, { faults, latestFaults }: RunStatus): void {
+  /** The shape of a pipeline hardly ever changes: to see that it has not costs less than to write it. */
+  private updateGraph(tick: number, graph: RunningGraph): void {
+    if (this.graph === undefined || !isSameShape(graph, this.graph)) this.set(tick, 'graph', graphPart(graph))
+    this.graph = graph
+  }
+
+  private updateFaults(tick: number, { faults, latestFaults }: Glance): void {
     const text = JSON.stringify(faults)
     if (text === this.faultsText) return
     this.faultsText = text
@@ -109,8 +116,8 @@ export class LiveParts {
   }
 }
 
-function runPart(status: RunStatus): RunPart {
-  const { seconds, records, events, streamTimeUs, held, progress } = status
+function runPart(glance: Glance): RunPart {
+  const { seconds, records, events, streamTimeUs, held, progress } = glance
   return {
     seconds: Math.round(seconds * 10) / 10,
     records,
@@ -119,12 +126,41 @@ function runPart(status: RunStatus): RunPart {
     heldTimes: held.times,
     heldSeconds: held.seconds,
     progress: progress === undefined ? null : Math.round(progress.share * 1_000) / 1_000,
-    ended: status.phase === 'ended',
+    ended: glance.phase === 'ended',
   }
 }
 
-function healthPart({ level, reasons, reactions }: Look['health']): HealthPart {
+function healthPart({ level, reasons, reactions }: Glance['health']): HealthPart {
   return { level, reasons, reactions: reactions.flatMap(({ does, inForce }) => (inForce ? [does] : [])) }
+}
+
+function isSameShape(one: RunningGraph, other: RunningGraph): boolean {
+  return (
+    one.nodes.length === other.nodes.length &&
+    one.edges.length === other.edges.length &&
+    one.nodes.every((node, index) => isSameNode(node, other.nodes[index]!)) &&
+    one.edges.every((edge, index) => isSameEdge(edge, other.edges[index]!))
+  )
+}
+
+function isSameNode(one: GraphNode, other: GraphNode): boolean {
+  return (
+    one.name === other.name &&
+    one.kind === other.kind &&
+    one.group === other.group &&
+    one.deadLetters === other.deadLetters
+  )
+}
+
+function isSameEdge(one: GraphEdge, other: GraphEdge): boolean {
+  return (
+    one.from === other.from &&
+    one.to === other.to &&
+    one.kind === other.kind &&
+    one.capacity === other.capacity &&
+    one.onFull === other.onFull &&
+    one.feedback === other.feedback
+  )
 }
 
 function graphPart({ nodes, edges }: RunningGraph): GraphPart {
@@ -142,7 +178,7 @@ function graphPart({ nodes, edges }: RunningGraph): GraphPart {
   }
 }
 
-function nodeParts({ nodes }: RunningGraph, { stages }: RunStatus): NodePart[] {
+function nodeParts({ graph: { nodes }, stages }: Glance): NodePart[] {
   const lastFaults = new Map(stages.map(({ name, lastFault }) => [name, lastFault]))
   return nodes.map(({ name, state, restarts, failures, quarantined }) => [
     state,
@@ -160,7 +196,7 @@ function edgeParts({ edges }: RunningGraph): EdgePart[] {
   })
 }
 
-function connectionParts({ connections }: RunStatus): ConnectionPart[] {
+function connectionParts({ connections }: Glance): ConnectionPart[] {
   return connections.map(({ exchange, url, state, sinceUs, attempts, trouble }) => ({
     exchange,
     url,
@@ -171,7 +207,7 @@ function connectionParts({ connections }: RunStatus): ConnectionPart[] {
   }))
 }
 
-function sinkParts({ sinks }: RunStatus): SinkPart[] {
+function sinkParts({ sinks }: Glance): SinkPart[] {
   return sinks.map(({ name, written, bytes, failed, retries, deadLettered = 0 }) => [
     ...([name, written, bytes, failed, retries, deadLettered] as const),
   ])

@@ -13,12 +13,12 @@ import { observeLoop } from '../metrics/loopBeat'
 import { processMetrics } from '../metrics/processMetrics'
 import type { ProcessSample } from '../metrics/processSample'
 import type { InstrumentRow } from '../pipeline/monitor'
-import type { RunStatus } from '../pipeline/runSummary'
+import type { Glance } from '../pipeline/runSummary'
 import { LiveClient, type BookOfTick, type Told } from './liveClient'
 import { LIVE_FORMAT, type HelloMessage, type ProcessPart } from './liveFormat'
 import { LiveParts } from './liveParts'
 import { bookPartOf } from './liveRows'
-import { lookAt, type WatchedRun } from './lookAt'
+import type { WatchedRun } from './watchedRun'
 
 const TICK_EVERY_MS = 250
 const TICK_EVERY_MS_MAX = 1_000
@@ -33,7 +33,7 @@ export class LiveStream implements Told {
   private readonly clients = new Set<LiveClient>()
   private readonly parts = new LiveParts()
   private readonly hello: string
-  private status: RunStatus | undefined
+  private rows: Glance['rows'] | undefined
   private timer: Timer | undefined
   private samples: Subscription | undefined
   private unobserve: (() => void) | undefined
@@ -95,7 +95,7 @@ export class LiveStream implements Told {
   }
 
   book(exchange: string, name: string): BookOfTick | undefined {
-    const row = this.status?.rows.get(`${exchange} ${name}`)
+    const row = this.rows?.get(`${exchange} ${name}`)
     if (row === undefined) return undefined
     return { version: row.state === 'live' ? row.view?.receiveTimeUs : row.state, part: () => bookPartOf(row) }
   }
@@ -113,14 +113,18 @@ export class LiveStream implements Told {
     const beganUs = this.clock.nowUs()
     this.tick++
     this.atMs = Math.floor(beganUs / 1_000)
-    const look = lookAt(this.run)
-    this.status = look.status
-    this.parts.update(this.tick, look)
+    const glance = this.run.glance()
+    this.rows = glance.rows
+    this.parts.update(this.tick, glance)
     this.isReading = true
-    this.readRows(look.status.rows.values(), beganUs, 0)
+    this.readLater(glance.rows.values(), this.clock.nowUs() - beganUs)
   }
 
-  /** A part of the rows in each turn of the event loop: many thousands must not hold it up. */
+  /** In turns of their own: neither what was read before, nor many thousands of them, must hold up the event loop. */
+  private readLater(left: Iterator<InstrumentRow>, tookUs: number): void {
+    this.timer = this.clock.after(0, () => this.readRows(left, this.clock.nowUs(), tookUs))
+  }
+
   private readRows(left: Iterator<InstrumentRow>, beganUs: number, tookUs: number): void {
     const isWhole = this.parts.updateRows(this.tick, left, ROWS_PER_TURN)
     if (isWhole) {
@@ -131,11 +135,12 @@ export class LiveStream implements Told {
     }
     const nowUs = this.clock.nowUs()
     const allUs = tookUs + nowUs - beganUs
-    this.timer = isWhole
-      ? this.clock.after(Math.max(TICK_EVERY_MS, Math.min(TICK_EVERY_MS_MAX, allUs / 1_000 / SHARE_MAX)), () =>
-          this.next(),
-        )
-      : this.clock.after(0, () => this.readRows(left, this.clock.nowUs(), allUs))
+    if (!isWhole) {
+      this.readLater(left, allUs)
+      return
+    }
+    const restMs = Math.max(TICK_EVERY_MS, Math.min(TICK_EVERY_MS_MAX, allUs / 1_000 / SHARE_MAX))
+    this.timer = this.clock.after(restMs, () => this.next())
   }
 
   private leave(client: LiveClient): void {

@@ -101,11 +101,19 @@ function receiveAll(
   out: FrameObserver,
 ): void {
   let timeUs = 0
-  for (const data of frames) {
-    if (out.closed()) return
+  const receive = (data: Uint8Array): void => {
     const given = timeOf()
     timeUs = Number.isNaN(given) ? timeUs + 1 : given
     out.events(sessions.receive(0, data, timeUs))
+  }
+  if (Array.isArray(frames)) {
+    const list = frames as readonly Uint8Array[]
+    for (let index = 0; index < list.length && !out.closed(); index++) receive(list[index]!)
+    return
+  }
+  for (const data of frames) {
+    if (out.closed()) return
+    receive(data)
   }
 }
 

@@ -158,8 +158,6 @@ export class Scanner {
   /** What the last frame would be, were its key known. */
   private candidate: Candidate | undefined
   private readonly delta = new ScannedDelta()
-  /** What is known of the key of the last frame that was read. */
-  slot: Slot | undefined
 
   constructor(
     protocol: ExchangeProtocol,
@@ -184,11 +182,16 @@ export class Scanner {
     if (length < 0) return MISSED
     const result = kernel.code.scan(this.chain, FRAME, FRAME + length, this.table, receiveTimeUs)
     if (result >= READ && result !== UNKNOWN_KEY) {
-      const slot = (this.slot = this.slots[kernel.words[SLOT >> 2]!])
+      const { slot } = this
       return slot !== undefined && (result > UNKNOWN_KEY || isUsable(kernel, slot.shape)) ? result : MISSED
     }
     if (result === UNKNOWN_KEY) this.consider(length)
     return MISSED
+  }
+
+  /** What is known of the key of the last frame that was read. Asked again rather than kept: a pointer costs more to write than to find. */
+  get slot(): Slot | undefined {
+    return this.slots[this.kernel.words[SLOT >> 2]!]
   }
 
   /** Lets the desk of a key's book take its deltas. */
@@ -382,7 +385,6 @@ export class Scanner {
 
   private clear(): void {
     this.candidate = undefined
-    this.slot = undefined
     this.keys.clear()
     this.bookKeys.clear()
     this.useless.clear()

@@ -97,7 +97,9 @@ export class LatencyHistogram {
     const wanted = Math.ceil((percent / 100) * this.count)
     let seen = this.zeros
     if (seen >= wanted) return 0
-    for (const [octave, met] of this.octaves.entries()) {
+    const { octaves } = this
+    for (let octave = 0; octave < octaves.length; octave++) {
+      const met = octaves[octave]
       if (met === undefined) continue
       if (seen + met.total < wanted) {
         seen += met.total

@@ -64,6 +64,9 @@ export class LatencyBudget {
   /** A frame is followed when its scrambled stamp has none of these bits. */
   private mask = 0
   private readonly followed = new Map<number, Followed>()
+  /** Their stamps in a ring: to find the oldest in the map, all that went before it would be passed over. */
+  private readonly order: number[] = []
+  private oldest = 0
 
   /** @param nowUs  the clock that receive stamps are taken from */
   constructor(private readonly nowUs: () => number) {
@@ -115,12 +118,20 @@ export class LatencyBudget {
     this.frames++
     if (this.frames === FIRST_FRAMES) this.mask = ONE_IN - 1
     if (exchangeUs !== undefined && exchangeUs > receiveUs) this.ahead += times
-    if (this.followed.size >= FOLLOWED_MAX) {
-      const [oldest] = this.followed.keys()
-      this.followed.delete(oldest!)
-    }
+    if (!this.followed.has(receiveUs)) this.makeRoom(receiveUs)
     const decodeUs = Math.max(receiveUs, this.nowUs())
     this.followed.set(receiveUs, { exchangeUs, receiveUs, decodeUs, times })
+  }
+
+  private makeRoom(receiveUs: number): void {
+    const { order, oldest } = this
+    if (order.length < FOLLOWED_MAX) {
+      order.push(receiveUs)
+      return
+    }
+    this.followed.delete(order[oldest]!)
+    order[oldest] = receiveUs
+    this.oldest = (oldest + 1) % FOLLOWED_MAX
   }
 }
 

@@ -20,6 +20,8 @@ export type Teller = (reading: Reading) => void
 /** Which metric each field of an object of counters is. */
 export type Fields<T> = Readonly<Record<keyof T, MetricName>>
 
+const NAMES = Object.keys(CATALOGUE) as readonly MetricName[]
+
 /** What is told while somebody reads. */
 export class Reading {
   private readonly samples = new Map<MetricName, MetricSample[]>()
@@ -35,7 +37,7 @@ export class Reading {
     labels: Labels,
     counters: Readonly<Record<F, number>>,
   ): void {
-    for (const field of Object.keys(fields) as F[]) this.of(fields[field]).push({ labels, value: counters[field] })
+    for (const field in fields) this.of(fields[field]).push({ labels, value: counters[field] })
   }
 
   /** Of a histogram. */
@@ -45,10 +47,14 @@ export class Reading {
 
   /** All that was told, in the order of the catalogue. */
   families(): MetricFamily[] {
-    return (Object.keys(CATALOGUE) as MetricName[]).flatMap((name) => {
+    const families: MetricFamily[] = []
+    for (const name of NAMES) {
       const samples = this.samples.get(name)
-      return samples === undefined ? [] : [{ name, ...CATALOGUE[name], samples }]
-    })
+      if (samples === undefined) continue
+      const { kind, unit, meaning } = CATALOGUE[name]
+      families.push({ name, kind, unit, meaning, samples })
+    }
+    return families
   }
 
   private of(name: MetricName): MetricSample[] {

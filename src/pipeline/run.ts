@@ -32,7 +32,7 @@ import { runningGraphOf, type RunningGraph, type RunningParts } from './graph'
 import type { Host, LoopWatch, ProcessCost, ProcessWatch } from './host'
 import type { Market } from './market'
 import { Monitor } from './monitor'
-import type { Held, RunMode, RunPhase, RunStatus, RunSummary } from './runSummary'
+import type { Glance, Held, RunMode, RunPhase, RunStatus, RunSummary } from './runSummary'
 import {
   NO_LABELS,
   tellEdges,
@@ -49,7 +49,7 @@ import {
 import { FrameSource, MarketSource } from './sources'
 import { SourceRunner } from './sourceRunner'
 import { StageGraph } from './stageGraph'
-import type { StageFailure } from './stageRunner'
+import type { StageFailure, StageReport } from './stageRunner'
 import { StreamRows, type StreamRow } from './streamRows'
 import { supervisionTree } from './supervisionTree'
 import { hearUnhandled } from './unhandled'
@@ -323,6 +323,30 @@ export class Run {
     }
   }
 
+  /** What a page shows of it; to be read at once, for what it refers to goes on. */
+  glance(): Glance {
+    const sinks = this.graph?.sinkLooks() ?? []
+    const stages = this.graph?.stageReports() ?? []
+    return {
+      phase: this.phase(),
+      seconds: this.seconds,
+      records: this.records,
+      events: this.eventCount,
+      streamTimeUs: this.graph === undefined ? undefined : this.streamClock.nowUs(),
+      progress: this.market?.progress?.(),
+      rows: this.monitor.rows,
+      sinks,
+      stages,
+      faults: Object.fromEntries(this.faults),
+      latestFaults: this.latestFaults,
+      receiveToSink: this.watching.receiveToSink(),
+      connections: this.market?.connections() ?? [],
+      held: this.held(),
+      graph: runningGraphOf({ ...this.partsOf(stages, sinks), edges: this.graph?.edges() ?? [] }),
+      health: this.health(),
+    }
+  }
+
   private phase(): RunPhase {
     if (this.over) return 'ended'
     if (this.stopRequested) return 'stopping'
@@ -464,14 +488,18 @@ export class Run {
 
   /** What pictures are drawn from. */
   private parts(): Omit<RunningParts, 'edges'> {
+    return this.partsOf(this.graph?.stageReports() ?? [], this.graph?.sinkReports() ?? [])
+  }
+
+  private partsOf(stages: readonly StageReport[], sinks: RunningParts['sinks']): Omit<RunningParts, 'edges'> {
     const { description, quarantine } = this.options
     const { nodes, groups } = this.graph?.described ?? description
     return {
       pipeline: description.name,
       nodes,
       groups,
-      stages: [...(this.graph?.stageReports() ?? []), ...this.sources.map((source) => source.report)],
-      sinks: this.graph?.sinkReports() ?? [],
+      stages: [...stages, ...this.sources.map((source) => source.report)],
+      sinks,
       quarantined: quarantine?.byStage,
       ended: this.over,
     }

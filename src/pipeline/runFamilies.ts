@@ -2,7 +2,7 @@
  * What a run tells when its metrics are read: each part of it from what it counts anyway.
  */
 import type { GuardCounts } from '../book/bookGuard'
-import type { DropReason } from '../actors/ledger'
+import { sumOf, type DropReason } from '../actors/ledger'
 import type { RecordingCounters } from '../feed/recording/recordingWriter'
 import type { ReadingCounters } from '../feed/recording/recordingReader'
 import type { SessionNumbers } from '../feed/session'
@@ -22,6 +22,8 @@ const SINK: Fields<SinkCounters> = {
   retries: 'sink.retries',
   deadLettered: 'sink.dead_lettered',
 }
+
+const SINK_FIELDS = Object.keys(SINK) as readonly (keyof SinkCounters)[]
 
 const SESSION: Fields<SessionNumbers> = {
   frames: 'exchange.frames',
@@ -87,36 +89,17 @@ const LATENCY: Readonly<Record<LatencyPart, MetricName>> = {
 
 /** Edges between the same two nodes, as of a branch that was taken away and attached again, are told together. */
 export function tellEdges(reading: Reading, edges: readonly EdgeReport[]): void {
-  for (const same of groupsOf(edges, ({ from, to }) => JSON.stringify([from, to]))) {
-    const { from, to } = same[0]!
+  for (const same of groupsOf(edges, ({ from, to }) => `${from.length} ${from} ${to}`)) {
+    const edge = same.length === 1 ? same[0]! : together(same)
+    const { from, to, dropped } = edge
     const labels = { from, to }
-    reading.tell(
-      'edge.received',
-      labels,
-      sumOf(same, (edge) => edge.in),
-    )
-    reading.tell(
-      'edge.sent',
-      labels,
-      sumOf(same, ({ out }) => out),
-    )
-    for (const [reason, values] of droppedOf(same)) reading.tell('edge.dropped', { from, to, reason }, values)
-    reading.tell(
-      'edge.depth',
-      labels,
-      sumOf(same, ({ inFlight }) => inFlight),
-    )
-    reading.tell('edge.capacity', labels, Math.max(...same.map(({ capacity }) => capacity)))
-    reading.tell(
-      'edge.high_water',
-      labels,
-      highestOf(same, ({ highWater }) => highWater),
-    )
-    reading.tell(
-      'edge.spilled_high_water',
-      labels,
-      highestOf(same, ({ spilledBytesMax }) => spilledBytesMax),
-    )
+    reading.tell('edge.received', labels, edge.in)
+    reading.tell('edge.sent', labels, edge.out)
+    for (const reason in dropped) reading.tell('edge.dropped', { from, to, reason }, dropped[reason as DropReason])
+    reading.tell('edge.depth', labels, edge.inFlight)
+    reading.tell('edge.capacity', labels, edge.capacity)
+    reading.tell('edge.high_water', labels, edge.highWater)
+    reading.tell('edge.spilled_high_water', labels, edge.spilledBytesMax)
   }
 }
 
@@ -144,12 +127,10 @@ export function tellSinks(
 ): void {
   for (const same of groupsOf(sinks, ({ name }) => name)) {
     const labels = { sink: same[0]!.name }
-    for (const field of Object.keys(SINK) as (keyof SinkCounters)[]) {
-      reading.tell(
-        SINK[field],
-        labels,
-        sumOf(same, (sink) => sink[field] ?? 0),
-      )
+    for (const field of SINK_FIELDS) {
+      let sum = 0
+      for (const sink of same) sum += sink[field] ?? 0
+      reading.tell(SINK[field], labels, sum)
     }
     reading.tell('sink.queue', labels, queues.get(labels.sink) ?? 0)
   }
@@ -224,14 +205,15 @@ export function ageMs(sinceUs: number, nowUs: number): number {
   return Math.max(0, Math.round((nowUs - sinceUs) / 1_000))
 }
 
-function droppedOf(edges: readonly EdgeReport[]): [DropReason, number][] {
-  const sums = new Map<DropReason, number>()
-  for (const { dropped } of edges) {
-    for (const [reason, values] of Object.entries(dropped) as [DropReason, number][]) {
-      sums.set(reason, (sums.get(reason) ?? 0) + values)
-    }
+/** Edges between the same two nodes as one. */
+function together(edges: readonly EdgeReport[]): EdgeReport {
+  return {
+    ...edges[0]!,
+    ...sumOf(edges),
+    capacity: Math.max(...edges.map(({ capacity }) => capacity)),
+    ...highestOf(edges, 'highWater'),
+    ...highestOf(edges, 'spilledBytesMax'),
   }
-  return [...sums]
 }
 
 function groupsOf<T>(all: readonly T[], keyOf: (each: T) => string): T[][] {
@@ -245,11 +227,11 @@ function groupsOf<T>(all: readonly T[], keyOf: (each: T) => string): T[][] {
   return [...groups.values()]
 }
 
-function sumOf<T>(all: readonly T[], of: (each: T) => number): number {
-  return all.reduce((sum, each) => sum + of(each), 0)
-}
-
-function highestOf<T>(all: readonly T[], of: (each: T) => number | undefined): number | undefined {
-  const known = all.flatMap((each) => of(each) ?? [])
-  return known.length === 0 ? undefined : Math.max(...known)
+/** Of those that have it; nothing where none has. */
+function highestOf<K extends 'highWater' | 'spilledBytesMax'>(
+  edges: readonly EdgeReport[],
+  field: K,
+): { readonly [F in K]?: number } {
+  const known = edges.flatMap((edge) => edge[field] ?? [])
+  return known.length === 0 ? {} : ({ [field]: Math.max(...known) } as { readonly [F in K]: number })
 }

@@ -3,7 +3,8 @@
  */
 import type { LatencySummary } from '../metrics/histogram'
 import type { LatencyPart } from '../metrics/latencyBudget'
-import type { FaultLook, LatencyLook } from '../sinks/runLook'
+import type { FaultLook, LatencyLook, SinkLook } from '../sinks/runLook'
+import type { RunningGraph } from './graph'
 import type { ProcessCost } from './host'
 import type { Market, MarketProgress } from './market'
 import type { Monitor } from './monitor'
@@ -70,6 +71,29 @@ export interface RunStatus {
   readonly held: Held
   /** How it is, and what is done about that; absent where the pipeline declares no health and nobody has asked. */
   readonly health?: RunHealth
+}
+
+/** What a page shows of a run at one moment: what status, picture and health say of it, without all that no page shows. */
+export interface Glance extends Pick<
+  RunStatus,
+  | 'phase'
+  | 'seconds'
+  | 'records'
+  | 'events'
+  | 'streamTimeUs'
+  | 'progress'
+  | 'rows'
+  | 'faults'
+  | 'latestFaults'
+  | 'receiveToSink'
+  | 'connections'
+  | 'held'
+> {
+  readonly sinks: readonly SinkLook[]
+  /** Of the nodes of the picture those that can fail. */
+  readonly stages: readonly StageReport[]
+  readonly graph: RunningGraph
+  readonly health: RunHealth
 }
 
 /** A sink while the run goes on. */

@@ -171,7 +171,11 @@ export class StageGraph {
   /** How the ways into a stage are restricted, by its name. */
   private readonly entries = new Map<string, readonly ((setting: ValveSetting | undefined) => void)[]>()
   private stageEdges: WiredEdge[] = []
+  /** The same by the node that they lead to, once somebody has asked. */
+  private edgesTo: Map<string, WiredEdge[]> | undefined
   private sinks: WiredSink[] = []
+  /** The same in the order in which they are described, once somebody has asked. */
+  private inOrder: readonly WiredSink[] | undefined
   private readonly groups = new Map<string, Group>()
   private readonly detached: {
     readonly edges: EdgeReport[]
@@ -322,35 +326,50 @@ export class StageGraph {
   }
 
   edges(): EdgeReport[] {
-    return [...edgesOf(this.nodes, this), ...this.detached.flatMap(({ edges }) => edges)]
+    const reports: EdgeReport[] = []
+    for (const node of this.nodes) this.reportInto(node, reports)
+    for (const { edges } of this.detached) reports.push(...edges)
+    return reports
   }
 
   sinkReports(): SinkReport[] {
-    return [...this.sinksInOrder().map(sinkReport), ...this.detached.flatMap(({ sinks }) => sinks)]
+    const reports = this.sinksInOrder().map(sinkReport)
+    for (const { sinks } of this.detached) reports.push(...sinks)
+    return reports
   }
 
   /** The same while the run goes on. */
   sinkStandings(): SinkStanding[] {
-    const retries = new Map(this.sinkLooks().map((sink) => [sink.name, sink.retries]))
-    return this.sinkReports().map((sink) => ({ ...sink, retries: retries.get(sink.name) ?? 0 }))
+    const standings = this.sinksInOrder().map((wired) => standingOf(sinkReport(wired), wired.sink.counters))
+    for (const { sinks, sinkLooks } of this.detached) {
+      standings.push(...sinks.map((report, index) => standingOf(report, sinkLooks[index]!)))
+    }
+    return standings
   }
 
   /** The same for a sink that reports on the run. */
   sinkLooks(): SinkLook[] {
-    return [...this.sinksInOrder().map(sinkLook), ...this.detached.flatMap(({ sinkLooks }) => sinkLooks)]
+    const looks = this.sinksInOrder().map(sinkLook)
+    for (const { sinkLooks } of this.detached) looks.push(...sinkLooks)
+    return looks
   }
 
   /** The sinks in the order in which they are described. */
-  private sinksInOrder(): WiredSink[] {
-    return this.nodes.flatMap((node) => this.sinks.find(({ name }) => name === node.name) ?? [])
+  private sinksInOrder(): readonly WiredSink[] {
+    return (this.inOrder ??= this.nodes.flatMap((node) => this.sinkNamed(node.name) ?? []))
+  }
+
+  private sinkNamed(wanted: string): WiredSink | undefined {
+    return this.sinks.find(({ name }) => name === wanted)
   }
 
   stageReports(): StageReport[] {
-    return this.nodes.flatMap((node) => {
-      const stage = this.stages.get(node.name)
-      if (stage === undefined) return []
-      return [stage.report]
-    })
+    const reports: StageReport[] = []
+    for (const { name } of this.nodes) {
+      const stage = this.stages.get(name)
+      if (stage !== undefined) reports.push(stage.report)
+    }
+    return reports
   }
 
   /** The same while the run goes on. */
@@ -387,25 +406,45 @@ export class StageGraph {
     )
   }
 
-  /** Reports of the edges into one node, for {@link edgesOf}. */
-  edgesInto(node: NodeDescription): EdgeReport[] {
+  private edgesInto(node: NodeDescription): EdgeReport[] {
+    const reports: EdgeReport[] = []
+    this.reportInto(node, reports)
+    return reports
+  }
+
+  private reportInto(node: NodeDescription, reports: EdgeReport[]): void {
     if (node.kind === 'source') {
       const { ledger, look } = this.source(node.name)
-      return [{ ...graphEdge(OUTSIDE, node.name, node.edge), ...copyOf(ledger), ...look }]
+      reports.push({ ...graphEdge(OUTSIDE, node.name, node.edge), ...ledger, ...look })
+      return
     }
     if (node.kind === 'stage') {
-      return this.stageEdges
-        .filter(({ graph }) => graph.to === node.name)
-        .map(({ graph, account, way }) => ({ ...graph, ...copyOf(account()), ...way?.look }))
+      for (const { graph, account, way } of this.edgesToNode(node.name)) {
+        reports.push({ ...graph, ...copyOf(account()), ...way?.look })
+      }
+      return
     }
-    const { from, name, edge, way } = this.sinks.find((candidate) => candidate.name === node.name)!
-    return [{ ...graphEdge(from, name, edge), ...copyOf(way.ledger), ...way.look }]
+    const { from, name, edge, way } = this.sinkNamed(node.name)!
+    reports.push({ ...graphEdge(from, name, edge), ...way.ledger, ...way.look })
+  }
+
+  private edgesToNode(name: string): readonly WiredEdge[] {
+    if (this.edgesTo === undefined) {
+      this.edgesTo = new Map<string, WiredEdge[]>()
+      for (const edge of this.stageEdges) {
+        const others = this.edgesTo.get(edge.graph.to)
+        if (others === undefined) this.edgesTo.set(edge.graph.to, [edge])
+        else others.push(edge)
+      }
+    }
+    return this.edgesTo.get(name) ?? []
   }
 
   /** Wires nodes; what is returned cuts them off from the nodes that were there before. */
   private add({ nodes, groups }: PipelineDescription): (() => void)[] {
     const { options } = this
     this.nodes.push(...nodes)
+    this.inOrder = undefined
     for (const description of groups) {
       const random = seededRandom(pathOf(this.description.name, description.groups, description.name))
       const supervisor = new Supervisor(description.onFailure ?? 'escalate', options.streamClock, random)
@@ -548,6 +587,7 @@ export class StageGraph {
     if (index >= 0 && node.edge === undefined) {
       // A new life of the stage: its account goes on where the one before it ended, and may be the same.
       const { carried = [] } = this.stageEdges[index]!
+      this.edgesTo = undefined
       this.stageEdges[index] = edgeOf([...new Set([...carried, account])])
       return
     }
@@ -555,6 +595,7 @@ export class StageGraph {
     const inline = this.stageEdges.findIndex(({ graph }) => graph.to === node.name && graph.kind === 'inline')
     const before = this.stageEdges[inline]?.turnedAway
     const accounts = before === undefined ? [account] : [before, account]
+    this.edgesTo = undefined
     this.stageEdges.splice(Math.max(0, inline), inline < 0 ? 0 : 1, edgeOf(accounts))
   }
 
@@ -613,7 +654,7 @@ export class StageGraph {
         skipped: (account: Receipts<unknown>) => edge.skipped(account),
       }
       const valve = new Valve(target, weightOf, () => this.receiptsFor(node))
-      this.stageEdges.push({
+      this.addEdge({
         graph,
         account: () => (valve.ledger.in === 0 ? edge.ledger : sumOf([valve.ledger, edge.ledger])),
         waits: () => false,
@@ -623,6 +664,11 @@ export class StageGraph {
       return { take: (value) => valve.offer(undefined, value), end: (ended) => ended() }
     }
     return this.mailbox(node, node.edge, graph, give)
+  }
+
+  private addEdge(edge: WiredEdge): void {
+    this.stageEdges.push(edge)
+    this.edgesTo = undefined
   }
 
   private addEntry(name: string, restrict: (setting: ValveSetting | undefined) => void): void {
@@ -638,7 +684,7 @@ export class StageGraph {
     let failed: () => void = () => undefined
     const way = this.mailboxOf(node, edge, give, () => failed())
     this.addEntry(node.name, (setting) => way.restrict(setting))
-    this.stageEdges.push({
+    this.addEdge({
       graph,
       account: () => way.ledger,
       waits: () => way.ledger.inFlight > edge.capacity / 2,
@@ -676,6 +722,7 @@ export class StageGraph {
     const way = this.wayTo(node, edge, make, (value) => (isBatch(value) ? value.length : 1))
     let resolve!: () => void
     const ended = new Promise<void>((settle) => (resolve = settle))
+    this.inOrder = undefined
     this.sinks.push({ name, from, edge, sink, drain, way, ended, result: undefined })
     const take = (value: unknown): void => {
       latency?.came(value)
@@ -753,7 +800,7 @@ export class StageGraph {
     this.stopStages(names)
     for (const { graph, way } of this.stageEdges) if (names.has(graph.to)) await way?.close('stopped')
     this.detached.push({
-      edges: edgesOf(branch.nodes, this),
+      edges: branch.nodes.flatMap((node) => this.edgesInto(node)),
       sinks: sinks.map(sinkReport),
       sinkLooks: sinks.map(sinkLook),
     })
@@ -761,6 +808,7 @@ export class StageGraph {
     this.nodes = this.nodes.filter(({ name }) => !names.has(name))
     this.sinks = this.sinks.filter(({ name }) => !names.has(name))
     this.stageEdges = this.stageEdges.filter(({ graph }) => !names.has(graph.to))
+    this.inOrder = this.edgesTo = undefined
     for (const name of names) {
       this.stages.delete(name)
       this.outputs.delete(name)
@@ -895,14 +943,14 @@ interface Connection {
   ended: () => void
 }
 
-function edgesOf(nodes: readonly NodeDescription[], graph: StageGraph): EdgeReport[] {
-  return nodes.flatMap((node) => graph.edgesInto(node))
-}
-
 function sinkReport({ name, sink, result }: WiredSink): SinkReport {
   const { written, bytes, failed } = sink.counters
   const digest = result?.digest
   return { name, written, bytes, failed, ...lettersOf(sink), ...(digest === undefined ? {} : { digest }) }
+}
+
+function standingOf(report: SinkReport, { retries }: Pick<SinkLook, 'retries'>): SinkStanding {
+  return { ...report, retries }
 }
 
 function sinkLook({ name, sink }: WiredSink): SinkLook {

@@ -24,7 +24,7 @@ import { openQuarantine } from './quarantine'
 import { ReplayMarket } from './replayMarket'
 import { Run } from './run'
 import { notBegun } from './runHealth'
-import type { RunMode, RunStatus, RunSummary } from './runSummary'
+import type { Glance, RunMode, RunStatus, RunSummary } from './runSummary'
 import { FrameSource, MarketSource, simulatorOptionsOf } from './sources'
 import { tellStalls } from './stallFaults'
 import { supervisionTree } from './supervisionTree'
@@ -73,7 +73,8 @@ export function startRun(description: PipelineDescription, options: RunOptions):
 
   const served = (how: NonNullable<RunOptions['serve']>): Promise<RunServer> => {
     const { serve } = load('../dashboard/serve') as typeof serving
-    return serve(handle, how, { clock: liveClock, env: liveHost.env, onFault })
+    const glance = (): Glance => run?.glance() ?? { ...handle.status(), graph: handle.graph(), health: handle.health() }
+    return serve({ ...handle, glance }, how, { clock: liveClock, env: liveHost.env, onFault })
   }
 
   const live = async (tracer?: FrameTracer): Promise<RunSummary> => {

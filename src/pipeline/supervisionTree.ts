@@ -68,9 +68,23 @@ function branch(name: string, kind: 'run' | 'group', children: readonly Supervis
 }
 
 function feedOf({ exchange, url, state, attempts }: ConnectionView): SupervisionTree {
-  const name = exchange === '' ? redactUrl(url) : `${exchange} ${redactUrl(url)}`
+  const shown = shownUrl(url)
+  const name = exchange === '' ? shown : `${exchange} ${shown}`
   return { name, kind: 'feed', state, restarts: Math.max(0, attempts - 1), failures: 0, quarantined: 0, children: [] }
 }
+
+/** Addresses are long, few, and told again several times a second. */
+function shownUrl(url: string): string {
+  const known = SHOWN_URLS.get(url)
+  if (known !== undefined) return known
+  const shown = redactUrl(url)
+  if (SHOWN_URLS.size >= SHOWN_URLS_MAX) SHOWN_URLS.clear()
+  SHOWN_URLS.set(url, shown)
+  return shown
+}
+
+const SHOWN_URLS = new Map<string, string>()
+const SHOWN_URLS_MAX = 1_000
 
 function leavesOf({
   stages,

@@ -1,12 +1,12 @@
 /** A run as its server and its dashboard see it, whose every word belongs to the test. */
 import { viewOf } from '../kit/marketEvents'
-import type { WatchedRun } from '../../src/dashboard/lookAt'
+import type { WatchedRun } from '../../src/dashboard/watchedRun'
 import type { ServedRun } from '../../src/dashboard/servedRun'
 import type { MetricFamily } from '../../src/metrics/metric'
 import type { RunningGraph } from '../../src/pipeline/graph'
 import type { InstrumentRow } from '../../src/pipeline/monitor'
 import type { RunHealth } from '../../src/pipeline/runHealth'
-import type { RunPhase, RunStatus } from '../../src/pipeline/runSummary'
+import type { Glance, RunPhase, RunStatus } from '../../src/pipeline/runSummary'
 import { noLatencies } from '../../src/pipeline/watching'
 
 export const T_US = 1_700_000_000_000_000
@@ -18,6 +18,7 @@ export class FakeRun implements ServedRun, WatchedRun {
   connections: RunStatus['connections'] = []
   families: readonly MetricFamily[] = []
   state: RunHealth = { timeUs: T_US, level: 'healthy', reasons: [], checks: [], reactions: [] }
+  nodes: RunningGraph['nodes'] = []
   readonly rows = new Map<string, FakeRow>()
   readonly faults: Record<string, number> = {}
   readonly latestFaults: { timeUs: number; code: string; message: string }[] = []
@@ -56,8 +57,12 @@ export class FakeRun implements ServedRun, WatchedRun {
     return this.state
   }
 
-  graph(): RunningGraph {
-    return { format: 'millrace-graph/1', running: true, pipeline: 'fake', nodes: [], edges: [] }
+  glance(): Glance {
+    return { ...this.status(), graph: this.graph(), health: this.health() }
+  }
+
+  private graph(): RunningGraph {
+    return { format: 'millrace-graph/1', running: true, pipeline: 'fake', nodes: this.nodes, edges: [] }
   }
 
   status(): RunStatus {

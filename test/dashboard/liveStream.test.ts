@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import type { BookView } from '../../src/book/bookView'
 import { VirtualClock } from '../../src/clock/virtualClock'
 import { MESSAGE_BYTES_MAX, parseClientMessage } from '../../src/dashboard/clientMessage'
+import type { TickMessage } from '../../src/dashboard/liveFormat'
 import { LiveStream } from '../../src/dashboard/liveStream'
 import { collectGarbage } from '../kit/collectGarbage'
 import { eventually } from '../kit/eventually'
@@ -28,9 +29,16 @@ describe('The live stream of a dashboard', () => {
     for (let at = 0; at < count; at++) clock.advanceTo(clock.nowUs() + TICK_US)
   }
 
-  const connected = (): FakeSocket => {
+  const coming = (): FakeSocket => {
     const socket = new FakeSocket()
     stream.connected(socket.asSocket)
+    return socket
+  }
+
+  /** With its first tick, which takes more than one turn. */
+  const connected = (): FakeSocket => {
+    const socket = coming()
+    clock.advance(0)
     return socket
   }
 
@@ -129,9 +137,9 @@ describe('The live stream of a dashboard', () => {
 
   it('tells of a tick when all of its rows were read, also to a page that comes in the middle', () => {
     const rows = Array.from({ length: 700 }, (_, at) => run.addRow('kraken', `C${at}-USD`))
-    const early = connected()
+    const early = coming()
     expect(early.ticks).to.deep.equal([])
-    const late = connected()
+    const late = coming()
     ticksPass(1)
     for (const { ticks } of [early, late]) {
       expect(ticks[0]!.names).to.have.length(700)
@@ -195,6 +203,26 @@ describe('The live stream of a dashboard', () => {
     socket.sees()
     ticksPass(1)
     expect(socket.ticks[1]!.health).to.deep.include({ level: 'degraded', reasons: ['The loop stands.'] })
+  })
+
+  it('tells of the shape of the pipeline only when it has changed, and of its nodes when they fare otherwise', () => {
+    const fares = { state: 'running', restarts: 0, failures: 0, quarantined: 0 } as const
+    const books = { name: 'books', kind: 'stage', ...fares } as const
+    run.nodes = [books]
+    const socket = connected()
+    const next = (nodes: typeof run.nodes): TickMessage => {
+      run.nodes = nodes
+      run.seconds++
+      socket.sees()
+      ticksPass(1)
+      return socket.ticks.at(-1)!
+    }
+    expect(socket.ticks[0]!.graph!.nodes).to.deep.equal([{ name: 'books', kind: 'stage' }])
+    const restarted = next([{ ...books, restarts: 1 }])
+    expect(restarted.graph).to.equal(undefined)
+    expect(restarted.nodes).to.deep.equal([['running', 1, 0, 0, null]])
+    expect(next([books, { ...fares, name: 'file', kind: 'sink' }]).graph!.nodes).to.have.length(2)
+    expect(next([books, { ...fares, name: 'other', kind: 'sink' }]).graph!.nodes[1]!.name).to.equal('other')
   })
 
   it('keeps no view of a book, for a page that is hidden nor when nobody looks any more', async () => {

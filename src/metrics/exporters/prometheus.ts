@@ -28,19 +28,22 @@ export function prometheusText(families: readonly MetricFamily[], format: Promet
 }
 
 /**
- * The text in pieces of about `PIECE_LINES` lines, each of which costs the event loop less than a millisecond: whoever has
- * thousands of series makes one a turn.
+ * The text in pieces of about `PIECE_LINES` lines, each of which costs the event loop a small part of a millisecond: whoever
+ * has many series makes one a turn.
  */
 export function* prometheusPieces(
   families: readonly MetricFamily[],
   format: PrometheusFormat = 'text',
 ): Generator<string, void, undefined> {
   let lines: string[] = []
+  // The same object stands in many families, and its text is dear.
+  const texts = new Map<MetricSample['labels'], string>()
   for (const family of named(families)) {
     lines.push(...headOf(family, format))
     const seen = new Set<string>()
     for (const sample of family.samples) {
-      const labels = labelsOf(sample.labels)
+      let labels = texts.get(sample.labels)
+      if (labels === undefined) texts.set(sample.labels, (labels = labelsOf(sample.labels)))
       if (seen.has(labels)) continue
       seen.add(labels)
       writeSample(lines, family, sample, labels)
@@ -76,10 +79,15 @@ const FORMATS: ReadonlyMap<string, PrometheusFormat> = new Map([
   ['*/*', 'text'],
 ])
 
-const PIECE_LINES = 500
+const PIECE_LINES = 256
 
 /** A metric under the name that Prometheus knows it by. */
-interface NamedFamily {
+interface NamedFamily extends FamilyName {
+  readonly meaning: string
+  readonly samples: readonly MetricSample[]
+}
+
+interface FamilyName {
   /** Without `_total`. */
   readonly name: string
   readonly kind: MetricFamily['kind']
@@ -87,32 +95,56 @@ interface NamedFamily {
   readonly unit: string
   /** What a value is divided by to be in the base unit. */
   readonly divisor: number
-  readonly meaning: string
-  readonly samples: readonly MetricSample[]
 }
 
 /** Families with names that are valid and each its own; those of the same metric are made one. */
 function named(families: readonly MetricFamily[]): NamedFamily[] {
   const sameMetric = new Map<string, MetricFamily[]>()
   for (const family of families) {
-    const key = JSON.stringify([family.name, family.kind, family.unit])
+    const key = `${family.kind} ${family.name.length} ${family.name} ${family.unit}`
     const others = sameMetric.get(key)
     if (others === undefined) sameMetric.set(key, [family])
     else others.push(family)
   }
+  const metrics = [...sameMetric.values()]
+  const names = namesOf(metrics.map(([first]) => first!))
+  return metrics.map((parts, index) => ({
+    ...names[index]!,
+    meaning: parts[0]!.meaning,
+    samples: parts.length === 1 ? parts[0]!.samples : parts.flatMap(({ samples }) => samples),
+  }))
+}
+
+type Unnamed = Pick<MetricFamily, 'name' | 'kind' | 'unit'>
+
+/** What was named last, and how: whoever reads metrics reads the same ones again and again. */
+let lastNamed: { readonly metrics: readonly Unnamed[]; readonly names: readonly FamilyName[] } = {
+  metrics: [],
+  names: [],
+}
+
+/** Names of different metrics, each its own. */
+function namesOf(metrics: readonly Unnamed[]): readonly FamilyName[] {
+  const { metrics: before } = lastNamed
+  if (metrics.length === before.length && metrics.every((metric, index) => isSame(metric, before[index]!))) {
+    return lastNamed.names
+  }
   const taken = new Set<string>()
-  return [...sameMetric.values()].map((parts) => {
-    const [{ name, kind, unit, meaning }] = parts as [MetricFamily]
+  const names = metrics.map(({ name, kind, unit }): FamilyName => {
     const base = baseUnitOf(unit)
     return {
       name: claim(taken, prometheusName(name, kind, base), kind),
       kind,
       unit: base.word,
       divisor: base.divisor,
-      meaning,
-      samples: parts.length === 1 ? parts[0]!.samples : parts.flatMap(({ samples }) => samples),
     }
   })
+  lastNamed = { metrics: metrics.map(({ name, kind, unit }) => ({ name, kind, unit })), names }
+  return names
+}
+
+function isSame(one: Unnamed, other: Unnamed): boolean {
+  return one.name === other.name && one.kind === other.kind && one.unit === other.unit
 }
 
 /** The name of a metric for Prometheus, without `_total`. */
@@ -162,7 +194,7 @@ function writeSample(lines: string[], family: NamedFamily, sample: MetricSample,
     lines.push(`${kind === 'counter' ? `${name}_total` : name}${braced(labels)} ${value}`)
     return
   }
-  const inner = labels === '' ? '' : `${labels},`
+  const bucket = `${name}_bucket{${labels === '' ? '' : `${labels},`}le="`
   const count = numberOf(sample.value)
   let below = -Infinity
   let least = 0
@@ -171,9 +203,9 @@ function writeSample(lines: string[], family: NamedFamily, sample: MetricSample,
     if (!(bound > below) || bound === Infinity) continue
     below = bound
     least = Math.max(least, Math.min(within, sample.value))
-    lines.push(`${name}_bucket{${inner}le="${boundOf(bound)}"} ${numberOf(least)}`)
+    lines.push(`${bucket}${boundOf(bound)}"} ${numberOf(least)}`)
   }
-  lines.push(`${name}_bucket{${inner}le="+Inf"} ${count}`)
+  lines.push(`${bucket}+Inf"} ${count}`)
   lines.push(`${name}_sum${braced(labels)} ${numberOf((sample.distribution?.sum ?? NaN) / divisor)}`)
   lines.push(`${name}_count${braced(labels)} ${count}`)
 }
@@ -184,9 +216,11 @@ function braced(labels: string): string {
 
 /** In the order of the sample's own labels. */
 function labelsOf(labels: MetricSample['labels']): string {
+  const all = Object.keys(labels)
+  if (all.length === 1) return `${labelName(all[0]!)}="${escapedValue(labels[all[0]!]!)}"`
   const names: string[] = []
   let text = ''
-  for (const label of Object.keys(labels)) {
+  for (const label of all) {
     let name = labelName(label)
     for (let number = 2; names.includes(name); number++) name = `${labelName(label)}_${number}`
     names.push(name)
@@ -254,8 +288,16 @@ function numberOf(value: number): string {
 
 /** The upper bound of a bucket: a number with a point in it, so that both formats name the same series. */
 function boundOf(bound: number): string {
-  return Number.isInteger(bound) && Math.abs(bound) < 1e15 ? bound.toFixed(1) : String(bound)
+  const known = BOUND_TEXTS.get(bound)
+  if (known !== undefined) return known
+  const text = Number.isInteger(bound) && Math.abs(bound) < 1e15 ? bound.toFixed(1) : String(bound)
+  if (BOUND_TEXTS.size < BOUND_TEXTS_MAX) BOUND_TEXTS.set(bound, text)
+  return text
 }
+
+/** Bounds are few, and each stands in many series. */
+const BOUND_TEXTS = new Map<number, string>()
+const BOUND_TEXTS_MAX = 1_000
 
 function escapedHelp(meaning: string, isOpen: boolean): string {
   const text = printable(meaning).replace(/\\/g, '\\\\').replace(/\n/g, '\\n')

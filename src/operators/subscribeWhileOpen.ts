@@ -1,4 +1,4 @@
-import { Observable, Subscription, type Observer, type Subscriber } from 'rxjs'
+import { Subscriber, Subscription, type Observable, type Observer } from 'rxjs'
 
 /**
  * Subscribes an operator to a source for as long as the operator's own subscriber is open.
@@ -17,38 +17,51 @@ export function subscribeWhileOpen<T>(
   out: Subscriber<unknown>,
   observer: Observer<T>,
 ): Subscription {
-  let stop = Subscription.EMPTY
-  if (out.closed) return stop
-  // The subscriber that an observable is given is the one that stops it, and it can be handed on.
-  new Observable<T>((subscriber) => {
-    stop = subscriber
-    out.add(subscriber) // it takes itself out again when it ends, so that many, one after another, are not remembered
-    source.subscribe(subscriber)
-  }).subscribe({
-    next: (value) => {
-      try {
-        observer.next(value)
-      } catch (error) {
-        out.error(error)
-      }
-    },
-    // The source gives back what it holds before the observer is told, who may begin the next thing within that call.
-    error: (error) => {
-      try {
-        stop.unsubscribe()
-        observer.error(error)
-      } catch (thrown) {
-        out.error(thrown)
-      }
-    },
-    complete: () => {
-      try {
-        stop.unsubscribe()
-        observer.complete()
-      } catch (error) {
-        out.error(error)
-      }
-    },
-  })
-  return stop
+  if (out.closed) return Subscription.EMPTY
+  const road = new Road(out, observer)
+  out.add(road) // it takes itself out again when it ends, so that many, one after another, are not remembered
+  try {
+    source.subscribe(road)
+  } catch (error) {
+    road.error(error)
+  }
+  return road
+}
+
+/** Calls the observer by itself: each value has half the way that it has through an observable of its own. */
+class Road<T> extends Subscriber<T> {
+  constructor(
+    private readonly out: Subscriber<unknown>,
+    private readonly observer: Observer<T>,
+  ) {
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- to be replaced with RxJS 8, which has another way to this
+    super()
+  }
+
+  protected override _next(value: T): void {
+    try {
+      this.observer.next(value)
+    } catch (error) {
+      this.out.error(error)
+    }
+  }
+
+  // The source gives back what it holds before the observer is told, who may begin the next thing within that call.
+  protected override _error(error: unknown): void {
+    try {
+      this.unsubscribe()
+      this.observer.error(error)
+    } catch (thrown) {
+      this.out.error(thrown)
+    }
+  }
+
+  protected override _complete(): void {
+    try {
+      this.unsubscribe()
+      this.observer.complete()
+    } catch (error) {
+      this.out.error(error)
+    }
+  }
 }

@@ -135,12 +135,10 @@ function healthPart({ level, reasons, reactions }: Glance['health']): HealthPart
 }
 
 function isSameShape(one: RunningGraph, other: RunningGraph): boolean {
-  return (
-    one.nodes.length === other.nodes.length &&
-    one.edges.length === other.edges.length &&
-    one.nodes.every((node, index) => isSameNode(node, other.nodes[index]!)) &&
-    one.edges.every((edge, index) => isSameEdge(edge, other.edges[index]!))
-  )
+  if (one.nodes.length !== other.nodes.length || one.edges.length !== other.edges.length) return false
+  for (let at = 0; at < one.nodes.length; at++) if (!isSameNode(one.nodes[at]!, other.nodes[at]!)) return false
+  for (let at = 0; at < one.edges.length; at++) if (!isSameEdge(one.edges[at]!, other.edges[at]!)) return false
+  return true
 }
 
 function isSameNode(one: GraphNode, other: GraphNode): boolean {

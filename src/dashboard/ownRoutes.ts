@@ -98,9 +98,15 @@ function healthAnswer(run: ServedRun, pipeline: string): Made {
 }
 
 function metricsAnswer(run: ServedRun, format: PrometheusFormat): Made {
-  return { status: 200, type: CONTENT_TYPES[format], pieces: prometheusPieces(run.metrics(), format) }
+  const families = run.metrics()
+  const series = families.reduce((sum, { samples }) => sum + samples.length, 0)
+  const pieces = prometheusPieces(families, format)
+  return { status: 200, type: CONTENT_TYPES[format], pieces, isLong: series > SERIES_A_TURN }
 }
 
+/** Of more than these the text is not made in the turn in which they were read. */
+const SERIES_A_TURN = 100
+
 function json(status: number, value: object): Made {
-  return { status, type: 'application/json; charset=utf-8', pieces: [`${JSON.stringify(value)}\n`] }
+  return { status, type: 'application/json; charset=utf-8', pieces: [`${JSON.stringify(value)}\n`], isLong: false }
 }

@@ -8,8 +8,9 @@ import type { Clock } from '../clock/clock'
 export interface Made {
   readonly status: number
   readonly type: string
-  /** The text in pieces: one is made a turn of the event loop, so that a long answer does not hold it up. */
   readonly pieces: Iterable<string>
+  /** Each piece is made, and the whole is sent, in a turn of its own, so that the answer does not hold up the event loop. */
+  readonly isLong: boolean
 }
 
 export interface SharedAnswerOptions {
@@ -47,29 +48,33 @@ export class SharedAnswer {
 
   private begin(): void {
     try {
-      const { status, type, pieces } = this.options.make()
-      this.goOn(status, type, pieces[Symbol.iterator](), [])
+      const made = this.options.make()
+      const pieces = made.pieces[Symbol.iterator]()
+      const parts: Buffer[] = []
+      if (made.isLong) this.goOnLater(made, pieces, parts)
+      else while (!this.goOn(made, pieces, parts));
     } catch (thrown) {
       this.failed(thrown)
     }
   }
 
-  private goOn(status: number, type: string, pieces: Iterator<string>, made: Buffer[]): void {
-    const next = pieces.next()
-    if (next.done === true) {
-      this.finish({ status, type, body: Buffer.concat(made), madeUs: this.options.clock.nowUs() })
-      return
-    }
-    made.push(Buffer.from(next.value))
-    const later = (): void => {
+  private goOnLater(made: Made, pieces: Iterator<string>, parts: Buffer[]): void {
+    this.options.clock.after(0, () => {
       try {
-        this.goOn(status, type, pieces, made)
+        if (!this.goOn(made, pieces, parts)) this.goOnLater(made, pieces, parts)
       } catch (thrown) {
         this.failed(thrown)
       }
-    }
-    if (made.length === 1 && next.value.length < WHOLE_LENGTH) later()
-    else this.options.clock.after(0, later)
+    })
+  }
+
+  /** Makes the next piece, or finishes when there is none: then true. */
+  private goOn({ status, type }: Made, pieces: Iterator<string>, parts: Buffer[]): boolean {
+    const next = pieces.next()
+    if (next.done === true)
+      this.finish({ status, type, body: Buffer.concat(parts), madeUs: this.options.clock.nowUs() })
+    else parts.push(Buffer.from(next.value))
+    return next.done === true
   }
 
   private failed(thrown: unknown): void {
@@ -85,9 +90,6 @@ export class SharedAnswer {
     for (const response of waiting) send(response, finished)
   }
 }
-
-/** A first piece that is shorter is most likely the only one, and its answer is given in the same turn. */
-const WHOLE_LENGTH = 16_384
 
 function send(response: ServerResponse, { status, type, body }: Finished): void {
   if (response.destroyed) return

@@ -154,7 +154,7 @@ export class Link {
     this.lastFrameUs = before?.lastFrameUs
     const { reconnects = 0, resyncs = 0, refreshes = 0, staleStreams = 0 } = before ?? {}
     this.counts = { reconnects, resyncs, refreshes, staleStreams }
-    this.subscriptions = planned.topics.map((topic) => ({ planned: topic, state: 'waiting', heardUs: undefined }))
+    this.subscriptions = planned.topics.map((topic) => ({ planned: topic, state: 'waiting', heardUs: NaN }))
     this.unanswered = new Set(this.subscriptions.filter(({ planned: { required } }) => required.length > 0))
     this.bookless = new Set(planned.topics.flatMap(({ topic, required }) => (topic.channel === 'book' ? required : [])))
     this.sinceUs = clock.nowUs()
@@ -496,11 +496,26 @@ export class Link {
         this.asking.heard(channel, symbol, timeUs)
         if (channel === 'book' && symbol !== undefined) this.repairs.heard(symbol)
       },
+      listener: (channel, symbol) => this.listener(channel, symbol),
       answer: (text) => this.send(text),
       reconnect: (fault) => this.renew(fault.code, fault.message, fault.details),
       resync: (symbol) => this.repairs.lost(symbol),
       stale: (channel, symbol) => this.streamStale(channel, symbol),
       fault: (fault) => options.fault(fault),
+    }
+  }
+
+  /** As `heard` of the control, with everything looked up that stays the same while the connection lasts. */
+  private listener(channel: ChannelName, symbol: string | undefined): (timeUs: number) => void {
+    const { asking, control } = this
+    if (asking === undefined || symbol === undefined) return (timeUs) => control.heard(channel, symbol, timeUs)
+    const subscriptions = asking.of(channel, symbol)
+    const isBook = channel === 'book'
+    return (timeUs) => {
+      if (this.asking !== asking) return // polled after the end
+      this.prove()
+      for (let index = 0; index < subscriptions.length; index++) subscriptions[index]!.heardUs = timeUs
+      if (isBook) this.repairs.heard(symbol)
     }
   }
 

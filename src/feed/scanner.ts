@@ -64,6 +64,8 @@ export interface Slot {
   book: KeptBook | undefined
   /** Where its frames are counted, once the first was. */
   stream: StreamCounts | undefined
+  /** Who is told that a frame of it has come, once one was. */
+  listener: ((timeUs: number) => void) | undefined
   /** Its cadence, once its session has looked. */
   cadence: StreamCadence | undefined
   readonly shape: ReadShape
@@ -577,6 +579,7 @@ const NOBODY = {
   id: '',
   book: undefined,
   stream: undefined,
+  listener: undefined,
   cadence: undefined,
   routed: undefined,
   symbol: '',
@@ -622,6 +625,7 @@ function slotFor(id: string, shape: ReadShape, event: MarketEvent, routed: strin
     id,
     book: undefined,
     stream: undefined,
+    listener: undefined,
     cadence: undefined,
     shape,
     routed,

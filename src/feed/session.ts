@@ -28,6 +28,8 @@ export interface SessionControl {
   refused(id: number | undefined, keys: readonly string[], reason: string): void
   /** Something arrived for this channel and symbol. */
   heard(channel: ChannelName, symbol: string | undefined, timeUs: number): void
+  /** Who is told in the place of `heard`, for the life of the connection: of streams whose frames come often. */
+  listener?(channel: ChannelName, symbol: string | undefined): (timeUs: number) => void
   answer(text: string): void
   /** The exchange will drop the connection. */
   reconnect(fault: Fault): void
@@ -210,10 +212,10 @@ export class Session {
     if (result === TAKEN) {
       // Most frames are of this kind, so nothing is done here that could be done elsewhere.
       const slot = this.scanner!.slot!
-      const { shape, routed, book } = slot
+      const { shape, book } = slot
       counts.scanned++
       if (this.streams !== undefined) this.count(slot, data.length, timeUs)
-      this.control?.heard('book', routed, timeUs)
+      if (this.control !== undefined) this.tell(this.control, slot, timeUs)
       this.heardOf(slot, timeUs)
       book!.guard.taken(shape.isNumbered, shape.checksum !== 0 && this.isChecked(shape))
       book!.taken()
@@ -224,7 +226,7 @@ export class Session {
       const slot = this.scanner!.slot!
       counts.scanned++
       if (this.streams !== undefined) this.count(slot, data.length, timeUs)
-      this.control?.heard(slot.shape.frame.channel, slot.routed, timeUs)
+      if (this.control !== undefined) this.tell(this.control, slot, timeUs)
       this.heardOf(slot, timeUs)
       const isKept = this.options.books !== undefined && this.keep(slot, result, timeUs)
       const { packing } = this.options
@@ -238,6 +240,11 @@ export class Session {
     }
     const events = writer.events.length === 0 ? NO_EVENTS : writer.take()
     return this.staleness.isDue(timeUs) ? this.withSilences(events, timeUs) : events
+  }
+
+  private tell(control: SessionControl, slot: Slot, timeUs: number): void {
+    slot.listener ??= listenerOf(control, slot.shape.frame.channel, slot.routed)
+    slot.listener(timeUs)
   }
 
   /** A frame of a key has come. */
@@ -732,6 +739,14 @@ export class Session {
     if (this.control !== undefined) this.control.fault(fault)
     else this.options.onFault?.(fault)
   }
+}
+
+function listenerOf(
+  control: SessionControl,
+  channel: ChannelName,
+  symbol: string | undefined,
+): (timeUs: number) => void {
+  return control.listener?.(channel, symbol) ?? ((timeUs) => control.heard(channel, symbol, timeUs))
 }
 
 function staleFault({ id, title }: ExchangeProtocol, { stream, silentMs, intervalMs }: Silence): Fault {

@@ -109,7 +109,10 @@ export class Sessions {
   private eventsOf(record: SessionRecord): readonly MarketEvent[] {
     switch (record.dir) {
       case 'in': {
-        const session = this.sessionOf(record, undefined)
+        const { connection } = record
+        const session = connection === this.lastConnection ? this.lastSession! : this.sessionOf(record, undefined)
+        this.lastConnection = connection
+        this.lastSession = session
         const events = session.receive(record)
         return this.unclaimed.size === 0 ? events : this.claim(record.exchange, record.timeUs, session, events)
       }

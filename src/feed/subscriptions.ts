@@ -15,8 +15,8 @@ export interface Subscription {
   readonly planned: PlannedTopic
   /** `waiting` until the exchange has answered. */
   state: 'waiting' | 'acked' | 'refused'
-  /** When its data was last heard, or it was last acknowledged; undefined before. */
-  heardUs: number | undefined
+  /** When its data was last heard, or it was last acknowledged; NaN before: a number that is always a double is changed in place. */
+  heardUs: number
 }
 
 export interface SubscriptionsOptions {
@@ -63,7 +63,7 @@ export class Subscriptions {
     for (const subscription of options.subscriptions) {
       if (subscription.state === 'refused') continue
       subscription.state = 'waiting'
-      subscription.heardUs = undefined
+      subscription.heardUs = NaN
       const { topic, symbols } = subscription.planned
       this.byKey.set(topic.key, subscription)
       let ofChannel = this.byStream.get(topic.channel)
@@ -136,7 +136,7 @@ export class Subscriptions {
     this.askAgain(request, [missing.slice(0, half), missing.slice(half)])
   }
 
-  /** Data came. Called for every frame. */
+  /** Data came. */
   heard(channel: ChannelName, symbol: string | undefined, timeUs: number): void {
     const ofChannel = this.byStream.get(channel)
     if (ofChannel === undefined) return
@@ -161,7 +161,7 @@ export class Subscriptions {
     const silent: Subscription[] = []
     for (const subscription of this.byKey.values()) {
       const idleMsMax = channels[subscription.planned.topic.channel]?.idleMsMax
-      if (idleMsMax === undefined || subscription.state !== 'acked' || subscription.heardUs === undefined) continue
+      if (idleMsMax === undefined || subscription.state !== 'acked') continue
       if (nowUs - subscription.heardUs >= idleMsMax * 1_000) silent.push(subscription)
     }
     return silent
@@ -182,7 +182,7 @@ export class Subscriptions {
     this.paused = false
     this.requests = this.requests.map((request) => ({ ...request, sentUs: forgiven(request.sentUs) }))
     for (const subscription of this.byKey.values()) {
-      if (subscription.heardUs !== undefined) subscription.heardUs = forgiven(subscription.heardUs)
+      subscription.heardUs = forgiven(subscription.heardUs)
     }
     this.watch()
   }
@@ -310,7 +310,7 @@ export class Subscriptions {
       }
       // Data is as good as an answer.
       for (const each of [...request.missing]) {
-        if (each.heardUs !== undefined && each.heardUs >= request.sentUs) this.ack(each)
+        if (each.heardUs >= request.sentUs) this.ack(each)
       }
       if (request.missing.size === 0) continue
       this.forget(request)

@@ -23,7 +23,7 @@ describe('BookRepairs', () => {
       return {
         planned: { topic: topic!, symbols: [symbol], required: [symbol], options },
         state: 'waiting',
-        heardUs: undefined,
+        heardUs: NaN,
       }
     })
     const nowMs = (): number => clock.nowUs() / 1_000

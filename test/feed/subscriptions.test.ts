@@ -24,7 +24,7 @@ describe('Subscriptions', () => {
       return {
         planned: { topic: topic!, symbols: [symbol], required: [symbol], options: asked },
         state: 'waiting',
-        heardUs: undefined,
+        heardUs: NaN,
       }
     })
     let ids = 0

@@ -299,7 +299,7 @@ function timeWindows<T, A, R>(store: WindowStore<T, A, R>, everyUs: number, leng
       const { timeUs } = timed
       let lane = store.lane(place)
       // Most rows fall into windows that are open, and where these do not overlap into the last one.
-      const last = overlap ? undefined : lane?.windows[lane.windows.length - 1]
+      const last = overlap || lane === undefined ? undefined : lastOf(lane.windows)
       if (last !== undefined && last.openUs <= timeUs && timeUs < last.closeUs) {
         store.add(last, timed, store.keepRow(lane!, timed, inOrder))
         store.changed(last)
@@ -483,6 +483,7 @@ class WindowStore<T, A, R> {
   /** When the first window of the agenda is due, Infinity without one; NaN when it is to be looked up: it is asked for with each row. */
   private firstDueUs = Infinity
   private readonly revised = new Set<Window<A>>()
+  private hasRevised = false
   private finished: Windowed<R>[] = []
   /** Windows that end by then have been emitted. */
   private passedUs = -Infinity
@@ -593,6 +594,7 @@ class WindowStore<T, A, R> {
     const { closeUs } = window
     if (closeUs <= this.passedUs) {
       this.revised.add(window)
+      this.hasRevised = true
       if (window.agendaUs === Infinity) this.schedule(window, closeUs + this.setting.latenessUs)
     } else if (window.agendaUs > closeUs) this.schedule(window, closeUs)
   }
@@ -647,7 +649,8 @@ class WindowStore<T, A, R> {
 
   /** Emits what late rows have changed. */
   revise(): void {
-    if (this.revised.size === 0) return
+    if (!this.hasRevised) return
+    this.hasRevised = false
     for (const window of this.revised) if (window.dirty && window.closeUs <= this.passedUs) this.emit(window, true)
     this.revised.clear()
   }
@@ -755,7 +758,7 @@ class WindowStore<T, A, R> {
     else newer.older = older
     window.older = window.newer = undefined
     this.size--
-    if (this.revised.size > 0) this.revised.delete(window)
+    if (this.hasRevised) this.revised.delete(window)
     if (--lane.size > 0) return
     lane.seen = 0
     this.emptyLanes++
@@ -800,6 +803,12 @@ function byClose<R>(a: Windowed<R>, b: Windowed<R>): number {
 
 function isEmpty(lane: Pick<Lane<unknown, unknown>, 'size'> | undefined): boolean {
   return lane === undefined || lane.size === 0
+}
+
+/** Undefined when there is none. To ask for the one before the first would cost every list that is asked. */
+function lastOf<A>(windows: readonly Window<A>[]): Window<A> | undefined {
+  const { length } = windows
+  return length === 0 ? undefined : windows[length - 1]
 }
 
 /** The index of the first window that opens at a time or later. Mostly it is the last one that is asked for. */

@@ -13,6 +13,7 @@ import { Fault } from '../../model/fault'
 import { errnoOf, fileFault } from '../../model/fileFault'
 import type { ByteDigest } from './byteDigest'
 import { endingOf, firstFrame, wholeFrames, type Codec } from './compression'
+import { lineBlocks } from './lineBlocks'
 import { highestNumber, numbered } from './numberedFiles'
 import type { SinkCounters } from '../sink'
 
@@ -208,7 +209,8 @@ export class GrowingFile {
     const headBytes = Buffer.byteLength(head)
     const fits = this.fitting(work, headBytes)
     if (fits === work.done) return
-    await this.put(this.pieces(work, fits, head), headBytes)
+    const { lineEnd } = this
+    await this.put(plainPieces(lineBlocks(work.records, work.done, fits, { lineEnd, header: head })), headBytes)
     this.rules.counters.written += fits - work.done
     work.done = fits
   }
@@ -238,16 +240,6 @@ export class GrowingFile {
   /** True when the file has nothing but, at most, its header. */
   private get isEmpty(): boolean {
     return this.length <= this.headed
-  }
-
-  private *pieces({ records, done }: FileWork, end: number, head: string): Iterable<Piece> {
-    for (let at = done; at < end;) {
-      const next = this.pieceEnd(records, at, end, PIECE_CHARS)
-      const part = at === 0 && next === records.length ? records : records.slice(at, next)
-      const bytes = Buffer.from((at === done ? head : '') + part.join(this.lineEnd) + this.lineEnd)
-      yield { bytes, text: bytes }
-      at = next
-    }
   }
 
   private pieceEnd(records: readonly string[], from: number, end: number, charsMax: number): number {
@@ -364,6 +356,10 @@ interface Frame extends Piece {
   readonly records: number
 }
 
+function* plainPieces(blocks: Iterable<Buffer>): Iterable<Piece> {
+  for (const bytes of blocks) yield { bytes, text: bytes }
+}
+
 async function frameOf(codec: Codec, text: string, records: number): Promise<Frame> {
   const plain = Buffer.from(text)
   return { bytes: await codec.compress(plain), text: plain, records }
@@ -372,8 +368,6 @@ async function frameOf(codec: Codec, text: string, records: number): Promise<Fra
 const FILE_MODE = 0o666
 /** Records whose room is looked for before others have their turn: about a millisecond. */
 const FITTED_AT_ONCE = 4_096
-/** Of text that is made into bytes at once. */
-const PIECE_CHARS = 262_144
 /** One less than there are threads by default: what else the process reads and writes finds one. */
 const FRAMES_AT_ONCE = 3
 

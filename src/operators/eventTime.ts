@@ -354,9 +354,8 @@ export class EventTime<T> {
   private heard(mark: Mark<T>): void {
     const { nowUs, nextIdleUs } = this
     if (mark.heardUs !== nowUs) {
-      const wasIdleAtUs = mark.heardUs + this.idleUs
       // It was idle, or would have been the next.
-      if (wasIdleAtUs <= nowUs || wasIdleAtUs <= nextIdleUs) this.marksMoved = true
+      if (mark.heardUs + this.idleUs <= nextIdleUs) this.marksMoved = true
       mark.heardUs = nowUs
     }
     const idleAtUs = nowUs + this.idleUs

@@ -27,6 +27,7 @@ class Plain {
   receive(of: number, rows: readonly Row[]): void {
     this.look()
     for (const { receiveTimeUs } of rows) {
+      if (receiveTimeUs === this.latestUs) continue // whether it is of another time than the clock has been seen
       this.latestUs = Math.max(this.latestUs, receiveTimeUs)
       this.byEventsAlone = this.clock.nowUs() - receiveTimeUs > 60_000_000
     }
@@ -79,6 +80,26 @@ class Plain {
   }
 }
 
+/** Holds nothing, so that the watermark moves with batches alone. */
+function timeOf(clock: VirtualClock): EventTime<Row> {
+  const time: EventTime<Row> = new EventTime<Row>(
+    { idleMs: IDLE_US / 1_000, sourcesMax: SOURCES_MAX, onFull: 'hurry', clock },
+    { operator: 'test', inOrder: false },
+    {
+      release: (timed) => time.pass(timed),
+      advanced: () => undefined,
+      nextUs: () => Infinity,
+      held: () => 0,
+      settled: () => undefined,
+      failed: (error) => {
+        throw error
+      },
+      isOver: () => false,
+    },
+  )
+  return time
+}
+
 describe('EventTime', () => {
   const row = fc.record({ source: fc.constantFrom('a', 'b', 'c'), behindUs: fc.nat(80) })
   const batch = fc.record({
@@ -102,21 +123,7 @@ describe('EventTime', () => {
       fc.property(fc.array(step, { minLength: 1, maxLength: 40 }), (steps) => {
         const clock = new VirtualClock(START_US)
         const plain = new Plain(clock)
-        const time: EventTime<Row> = new EventTime<Row>(
-          { idleMs: IDLE_US / 1_000, sourcesMax: SOURCES_MAX, onFull: 'hurry', clock },
-          { operator: 'test', inOrder: false },
-          {
-            release: (timed) => time.pass(timed),
-            advanced: () => undefined,
-            nextUs: () => Infinity,
-            held: () => 0,
-            settled: () => undefined,
-            failed: (error) => {
-              throw error
-            },
-            isOver: () => false,
-          },
-        )
+        const time = timeOf(clock)
         const inputs = [0, 1].map(
           (rank) => new EventTimeInput<Row>({ outOfOrderMs: BOUND_US / 1_000, source: ({ source }) => source }, rank),
         )
@@ -147,5 +154,26 @@ describe('EventTime', () => {
       }),
       { numRuns: 2_000 },
     )
+  })
+
+  it('moves the watermark between rows of a batch only when a source has become idle between them', () => {
+    const clock = new VirtualClock(START_US)
+    const time = timeOf(clock)
+    const input = new EventTimeInput<Row>({ outOfOrderMs: 0, source: ({ source }) => source })
+    time.addInput(input, false)
+    time.begin()
+    const at = (us: number, happenedUs = us): Row => ({
+      source: 'a',
+      exchangeTimeUs: START_US + happenedUs,
+      receiveTimeUs: START_US + us,
+    })
+    time.receive(input, [at(0)])
+    time.receive(input, [at(40, 0)])
+    // It would have become idle at 50, had it not been heard at 40.
+    time.receive(input, [at(45), at(55, 44)])
+    expect(input.ledger).to.include({ out: 4, late: 0 })
+    time.receive(input, [at(60), at(130, 59)])
+    expect(input.ledger).to.include({ out: 5, late: 1 })
+    time.cancel()
   })
 })

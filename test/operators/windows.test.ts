@@ -398,6 +398,23 @@ describe('windows', () => {
     expect(out).to.deep.equal(['kraken BTC-USD', 'kraken BTC/USD', 'okx BTC-USD'])
   })
 
+  it('put together what has the same key by other names, also when its last window was forgotten', () => {
+    const source = new Subject<readonly Trade[]>()
+    const counts: string[] = []
+    source
+      .pipe(windows.tumbling({ everyMs: 1, outOfOrderMs: 0, idleMs: 10, aggregate: count, clock: new VirtualClock() }))
+      .subscribe((batch) => counts.push(...[...batch].map(({ key, value }) => `${key}: ${value}`)))
+    const at = (timeUs: number, exchange: string, instrument: string): Trade =>
+      trade({ exchange, instrument, exchangeTimeUs: timeUs, receiveTimeUs: timeUs })
+    source.next([at(0, 'a', 'b c')])
+    // More keys without a window than are remembered.
+    source.next(Array.from({ length: 2_000 }, (_, id) => at(5_000, 'x', `other ${id}`)))
+    source.next([at(10_000, 'x', 'other 0')])
+    source.next([at(10_001, 'a', 'b c'), at(10_002, 'a b', 'c')])
+    source.complete()
+    expect(counts.filter((text) => text.startsWith('a b c'))).to.deep.equal(['a b c: 1', 'a b c: 2'])
+  })
+
   it('know the types of rows, states and values by themselves', () => {
     const trades = new Subject<Batch<Trade>>()
     const volumes1m: Observable<Batch<Windowed<number>>> = trades.pipe(

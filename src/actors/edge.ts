@@ -41,7 +41,7 @@ export class Edge<T> implements Receiver<T> {
   highWater = 0
   private readonly missing: Missing<T>
   /** What is in line, in order. What is withdrawn is taken out at once. */
-  private readonly waiting: Posted[] = []
+  private readonly waiting: (Posted | undefined)[] = []
   private head = 0
   /** What is missing right before a value that waits. */
   private readonly gaps = new Map<Posted, Receipts<T>>()
@@ -210,7 +210,7 @@ export class Edge<T> implements Receiver<T> {
   private merge(value: T): boolean {
     const { conflate } = this.hooks
     if (this.mergeAgainAfter > 0 || conflate === undefined || this.isLineEmpty) return false
-    const line = this.waiting.slice(this.head)
+    const line = this.waiting.slice(this.head) as Posted[]
     const values = [...line.map((posted) => posted.value as T), value]
     const merged = this.merged(conflate, values)
     const saved = weightOfAll(values) - weightOfAll(merged)
@@ -258,8 +258,13 @@ export class Edge<T> implements Receiver<T> {
 
   private shift(): Posted | undefined {
     if (this.isLineEmpty) return undefined
-    const posted = this.waiting[this.head++]
-    if (this.head > 256 && this.head * 2 > this.waiting.length) {
+    const posted = this.waiting[this.head]
+    // What has left the line must not be kept alive by it.
+    this.waiting[this.head++] = undefined
+    if (this.head === this.waiting.length) {
+      this.waiting.length = 0
+      this.head = 0
+    } else if (this.head > 256 && this.head * 2 > this.waiting.length) {
       this.waiting.splice(0, this.head)
       this.head = 0
     }

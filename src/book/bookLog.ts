@@ -7,7 +7,10 @@
  *
  * The log is cut into epochs. The current one lies in the kernel's memory; when it is full it is copied into an array of its
  * own, which the views in it keep alive and nobody else does. An epoch ends for good, with the levels as they stood, where
- * undoing cannot go on: when the book is replaced or emptied.
+ * undoing cannot go on: when the book is replaced or emptied. And now and then in between: a view keeps alive all epochs up to the
+ * next such end, which must not be all that its book will ever log. Nor must an epoch of which there is no view any more: what
+ * outlives two of the collector's rounds for the young is taken for alive until a round for the old, and so would be all that
+ * it leads to.
  */
 import { kernel, type Kernel } from '../kernel/kernel'
 import { BOOK_ASKS, BOOK_BIDS, BOOK_LOG_AT, SIDE_BEST_PRICE, VIEW_HEADER } from '../kernel/layout'
@@ -53,6 +56,8 @@ export interface LogPlace {
 export interface Story {
   /** Where its views are written that are read late, once one was. */
   late: LateBook | undefined
+  /** Number of the epoch in which the text of a moment that had passed was last asked for; -Infinity before. */
+  readLate: number
 }
 
 /** The six numbers of `BookView.copyTop`. */
@@ -101,7 +106,7 @@ export class Epoch {
     readonly of: OfBook,
     private readonly book: LoggedBook,
     place?: LogPlace,
-    readonly story: Story = { late: undefined },
+    readonly story: Story = { late: undefined, readLate: -Infinity },
     readonly number = 0,
   ) {
     this.start = place?.log ?? 0
@@ -123,7 +128,7 @@ export class Epoch {
     next.name = this.name
   }
 
-  /** The story ends with the levels as they stand. */
+  /** It ends with the levels as they stand: what follows, if anything does, cannot be reached from here. */
   endWith(bids: FrozenSide, asks: FrozenSide, log: Float64Array): void {
     this.logAt = OVER
     this.log = log
@@ -131,9 +136,16 @@ export class Epoch {
     this.end[1] = asks
   }
 
-  /** The one after it; undefined for the last of its story. */
+  /** The one after it; undefined for the current one, and for one that has ended with levels. */
   get following(): Epoch | undefined {
     return this.next
+  }
+
+  /** True when one comes after another and all between them can be reached. */
+  leadsTo(other: Epoch): boolean {
+    if (this === other) return true
+    for (let epoch = this.next; epoch !== undefined; epoch = epoch.next) if (epoch === other) return true
+    return false
   }
 
   /** Its log lies in these numbers, from `numbersAt` on. They may be replaced when the kernel's memory grows, as long as the epoch goes on. */

@@ -68,6 +68,8 @@ const REST_LEVELS_MIN = 256
 const WHOLE_MAX = 2_147_483_647
 /** Epochs behind the book that its late one may stand: of what was logged since it keeps all. */
 const EPOCHS_KEPT = 16
+/** Records after which an epoch ends with the levels as they stand, where there are no more of these: copying them costs little then. */
+const CUT_RECORDS = 1_024
 /** Words of a book that are zero when it begins. */
 const NOTHING_YET = [BOOK_CRCS, BOOK_SLOTS, BOOK_SLOT_CAPACITY, BOOK_SLOT_NEXT, BOOK_SLOTS_LACKED] as const
 /** Words of a side that say where its own things are. */
@@ -105,6 +107,8 @@ export class KernelBook implements LoggedBook {
   private logStart = 0
   private printer: BookPrinter | undefined
   private logRecords = LOG_RECORDS_MIN
+  /** Numbers that have been logged since an epoch has ended with levels, without those of the current one. */
+  private numbersLogged = 0
 
   get isEmpty(): boolean {
     return this.at === 0
@@ -415,7 +419,11 @@ export class KernelBook implements LoggedBook {
   textAt(epoch: Epoch, position: number, depth: number): string | undefined {
     if (epoch.isNow(position)) return this.viewText(epoch, position, depth)
     const { story } = epoch
-    if (story.late === undefined && this.epoch?.story === story) story.late = new LateBook(this, new KernelBook())
+    const current = this.epoch
+    if (current?.story === story) {
+      story.readLate = current.number
+      if (story.late === undefined && epoch.leadsTo(current)) story.late = new LateBook(this, new KernelBook())
+    }
     if (story.late?.moveTo(epoch, position) === true) return story.late.levels.viewText(epoch, position, depth)
     forgetLate(story)
     return undefined
@@ -489,8 +497,11 @@ export class KernelBook implements LoggedBook {
     this.epoch = new Epoch({ exchange, symbol, instrument }, this, { book: this.at, log: this.logStart })
   }
 
-  /** @param records  that have to find room in it */
-  private continueEpoch(epoch: Epoch, records: number): void {
+  /**
+   * @param records  that have to find room in it
+   * @param bids  levels that wait in the columns, likewise `asks`
+   */
+  private continueEpoch(epoch: Epoch, records: number, bids = 0, asks = 0): void {
     const written = this.written().slice()
     const usual = Math.min(2 * this.logRecords, LOG_RECORDS)
     const wanted = Math.min(LOG_RECORDS_MAX, Math.max(usual, 2 ** Math.ceil(Math.log2(LOG_CHANGES * records))))
@@ -502,17 +513,34 @@ export class KernelBook implements LoggedBook {
     this.logAt = this.logStart
     const place = { book: this.at, log: this.logStart }
     this.epoch = new Epoch(epoch.of, this, place, epoch.story, epoch.number + 1)
-    epoch.continueIn(this.epoch, written)
+    this.numbersLogged += written.length
+    if (this.isToBeCut(epoch)) this.endWith(epoch, written, bids, asks)
+    else epoch.continueIn(this.epoch, written)
     // Who does not read on must not keep all that was logged since.
     if ((epoch.story.late?.epochNumber ?? epoch.number) < epoch.number - EPOCHS_KEPT) forgetLate(epoch.story)
   }
 
-  private endEpoch(): void {
+  /** So much has been logged that copying the levels is little; and nobody follows the log, who would lose the way. */
+  private isToBeCut({ story, number }: Epoch): boolean {
+    if (story.late !== undefined || number - story.readLate <= EPOCHS_KEPT) return false
+    return this.numbersLogged >= RECORD * Math.max(CUT_RECORDS, this.length(false) + this.length(true))
+  }
+
+  private endEpoch(bids = 0, asks = 0): void {
     this.epoch!.story.late?.end()
-    const frozen = (asks: boolean): FrozenSide => new UndoneSide(this.sideNow(asks), asks, this.length(asks))
-    this.epoch!.endWith(frozen(false), frozen(true), this.written().slice())
+    this.endWith(this.epoch!, this.written().slice(), bids, asks)
     this.epoch = undefined
     this.logAt = 0
+  }
+
+  /** @param bids  levels that wait in the columns, through which those of now are read; likewise `asks` */
+  private endWith(epoch: Epoch, written: Float64Array, bids: number, asks: number): void {
+    const waiting = [this.taken(false, 0, bids), this.taken(true, 0, asks)] as const
+    const frozen = (side: boolean): FrozenSide => new UndoneSide(this.sideNow(side), side, this.length(side))
+    epoch.endWith(frozen(false), frozen(true), written)
+    this.put(false, waiting[0], 0, bids)
+    this.put(true, waiting[1], 0, asks)
+    this.numbersLogged = 0
   }
 
   /**
@@ -522,14 +550,10 @@ export class KernelBook implements LoggedBook {
   private roomInLog(bids: number, asks: number, records = bids + asks): number {
     const bytes = records * LOG_RECORD_BYTES
     if (records <= LOG_RECORDS_MAX >> 1) {
-      while (this.logAt + bytes > this.logStop) this.continueEpoch(this.epoch!, records)
+      while (this.logAt + bytes > this.logStop) this.continueEpoch(this.epoch!, records, bids, asks)
       return this.logAt
     }
-    // The levels of now are read through the columns, in which others wait to be applied.
-    const waiting = [this.taken(false, 0, bids), this.taken(true, 0, asks)] as const
-    this.endEpoch()
-    this.put(false, waiting[0], 0, bids)
-    this.put(true, waiting[1], 0, asks)
+    this.endEpoch(bids, asks)
     return 0
   }
 

@@ -73,8 +73,8 @@ export class LateBook {
   private forward(from: Place, to: Place): boolean {
     let { epoch, position } = from
     while (epoch !== to.epoch) {
-      if (!this.apply(epoch, position, Infinity, AFTER)) return false
-      epoch = epoch.following!
+      if (epoch.following === undefined || !this.apply(epoch, position, Infinity, AFTER)) return false
+      epoch = epoch.following
       position = 0
     }
     return this.apply(epoch, position, to.position, AFTER)
@@ -82,7 +82,10 @@ export class LateBook {
 
   private back(from: Place, to: Place): boolean {
     const epochs: Epoch[] = []
-    for (let { epoch } = to; epoch !== from.epoch; epoch = epoch.following!) epochs.push(epoch)
+    for (let { epoch } = to; epoch !== from.epoch; epoch = epoch.following) {
+      if (epoch.following === undefined) return false
+      epochs.push(epoch)
+    }
     if (epochs.length === 0) return this.apply(from.epoch, to.position, from.position, BEFORE)
     if (!this.apply(from.epoch, 0, from.position, BEFORE)) return false
     for (const epoch of epochs.reverse()) {

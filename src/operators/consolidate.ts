@@ -4,6 +4,7 @@ import type { BookView } from '../book/bookView'
 import type { Clock } from '../clock/clock'
 import { currentClock } from '../clock/currentClock'
 import type { Batch, Notice } from '../model/events'
+import { Fifo, type FifoNode } from './fifo'
 import { compareTexts } from './instrumentStates'
 import { requireCount, requireMs } from './options'
 import { StreamAlarm } from './streamAlarm'
@@ -105,6 +106,8 @@ interface Top {
   askPrice: number
   askSize: number
   changedUs: number
+  /** Where it stands among those that may expire. */
+  place: FifoNode<Top> | undefined
 }
 
 /** One instrument on all exchanges. */
@@ -113,13 +116,19 @@ interface Market {
   readonly tops: Map<string, Top>
   receiveTimeUs: number
   last: ConsolidatedQuote | undefined
+  /** Since its quote was last taken. */
+  isTouched: boolean
 }
 
+/**
+ * No set, nor map, is emptied or turned over here with every batch: each time one is laid out anew, what it was leads to what
+ * it is, so that one that has grown old keeps alive all that came after it, and every small collection carries them along.
+ */
 class Markets {
   private readonly markets = new Map<string, Market>()
   /** In the order of their last changes, so that those that expire next come first. */
-  private readonly queue = new Set<Top>()
-  private readonly touched = new Set<Market>()
+  private readonly queue = new Fifo<Top>()
+  private readonly touched: Market[] = []
 
   constructor(
     private readonly expireUs: number,
@@ -139,8 +148,8 @@ class Markets {
       if (this.queue.size >= this.topsMax) this.evictIdlest()
       top = newTop(book.exchange, market)
       market.tops.set(book.exchange, top)
-    } else this.queue.delete(top)
-    this.queue.add(top)
+      top.place = this.queue.push(top)
+    } else this.queue.renew(top.place!)
     if (book.kind === 'view') setFromView(top, book)
     else setFromSummary(top, book)
     top.changedUs = book.receiveTimeUs
@@ -161,7 +170,7 @@ class Markets {
   }
 
   expire(nowUs: number): void {
-    for (const top of this.queue) {
+    for (let top = this.queue.peek(); top !== undefined; top = this.queue.peek()) {
       const expiryUs = top.changedUs + this.expireUs
       if (expiryUs > nowUs) return
       this.remove(top, expiryUs)
@@ -170,21 +179,22 @@ class Markets {
 
   /** Infinity when there is nothing to expire. */
   nextExpiryUs(): number {
-    for (const top of this.queue) return top.changedUs + this.expireUs
-    return Infinity
+    const first = this.queue.peek()
+    return first === undefined ? Infinity : first.changedUs + this.expireUs
   }
 
   /** The quotes that are not what they were when they were last taken, by instrument. */
   takeChanged(): ConsolidatedQuote[] {
     const changed: ConsolidatedQuote[] = []
-    for (const market of this.touched) {
+    const { touched } = this
+    for (let market = touched.pop(); market !== undefined; market = touched.pop()) {
+      market.isTouched = false
       const quote = quoteOf(market)
       if (market.tops.size === 0) this.markets.delete(market.instrument)
       if (market.last === undefined ? quote.exchanges === 0 : sameQuote(quote, market.last)) continue
       market.last = quote
       changed.push(quote)
     }
-    this.touched.clear()
     return changed.length < 2 ? changed : changed.sort((a, b) => compareTexts(a.instrument, b.instrument))
   }
 
@@ -192,7 +202,7 @@ class Markets {
   private marketOf(instrument: string): Market {
     let market = this.markets.get(instrument)
     if (market === undefined) {
-      market = { instrument, tops: new Map(), receiveTimeUs: -Infinity, last: undefined }
+      market = { instrument, tops: new Map(), receiveTimeUs: -Infinity, last: undefined, isTouched: false }
       this.markets.set(instrument, market)
     }
     return market
@@ -200,25 +210,26 @@ class Markets {
 
   private touch(market: Market, timeUs: number): void {
     if (timeUs > market.receiveTimeUs) market.receiveTimeUs = timeUs
-    this.touched.add(market)
+    if (market.isTouched) return
+    market.isTouched = true
+    this.touched.push(market)
   }
 
   private remove(top: Top, timeUs: number): void {
-    this.queue.delete(top)
+    this.queue.remove(top.place!)
     top.market.tops.delete(top.exchange)
     this.touch(top.market, timeUs)
   }
 
   private evictIdlest(): void {
-    for (const top of this.queue) {
-      this.remove(top, top.changedUs)
-      return
-    }
+    const top = this.queue.peek()
+    if (top !== undefined) this.remove(top, top.changedUs)
   }
 }
 
 function newTop(exchange: string, market: Market): Top {
-  return { exchange, market, bidPrice: NaN, bidSize: NaN, askPrice: NaN, askSize: NaN, changedUs: 0 }
+  const nothing = { bidPrice: NaN, bidSize: NaN, askPrice: NaN, askSize: NaN }
+  return { exchange, market, ...nothing, changedUs: 0, place: undefined }
 }
 
 /** Inside, an empty side is NaN: it compares as no better than anything. */

@@ -9,11 +9,8 @@ export class Fifo<T> {
   }
 
   push(value: T): FifoNode<T> {
-    const node: FifoNode<T> = { value, previous: this.tail, next: undefined }
-    if (this.tail === undefined) this.head = node
-    else this.tail.next = node
-    this.tail = node
-    this.count++
+    const node: FifoNode<T> = { value, previous: undefined, next: undefined }
+    this.append(node)
     return node
   }
 
@@ -34,12 +31,28 @@ export class Fifo<T> {
     else node.previous.next = node.next
     if (node.next === undefined) this.tail = node.previous
     else node.next.previous = node.previous
+    // An old entry that still led to the one after it would keep alive all that ever came, until the whole heap is collected.
+    node.previous = node.next = undefined
     this.count--
+  }
+
+  /** Puts an entry of this queue at its end; it must be in it. */
+  renew(node: FifoNode<T>): void {
+    this.remove(node)
+    this.append(node)
   }
 
   clear(): void {
     this.head = this.tail = undefined
     this.count = 0
+  }
+
+  private append(node: FifoNode<T>): void {
+    node.previous = this.tail
+    if (this.tail === undefined) this.head = node
+    else this.tail.next = node
+    this.tail = node
+    this.count++
   }
 }
 

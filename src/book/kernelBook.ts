@@ -68,8 +68,9 @@ const REST_LEVELS_MIN = 256
 const WHOLE_MAX = 2_147_483_647
 /** Epochs behind the book that its late one may stand: of what was logged since it keeps all. */
 const EPOCHS_KEPT = 16
-/** Records after which an epoch ends with the levels as they stand, where there are no more of these: copying them costs little then. */
-const CUT_RECORDS = 1_024
+/** Records after which an epoch ends with the levels as they stand, and for each level: copying them costs little then. */
+const CUT_RECORDS = 2_048
+const CUT_RECORDS_A_LEVEL = 2
 /** Words of a book that are zero when it begins. */
 const NOTHING_YET = [BOOK_CRCS, BOOK_SLOTS, BOOK_SLOT_CAPACITY, BOOK_SLOT_NEXT, BOOK_SLOTS_LACKED] as const
 /** Words of a side that say where its own things are. */
@@ -523,7 +524,8 @@ export class KernelBook implements LoggedBook {
   /** So much has been logged that copying the levels is little; and nobody follows the log, who would lose the way. */
   private isToBeCut({ story, number }: Epoch): boolean {
     if (story.late !== undefined || number - story.readLate <= EPOCHS_KEPT) return false
-    return this.numbersLogged >= RECORD * Math.max(CUT_RECORDS, this.length(false) + this.length(true))
+    const levels = this.length(false) + this.length(true)
+    return this.numbersLogged >= RECORD * Math.max(CUT_RECORDS, CUT_RECORDS_A_LEVEL * levels)
   }
 
   private endEpoch(bids = 0, asks = 0): void {

@@ -16,7 +16,15 @@ import { kernel, type Kernel } from '../kernel/kernel'
 import { BOOK_ASKS, BOOK_BIDS, BOOK_LOG_AT, SIDE_BEST_PRICE, VIEW_HEADER } from '../kernel/layout'
 import type { Level } from '../model/events'
 import { wholeText } from '../model/wholeText'
-import type { OfBook, PriceLevel } from './bookView'
+import {
+  TOP_ASK_PRICE,
+  TOP_ASK_SIZE,
+  TOP_BID_DEPTH,
+  TOP_BID_PRICE,
+  TOP_BID_SIZE,
+  type OfBook,
+  type PriceLevel,
+} from './bookView'
 import type { LateBook } from './lateBook'
 import { columnsText } from './levelsText'
 import { BEFORE, EXCHANGE_TIME, HEADER, RECEIVE_TIME, RECORD, SEQ } from './logRecords'
@@ -59,14 +67,6 @@ export interface Story {
   /** Number of the epoch in which the text of a moment that had passed was last asked for; -Infinity before. */
   readLate: number
 }
-
-/** The six numbers of `BookView.copyTop`. */
-export const TOP_BID_PRICE = 0
-export const TOP_BID_SIZE = 1
-export const TOP_ASK_PRICE = 2
-export const TOP_ASK_SIZE = 3
-export const TOP_BID_DEPTH = 4
-export const TOP_ASK_DEPTH = 5
 
 /** Levels that are worked out at least: most readers want some of the best, and not only one. */
 const LEVELS_READ = 10

@@ -1,5 +1,5 @@
 import type { Level } from '../model/events'
-import { TOP_ASK_DEPTH, TOP_ASK_PRICE, TOP_BID_DEPTH, TOP_BID_PRICE, type Epoch, type UndoneSide } from './bookLog'
+import type { Epoch, UndoneSide } from './bookLog'
 import type { Level2Book } from './level2Book'
 import { EXCHANGE_TIME, RECEIVE_TIME, SEQ } from './logRecords'
 
@@ -19,6 +19,14 @@ export interface BookViewHead extends OfBook {
   /** The exchange's number of the book, where it numbers it. */
   readonly seq: number | undefined
 }
+
+/** Places of the six numbers of `BookView.copyTop`. */
+export const TOP_BID_PRICE = 0
+export const TOP_BID_SIZE = 1
+export const TOP_ASK_PRICE = 2
+export const TOP_ASK_SIZE = 3
+export const TOP_BID_DEPTH = 4
+export const TOP_ASK_DEPTH = 5
 
 export interface PriceLevel {
   readonly price: number

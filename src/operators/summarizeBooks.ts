@@ -1,7 +1,14 @@
 import { Observable, type OperatorFunction } from 'rxjs'
 import { bpsOf, imbalanceOf } from '../book/bookMath'
-import { TOP_ASK_DEPTH, TOP_ASK_PRICE, TOP_ASK_SIZE, TOP_BID_DEPTH, TOP_BID_PRICE, TOP_BID_SIZE } from '../book/bookLog'
-import type { BookView } from '../book/bookView'
+import {
+  TOP_ASK_DEPTH,
+  TOP_ASK_PRICE,
+  TOP_ASK_SIZE,
+  TOP_BID_DEPTH,
+  TOP_BID_PRICE,
+  TOP_BID_SIZE,
+  type BookView,
+} from '../book/bookView'
 import type { Batch } from '../model/events'
 import { requireCount } from './options'
 import { subscribeWhileOpen } from './subscribeWhileOpen'

@@ -69,8 +69,8 @@ const WHOLE_MAX = 2_147_483_647
 /** Epochs behind the book that its late one may stand: of what was logged since it keeps all. */
 const EPOCHS_KEPT = 16
 /** Records after which an epoch ends with the levels as they stand, and for each level: copying them costs little then. */
-const CUT_RECORDS = 2_048
-const CUT_RECORDS_A_LEVEL = 2
+const CUT_RECORDS = 4_096
+const CUT_RECORDS_A_LEVEL = 4
 /** Words of a book that are zero when it begins. */
 const NOTHING_YET = [BOOK_CRCS, BOOK_SLOTS, BOOK_SLOT_CAPACITY, BOOK_SLOT_NEXT, BOOK_SLOTS_LACKED] as const
 /** Words of a side that say where its own things are. */

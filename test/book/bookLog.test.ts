@@ -6,7 +6,7 @@ import type { LevelText } from '../../src/model/events'
 import { delta, snapshot } from '../kit/marketEvents'
 
 const LEVELS = 40
-const CHANGES = 20_000
+const CHANGES = 40_000
 
 /** A book whose best levels are changed again and again, with a view of each moment. */
 class ChangingBook {
@@ -56,7 +56,7 @@ describe('The log of a book', () => {
     const epoch = changing.book.recorded
     const [bids, asks] = [first.bids(), first.asks()]
     for (let index = 0; index < CHANGES; index++) changing.change()
-    expect(keptBy(epoch)).to.be.within(3 * 2_048, 3 * 3_072)
+    expect(keptBy(epoch)).to.be.within(3 * 4_096, 3 * 5_120)
     expect([first.bids(), first.asks()]).to.deep.equal([bids, asks])
     expect(first.seq).to.equal(1)
   })
@@ -66,7 +66,7 @@ describe('The log of a book', () => {
     changing.view()
     const epoch = changing.book.recorded
     for (let index = 0; index < CHANGES; index++) changing.change()
-    expect(keptBy(epoch)).to.be.within(3 * 16_000, 3 * 18_000)
+    expect(keptBy(epoch)).to.be.within(3 * 32_000, 3 * 34_000)
   })
 
   it('gives every moment as it was, read late and in any order, across its ends', () => {

@@ -85,15 +85,21 @@ let logAt: i32 = 0
 /** What was seen of places that were looked at early: it must be used for something. */
 let seen: i32 = 0
 
+/** The place of a price: see `placeAt`. */
+// inline
+export function placeOf(book: i32, side: i32, price: f64): i32 {
+  return placeAt(side, price * loadF64(book + BOOK_PER_PRICE))
+}
+
 /**
  * Finds the place of a level, and has it on its way from memory before anything depends on what is there: most levels are where
  * nobody has been for a while.
  *
+ * @param exact  the price in ticks
  * @returns the place in the ladder, ABOVE, BELOW, or BETWEEN_TICKS
  */
 // inline
-export function placeOf(book: i32, side: i32, price: f64): i32 {
-  const exact = price * loadF64(book + BOOK_PER_PRICE)
+export function placeAt(side: i32, exact: f64): i32 {
   const whole = nearestWhole(exact)
   if (magnitude(exact - whole) > whole * TICK_TOLERANCE) return BETWEEN_TICKS
   const offset = toF64(load32(side + SIDE_SIGN)) * whole - loadF64(side + SIDE_BASE)

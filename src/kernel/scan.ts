@@ -10,7 +10,7 @@
  * Programs form a chain: one that misses hands the frame to the next. Behind the frame lie zeros, which end every loop.
  * Numbers become the nearest double as an integer of at most 2^52 divided by a power of ten.
  */
-import { BETWEEN_TICKS, placeOf } from './books'
+import { BETWEEN_TICKS, placeAt, placeOf } from './books'
 import { take } from './desk'
 import {
   ASKS,
@@ -19,6 +19,7 @@ import {
   BID_COUNT,
   BOOK_ASKS,
   BOOK_BIDS,
+  BOOK_PER_PRICE,
   DECIMALS,
   DESK_BOOK,
   ENTRY_BYTES,
@@ -470,6 +471,9 @@ function readPairs(start: i32, column: i32, first: i32, book: i32, side: i32): i
   // Prices of a list are of one length: while they are, the processor need not wait to know where the next number begins.
   let wholeLength: i32 = 0
   let count: i32 = 0
+  // Ticks are counted from a price's digits, so that nothing waits for the division by which they become a price.
+  let perUnit: f64 = 0.0
+  let perUnitCount: i32 = -1
   while (true) {
     // ["
     if ((peek32(p) & 0xffff) !== 0x225b || row >= LEVELS_MAX) return 0
@@ -479,23 +483,30 @@ function readPairs(start: i32, column: i32, first: i32, book: i32, side: i32): i
     if (digitsAt(p + wholeLength + 1) !== count) count = digitsAt(p + wholeLength + 1)
     const end = p + wholeLength + 1 + count
     let pricePlaces = count
+    let place: i32 = 0
     if (wholeLength > 0 && wholeLength < 8 && count > 0 && load8(p + wholeLength) === POINT && load8(end) === QUOTE) {
       const whole = digitsOf(p, wholeLength)
       const fraction = digitsOf(p + wholeLength + 1, count)
       if ((whole | fraction) === 0) return 0
       const power = loadF64(POWERS + count * 8)
-      storeF64(price, (toF64(whole) * power + toF64(fraction)) / power)
+      const units = toF64(whole) * power + toF64(fraction)
+      storeF64(price, units / power)
       p = end
+      if (placesFound) {
+        if (count !== perUnitCount) {
+          perUnit = loadF64(book + BOOK_PER_PRICE) / power
+          perUnitCount = count
+        }
+        place = placeAt(book + side, units * perUnit)
+      }
     } else {
       p = readNumber(p, price)
       if (p === 0 || loadF64(price) === 0.0) return 0
       pricePlaces = places
+      if (placesFound) place = placeOf(book, book + side, loadF64(price))
     }
-    if (placesFound) {
-      const place = placeOf(book, book + side, loadF64(price))
-      store32(price + PLACES, place)
-      if (place === BETWEEN_TICKS) placesFound = false
-    }
+    store32(price + PLACES, place)
+    if (place === BETWEEN_TICKS) placesFound = false
     // ","
     if ((peek32(p) & 0xffffff) !== 0x222c22) return 0
     p = readNumber(p + 3, column + SIZES + row * 8)
@@ -545,6 +556,8 @@ function readLevels(words: i32, start: i32, bids: i32, asks: i32, book: i32): i3
   // As in `readPairs`.
   let wholeLength: i32 = 0
   let count: i32 = 0
+  let perUnit: f64 = 0.0
+  let perUnitCount: i32 = -1
   bidsRead = bids
   asksRead = asks
   placesFound = book !== 0
@@ -570,6 +583,7 @@ function readLevels(words: i32, start: i32, bids: i32, asks: i32, book: i32): i3
       if (digitsAt(p + wholeLength + 1) !== count) count = digitsAt(p + wholeLength + 1)
       const end = p + wholeLength + 1 + count
       let pricePlaces = count
+      let place: i32 = 0
       if (
         wholeLength > 0 &&
         wholeLength < 8 &&
@@ -581,18 +595,24 @@ function readLevels(words: i32, start: i32, bids: i32, asks: i32, book: i32): i3
         const fraction = digitsOf(p + wholeLength + 1, count)
         if ((whole | fraction) === 0) return 0
         const power = loadF64(POWERS + count * 8)
-        storeF64(level + PRICES, (toF64(whole) * power + toF64(fraction)) / power)
+        const units = toF64(whole) * power + toF64(fraction)
+        storeF64(level + PRICES, units / power)
         p = end
+        if (placesFound) {
+          if (count !== perUnitCount) {
+            perUnit = loadF64(book + BOOK_PER_PRICE) / power
+            perUnitCount = count
+          }
+          place = placeAt(book + (isAsk ? BOOK_ASKS : BOOK_BIDS), units * perUnit)
+        }
       } else {
         p = readNumber(p, level + PRICES)
         if (p === 0 || loadF64(level + PRICES) === 0.0) return 0
         pricePlaces = places
+        if (placesFound) place = placeOf(book, book + (isAsk ? BOOK_ASKS : BOOK_BIDS), loadF64(level + PRICES))
       }
-      if (placesFound) {
-        const place = placeOf(book, book + (isAsk ? BOOK_ASKS : BOOK_BIDS), loadF64(level + PRICES))
-        store32(level + PLACES, place)
-        if (place === BETWEEN_TICKS) placesFound = false
-      }
+      store32(level + PLACES, place)
+      if (place === BETWEEN_TICKS) placesFound = false
       if (((peek32(p) ^ middleWord) & middleMask) !== 0) return 0
       if (middleLength > 4 && !matches(middle + 4, middleLength, p)) return 0
       p += middleLength

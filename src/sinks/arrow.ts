@@ -9,6 +9,7 @@ import { addCells } from './tables/cellColumns'
 import { highestNumber, numbered } from './files/numberedFiles'
 import { loadPart } from './optionalPart'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
+import { aboveZero } from './sinkOptions'
 import { reachedAtOpening, runNotes } from './tables/earlierRuns'
 import { fieldOf, type Cell, type Column, type ColumnTypes } from './tables/table'
 import { decodeColumns, encodeColumns, TableChoice, type ChosenTable } from './tables/tableChoice'
@@ -92,8 +93,8 @@ class ArrowSink<T> implements Sink<T> {
   ) {
     this.name = options.name ?? `arrow(${sinkPath})`
     this.tables = new TableChoice(this.name, options.columns, false)
-    this.rotateBytes = positive(this.name, 'rotate.bytes', options.rotate?.bytes)
-    this.rotateEveryUs = positive(this.name, 'rotate.everyMs', options.rotate?.everyMs) * 1_000
+    this.rotateBytes = aboveZero(this.name, 'rotate.bytes', options.rotate?.bytes)
+    this.rotateEveryUs = aboveZero(this.name, 'rotate.everyMs', options.rotate?.everyMs) * 1_000
   }
 
   async open({ outDir, clock, resume, run }: SinkContext): Promise<void> {
@@ -298,12 +299,4 @@ class ArrowSink<T> implements Sink<T> {
       throw fileFault(this.name, this.file?.path ?? this.sinkPath, cause)
     }
   }
-}
-
-function positive(sink: string, option: string, value: number | undefined): number {
-  if (value === undefined) return Infinity
-  if (value > 0) return value
-  throw new Fault('OPTION_INVALID', `The sink ${sink} has ${option} = ${value}: it should be a number above 0.`, {
-    option,
-  })
 }

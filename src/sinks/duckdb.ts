@@ -23,6 +23,7 @@ import { loadPart } from './optionalPart'
 import { firstRefused } from './tables/refusedRow'
 import { PROGRESS_TABLE, RunProgress, type ProgressRow } from './tables/runProgress'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
+import { wholeAboveZero } from './sinkOptions'
 import { fieldOf, type Cell, type Column, type TableRows } from './tables/table'
 import { nextTurn } from './turn'
 
@@ -105,8 +106,8 @@ class DuckDbTableSink<T> implements DuckDbSink<T>, DuckDbUser {
     options: DuckDbOptions,
   ) {
     this.tables = new DatabaseTables(name, options, NAMES)
-    this.memoryMbMax = whole(name, 'memoryMbMax', options.memoryMbMax ?? 1_024)
-    this.threadsMax = whole(name, 'threadsMax', options.threadsMax ?? 1)
+    this.memoryMbMax = wholeAboveZero(name, 'memoryMbMax', options.memoryMbMax ?? 1_024)
+    this.threadsMax = wholeAboveZero(name, 'threadsMax', options.threadsMax ?? 1)
   }
 
   async open({ outDir, run, resume }: SinkContext): Promise<void> {
@@ -382,13 +383,6 @@ class DuckDbTableSink<T> implements DuckDbSink<T>, DuckDbUser {
       { cause },
     )
   }
-}
-
-function whole(sink: string, option: string, value: number): number {
-  if (Number.isInteger(value) && value >= 1) return value
-  throw new Fault('OPTION_INVALID', `The sink ${sink} has ${option} = ${value}: it should be a whole number above 0.`, {
-    option,
-  })
 }
 
 /** Longer names would do for DuckDB, but for nobody who reads them. */

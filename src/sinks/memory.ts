@@ -1,5 +1,6 @@
 import { Fault } from '../model/fault'
 import { sinkCounters, type Sink } from './sink'
+import { wholeAboveZero } from './sinkOptions'
 
 export interface MemoryOptions {
   /** How many values are kept. */
@@ -26,15 +27,7 @@ export interface MemorySink<T> extends Sink<T> {
  * Errors    `SINK_REJECTED` when full and `onFull` is `refuse`; `OPTION_INVALID` for a capacity that is none
  */
 export function memory<T>({ capacity, onFull = 'dropOldest', name = 'memory' }: MemoryOptions): MemorySink<T> {
-  if (!Number.isInteger(capacity) || capacity < 1) {
-    throw new Fault(
-      'OPTION_INVALID',
-      `The sink ${name} has capacity ${capacity}: it should be a whole number above 0.`,
-      {
-        capacity,
-      },
-    )
-  }
+  wholeAboveZero(name, 'capacity', capacity)
   const counters = sinkCounters()
   let kept: T[] = []
   let start = 0

@@ -12,6 +12,7 @@ import { checkPartition, partitioning, type Partitioning } from './parquet/parti
 import { claimRunNumber } from './parquet/runNumber'
 import { removeStrays } from './parquet/strays'
 import { resolveOut, sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
+import { aboveZero, unusableOption, wholeAboveZero } from './sinkOptions'
 import { reachedAtOpening, reachedIn, runNotes } from './tables/earlierRuns'
 import type { Cell, Column, ColumnTypes } from './tables/table'
 import { decodeColumns, encodeColumns, sameColumns, TableChoice, type ChosenTable } from './tables/tableChoice'
@@ -145,16 +146,16 @@ class ParquetSink<T> implements Sink<T> {
     const { name } = this
     const { compression = 'zstd', rowGroupRows = DEFAULT_ROW_GROUP_ROWS, durable = false, rotate } = options
     if (!['zstd', 'snappy', 'none'].includes(compression)) {
-      throw invalid(name, 'compression', compression, 'zstd, snappy or none')
+      throw unusableOption(name, 'compression', compression, 'zstd, snappy or none')
     }
     this.part = {
       compression,
-      rowGroupRows: whole(name, 'rowGroupRows', rowGroupRows),
+      rowGroupRows: wholeAboveZero(name, 'rowGroupRows', rowGroupRows),
       durable,
-      rotateBytes: positive(name, 'rotate.bytes', rotate?.bytes),
-      rotateEveryUs: positive(name, 'rotate.everyMs', rotate?.everyMs) * 1_000,
+      rotateBytes: aboveZero(name, 'rotate.bytes', rotate?.bytes),
+      rotateEveryUs: aboveZero(name, 'rotate.everyMs', rotate?.everyMs) * 1_000,
     }
-    this.partitionsOpen = whole(name, 'partitionsOpen', options.partitionsOpen ?? DEFAULT_PARTITIONS_OPEN)
+    this.partitionsOpen = wholeAboveZero(name, 'partitionsOpen', options.partitionsOpen ?? DEFAULT_PARTITIONS_OPEN)
     this.tables = new TableChoice(name, options.columns, options.partition?.includes('kind') === true)
     if (options.partition !== undefined) checkPartition(name, options.partition)
   }
@@ -508,21 +509,4 @@ function columnsOf(notes: ReadonlyMap<string, string>): Column[] | undefined {
   const text = notes.get(NOTE.columns)
   if (notes.get(NOTE.format) !== FORMAT || text === undefined) return undefined
   return decodeColumns(text)
-}
-
-function whole(sink: string, option: string, value: number): number {
-  if (Number.isSafeInteger(value) && value >= 1) return value
-  throw invalid(sink, option, value, 'a whole number above 0')
-}
-
-function positive(sink: string, option: string, value: number | undefined): number {
-  if (value === undefined) return Infinity
-  if (value > 0) return value
-  throw invalid(sink, option, value, 'a number above 0')
-}
-
-function invalid(sink: string, option: string, value: unknown, wanted: string): Fault {
-  return new Fault('OPTION_INVALID', `The sink ${sink} has ${option} = ${String(value)}: it should be ${wanted}.`, {
-    option,
-  })
 }

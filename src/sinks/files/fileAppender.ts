@@ -28,6 +28,7 @@ import { codecOf, type Compression } from './compression'
 import { fieldOf, FileTemplate, HOUR_US, isTemplate, plainPath, type FileName } from './fileName'
 import { GrowingFile, type FileRules, type FileWork } from './growingFile'
 import { resolveOut, type SinkContext, type SinkCounters } from '../sink'
+import { aboveZero, wholeAboveZero } from '../sinkOptions'
 import { nextTurn } from '../turn'
 
 export interface AppendOptions<T = unknown> {
@@ -100,10 +101,10 @@ export class FileAppender<T> {
     /** More fields that may stand in braces. */
     private readonly fields: readonly string[] = [],
   ) {
-    this.maxBytes = positive(sink, 'rotate.bytes', options.rotate?.bytes)
-    this.everyUs = positive(sink, 'rotate.everyMs', options.rotate?.everyMs) * 1_000
-    this.openFilesMax = whole(sink, 'openFilesMax', options.openFilesMax ?? 128)
-    this.filesMax = whole(sink, 'filesMax', options.filesMax ?? 100_000)
+    this.maxBytes = aboveZero(sink, 'rotate.bytes', options.rotate?.bytes)
+    this.everyUs = aboveZero(sink, 'rotate.everyMs', options.rotate?.everyMs) * 1_000
+    this.openFilesMax = wholeAboveZero(sink, 'openFilesMax', options.openFilesMax ?? 128)
+    this.filesMax = wholeAboveZero(sink, 'filesMax', options.filesMax ?? 100_000)
   }
 
   async open({ outDir, clock, resume }: SinkContext): Promise<void> {
@@ -494,18 +495,3 @@ function isPlausible(timeUs: number): boolean {
 }
 
 const YEAR_10000_US = 253_402_300_800_000_000
-
-function positive(sink: string, option: string, value: number | undefined): number {
-  if (value === undefined) return Infinity
-  if (value > 0) return value
-  throw new Fault('OPTION_INVALID', `The sink ${sink} has ${option} = ${value}: it should be a number above 0.`, {
-    option,
-  })
-}
-
-function whole(sink: string, option: string, value: number): number {
-  if (Number.isInteger(value) && value >= 1) return value
-  throw new Fault('OPTION_INVALID', `The sink ${sink} has ${option} = ${value}: it should be a whole number above 0.`, {
-    option,
-  })
-}

@@ -109,10 +109,7 @@ export class Sessions {
   private eventsOf(record: SessionRecord): readonly MarketEvent[] {
     switch (record.dir) {
       case 'in': {
-        const { connection } = record
-        const session = connection === this.lastConnection ? this.lastSession! : this.sessionOf(record, undefined)
-        this.lastConnection = connection
-        this.lastSession = session
+        const session = this.known(record.connection) ?? this.sessionOf(record, undefined)
         const events = session.receive(record)
         return this.unclaimed.size === 0 ? events : this.claim(record.exchange, record.timeUs, session, events)
       }
@@ -137,16 +134,19 @@ export class Sessions {
 
   /** As `apply`, of a frame that was received on a connection that is open, without a record. */
   receive(connection: number, data: string | Uint8Array, timeUs: number): readonly MarketEvent[] {
-    const session = connection === this.lastConnection ? this.lastSession! : this.open(connection)
+    const session = this.known(connection)!
     let events = session.receiveFrame(data, timeUs)
     if (this.unclaimed.size > 0) events = this.claim(this.exchangeOf.get(connection)!, timeUs, session, events)
     return this.steps === undefined ? events : this.steps.behind(events)
   }
 
-  /** The session of a connection that is open, remembered as the one that is asked for next. */
-  private open(connection: number): Session {
+  /** The session of a connection, remembered as the one that is asked for next. */
+  private known(connection: number): Session | undefined {
+    if (connection === this.lastConnection) return this.lastSession
+    const session = this.sessions.get(connection)
+    if (session === undefined) return undefined
     this.lastConnection = connection
-    return (this.lastSession = this.sessions.get(connection)!)
+    return (this.lastSession = session)
   }
 
   /** Gives back what the sessions hold outside of the collector's reach. They are of no use afterwards. */

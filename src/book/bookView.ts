@@ -127,7 +127,6 @@ export class BookView implements BookViewHead {
     const levels = Math.min(n, this.depthMax)
     const now = this.epoch.now(this.position)
     if (now !== undefined) {
-      const depths = new Float64Array(2)
       now.copyDepths(depths, 0, levels)
       return [depths[0]!, depths[1]!]
     }
@@ -204,6 +203,9 @@ export class BookView implements BookViewHead {
     return this.epoch.sideAt(this.position, asks, Math.min(n, this.depthMax))
   }
 }
+
+/** What `depthOf` reads: between calls nothing of it is used. */
+const depths = new Float64Array(2)
 
 /** A view of the best levels alone: most show all, and need not say so. */
 class BookViewOfBest extends BookView {

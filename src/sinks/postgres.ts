@@ -21,6 +21,7 @@ import { binaryRows, POSTGRES_TYPES } from './tables/postgresRows'
 import { firstRefused } from './tables/refusedRow'
 import { PROGRESS_TABLE, RunProgress } from './tables/runProgress'
 import { sinkCounters, type BatchKey, type Sink, type SinkContext } from './sink'
+import { unusableOption } from './sinkOptions'
 import type { Table } from './tables/table'
 import { UNREACHABLE } from './tables/unreachable'
 import { nextTurn } from './turn'
@@ -415,11 +416,7 @@ class PostgresSink<T> implements Sink<T> {
 
   private milliseconds(option: string, value: number): number {
     if (value > 0 && value <= LONGEST_WAIT_MS) return value
-    throw new Fault(
-      'OPTION_INVALID',
-      `The sink ${this.name} has ${option} = ${value}: it should be a number of milliseconds above 0, at most ${LONGEST_WAIT_MS}.`,
-      { option },
-    )
+    throw unusableOption(this.name, option, value, `a number of milliseconds above 0, at most ${LONGEST_WAIT_MS}`)
   }
 
   private checkedSchema(schema: string): string {

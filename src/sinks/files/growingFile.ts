@@ -13,7 +13,7 @@ import { Fault } from '../../model/fault'
 import { errnoOf, fileFault } from '../../model/fileFault'
 import type { ByteDigest } from './byteDigest'
 import { endingOf, firstFrame, wholeFrames, type Codec } from './compression'
-import { lineBlocks } from './lineBlocks'
+import { lineBlocks, partEnd } from './lineBlocks'
 import { highestNumber, numbered } from './numberedFiles'
 import type { SinkCounters } from '../sink'
 
@@ -242,22 +242,13 @@ export class GrowingFile {
     return this.length <= this.headed
   }
 
-  private pieceEnd(records: readonly string[], from: number, end: number, charsMax: number): number {
-    let chars = 0
-    for (let at = from; at < end; at++) {
-      chars += records[at]!.length + this.lineEnd.length
-      if (chars > charsMax && at > from) return at
-    }
-    return end
-  }
-
   /** Makes a few frames at once, each on a thread of its own, and writes those that the file has room for. */
   private async putFrames(work: FileWork, codec: Codec): Promise<void> {
     const head = this.length === 0 ? this.headerText() : ''
     const headFrame = head === '' ? undefined : await frameOf(codec, head, 0)
     const making: Promise<Frame>[] = []
     for (let at = work.done; at < work.records.length && making.length < FRAMES_AT_ONCE;) {
-      const next = this.pieceEnd(work.records, at, work.records.length, codec.frameBytes)
+      const next = partEnd(work.records, at, work.records.length, codec.frameBytes, this.lineEnd)
       making.push(frameOf(codec, work.records.slice(at, next).join(this.lineEnd) + this.lineEnd, next - at))
       at = next
     }

@@ -34,7 +34,7 @@ export function* lineBlocks(
     let text = header
     for (let at = from; at < to || text !== '';) {
       if (text === '') {
-        const next = partEnd(records, at, to)
+        const next = partEnd(records, at, to, PART_CHARS, lineEnd)
         const part = records.slice(at, next)
         part.push('') // so that the last one has its line end too, without making the text anew
         text = part.join(lineEnd)
@@ -54,9 +54,18 @@ export function* lineBlocks(
   }
 }
 
-function partEnd(records: readonly string[], from: number, to: number): number {
-  let chars = records[from]!.length
-  let at = from + 1
-  while (at < to && chars + records[at]!.length <= PART_CHARS) chars += records[at++]!.length
-  return at
+/** The index up to which records, each with its line end, have no more characters than that, unless the first alone has. */
+export function partEnd(
+  records: readonly string[],
+  from: number,
+  to: number,
+  charsMax: number,
+  lineEnd: string,
+): number {
+  let chars = 0
+  for (let at = from; at < to; at++) {
+    chars += records[at]!.length + lineEnd.length
+    if (chars > charsMax && at > from) return at
+  }
+  return to
 }

@@ -301,12 +301,7 @@ export class Run {
       phase: this.phase(),
       pipeline: description.name,
       mode,
-      seconds: this.seconds,
-      records: this.records,
-      events: this.eventCount,
-      streamTimeUs: this.graph === undefined ? undefined : this.streamClock.nowUs(),
-      progress: this.market?.progress?.(),
-      rows: this.monitor.rows,
+      ...this.howFar(),
       edges: this.graph?.edges() ?? [],
       sinks: this.graph?.sinkStandings() ?? [],
       stages: this.graph?.stageStandings() ?? [],
@@ -329,12 +324,7 @@ export class Run {
     const stages = this.graph?.stageReports() ?? []
     return {
       phase: this.phase(),
-      seconds: this.seconds,
-      records: this.records,
-      events: this.eventCount,
-      streamTimeUs: this.graph === undefined ? undefined : this.streamClock.nowUs(),
-      progress: this.market?.progress?.(),
-      rows: this.monitor.rows,
+      ...this.howFar(),
       sinks,
       stages,
       faults: Object.fromEntries(this.faults),
@@ -344,6 +334,18 @@ export class Run {
       held: this.held(),
       graph: runningGraphOf({ ...this.partsOf(stages, sinks), edges: this.graph?.edges() ?? [] }),
       health: this.health(),
+    }
+  }
+
+  /** How far it has come. */
+  private howFar(): Pick<RunStatus, 'seconds' | 'records' | 'events' | 'streamTimeUs' | 'progress' | 'rows'> {
+    return {
+      seconds: this.seconds,
+      records: this.records,
+      events: this.eventCount,
+      streamTimeUs: this.graph === undefined ? undefined : this.streamClock.nowUs(),
+      progress: this.market?.progress?.(),
+      rows: this.monitor.rows,
     }
   }
 

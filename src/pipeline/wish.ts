@@ -132,14 +132,7 @@ export function meets(wish: Wish, byInstrument: boolean): (event: MarketEvent) =
   const exchanges = new Set(wish.exchanges)
   const instruments = new Set(wish.instruments)
   const channels = new Set<ChannelName>(wish.channels)
-  const hasBooks = channels.has('book')
-  const [only] = wish.exchanges.length === 1 ? wish.exchanges : []
   return (event) => {
-    // Most events are changes of books, and looked up as little as can be.
-    if (event.kind === 'delta') {
-      if (!hasBooks) return false
-      return !byInstrument || ((event.exchange === only || exchanges.has(event.exchange)) && named(event))
-    }
     if (event.kind === 'notice') {
       return !byInstrument || (exchanges.has(event.exchange) && (event.symbol === '' || named(event)))
     }

@@ -11,7 +11,7 @@
  * Baseline `idle`. The aim is a loop delay whose p99 is within 0.3 ms of it
  */
 import { depthStream } from './kit/depthStream'
-import { paced, type Paced } from './kit/paced'
+import { LOOP_DELAY_MEASURES, loopDelayOf, paced, type Paced } from './kit/paced'
 import { PushedFrames } from './kit/pushedFrames'
 import { isQuick } from './kit/report'
 import { measure, type Sample, type Variant } from './kit/variants'
@@ -52,12 +52,11 @@ function framesOf(perSecond: number): number {
   return Math.ceil((perSecond * (TIMES.forMs + TIMES.warmUpMs + 1_000)) / 1_000)
 }
 
-function sampleOf({ loopDelayMs, latencyUs, share, cpuPercent }: Paced): Sample {
+function sampleOf(measured: Paced): Sample {
+  const { latencyUs, share, cpuPercent } = measured
   if (sink === 0) throw new Error('Nothing was read.')
   return {
-    'loopDelay.p50': loopDelayMs.p50,
-    'loopDelay.p99': loopDelayMs.p99,
-    'loopDelay.max': loopDelayMs.max,
+    ...loopDelayOf(measured),
     'latency.p99': latencyUs.p99 / 1_000,
     unhandled: Math.max(0, 1 - share) * 100,
     cpu: cpuPercent,
@@ -68,9 +67,7 @@ void measure(__filename, [
   {
     name: 'book.load',
     measures: {
-      'loopDelay.p50': 'ms',
-      'loopDelay.p99': 'ms',
-      'loopDelay.max': 'ms',
+      ...LOOP_DELAY_MEASURES,
       'latency.p99': 'ms',
       unhandled: '%',
       cpu: '%',

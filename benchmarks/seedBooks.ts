@@ -14,7 +14,7 @@
 import { toBooks } from '../src/operators/toBooks'
 import { depthStream } from './kit/depthStream'
 import { apply, sideOf, sorted, type WireLevel } from './kit/mapBook'
-import { paced } from './kit/paced'
+import { LOOP_DELAY_MEASURES, loopDelayOf, paced, type Paced } from './kit/paced'
 import { PushedFrames } from './kit/pushedFrames'
 import { isQuick } from './kit/report'
 import { measure, type Sample } from './kit/variants'
@@ -63,12 +63,11 @@ async function sorting(): Promise<Sample> {
   )
 }
 
-function sampleOf({ loopDelayMs, latencyUs, share, cpuPercent }: Awaited<ReturnType<typeof paced>>): Sample {
+function sampleOf(measured: Paced): Sample {
+  const { latencyUs, share, cpuPercent } = measured
   if (sink === 0) throw new Error('Nothing was read.')
   return {
-    'loopDelay.p50': loopDelayMs.p50,
-    'loopDelay.p99': loopDelayMs.p99,
-    'loopDelay.max': loopDelayMs.max,
+    ...loopDelayOf(measured),
     'latency.p50': latencyUs.p50 / 1_000,
     'latency.p99': latencyUs.p99 / 1_000,
     'latency.max': latencyUs.max / 1_000,
@@ -81,9 +80,7 @@ void measure(__filename, [
   {
     name: 'S2',
     measures: {
-      'loopDelay.p50': 'ms',
-      'loopDelay.p99': 'ms',
-      'loopDelay.max': 'ms',
+      ...LOOP_DELAY_MEASURES,
       'latency.p50': 'ms',
       'latency.p99': 'ms',
       'latency.max': 'ms',

@@ -12,7 +12,7 @@
  */
 import { processMetrics } from '../src/metrics/processMetrics'
 import { depthStream } from './kit/depthStream'
-import { paced } from './kit/paced'
+import { LOOP_DELAY_MEASURES, loopDelayOf, paced } from './kit/paced'
 import { isQuick } from './kit/report'
 import { measure, type Sample } from './kit/variants'
 
@@ -41,9 +41,7 @@ async function run(beside: () => void): Promise<Sample> {
   })
   if (sink === 0) throw new Error('Nothing was read.')
   return {
-    'loopDelay.p50': loopDelayMs.p50,
-    'loopDelay.p99': loopDelayMs.p99,
-    'loopDelay.max': loopDelayMs.max,
+    ...loopDelayOf({ loopDelayMs }),
     cpu: cpuPercent,
   }
 }
@@ -51,7 +49,7 @@ async function run(beside: () => void): Promise<Sample> {
 void measure(__filename, [
   {
     name: 'S3',
-    measures: { 'loopDelay.p50': 'ms', 'loopDelay.p99': 'ms', 'loopDelay.max': 'ms', cpu: '%' },
+    measures: { ...LOOP_DELAY_MEASURES, cpu: '%' },
     baseline: 'perMessage',
     variants: [
       { name: 'perMessage', run: perMessage },

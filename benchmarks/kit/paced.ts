@@ -31,6 +31,13 @@ export interface Paced {
   readonly loopPercent: number
 }
 
+/** The loop's delay as benchmarks report it, and in which unit. */
+export const LOOP_DELAY_MEASURES = { 'loopDelay.p50': 'ms', 'loopDelay.p99': 'ms', 'loopDelay.max': 'ms' } as const
+
+export function loopDelayOf({ loopDelayMs: { p50, p99, max } }: Pick<Paced, 'loopDelayMs'>) {
+  return { 'loopDelay.p50': p50, 'loopDelay.p99': p99, 'loopDelay.max': max }
+}
+
 const MESSAGES_A_TURN = 230
 const RESOLUTION_MS = 1
 
